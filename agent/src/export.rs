@@ -1,0 +1,1 @@
+//! Where spans go. Nothing here ever blocks the path before it.

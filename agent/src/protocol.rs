@@ -1,0 +1,140 @@
+//! Protocols: pure parsers of byte streams.
+//!
+//! A parser sees both directions of one connection as it learns them and says which messages
+//! begin and end where. It has no clock, no I/O and no process state, and it never panics,
+//! whatever the bytes are. A new protocol is one file beside this one and one line in [`DETECTORS`].
+
+use std::fmt;
+
+pub mod http1;
+
+/// Which side of the conversation bytes belong to, whatever end of the connection we watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// From the client to the server.
+    Request,
+    /// From the server to the client.
+    Response,
+}
+
+/// What a detector says of the first bytes of a connection (or of a turn, when joined mid-life).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detection {
+    /// These bytes are a message of this protocol, from this side.
+    Is(Side),
+    /// They are not.
+    IsNot,
+    /// A message could begin like this; more bytes are needed.
+    Unsure,
+}
+
+/// One protocol as the engine sees it before it is known to be spoken.
+pub struct Detector {
+    /// Name as in `network.protocol.name`.
+    pub name: &'static str,
+    /// Judges the first contiguous bytes of one direction.
+    pub detect: fn(bytes: &[u8]) -> Detection,
+    /// Makes a parser for one connection.
+    pub parser: fn() -> Box<dyn Parser>,
+}
+
+impl fmt::Debug for Detector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detector").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Every protocol that is recognised.
+pub static DETECTORS: &[Detector] = &[http1::DETECTOR];
+
+/// What the parser wants of the direction it was just shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It took the first `n` bytes; call again with what follows (at once if bytes remain).
+    Took(usize),
+    /// It took none: call again when there are more. The engine keeps the bytes, up to
+    /// [`MAX_UNPARSED`].
+    Need,
+    /// The next `n` bytes, the first of them `bytes[0]`, mean nothing to it: do not show them.
+    Skip(u64),
+    /// Nothing that follows in this direction means anything until the other direction begins a
+    /// new message (a body of unknown length whose framing was lost, or ended by close).
+    SkipTurn,
+    /// The connection speaks something else from here on (an upgrade, a tunnel): never ask again.
+    Leave,
+    /// These bytes are not of this protocol. The engine gives up on what is open.
+    NotMine,
+}
+
+/// Most bytes that the engine keeps for a parser that said [`Step::Need`]: the longest message
+/// head accepted. Servers commonly refuse heads above 8 to 32 KiB.
+pub const MAX_UNPARSED: usize = 64 * 1024;
+
+/// Something that a parser found. Positions are offsets in the stream of the part's side.
+#[derive(Debug)]
+pub enum Part {
+    /// A request begins at `at`.
+    Request {
+        /// Position of its first byte.
+        at: u64,
+        /// What it asks.
+        request: Request,
+    },
+    /// The request that began last ends before position `at`, which may lie in the future.
+    RequestEnd {
+        /// Position after its last byte.
+        at: u64,
+        /// Payload size on the wire without framing, where it is known.
+        body: Option<u64>,
+    },
+    /// The (final) response to the oldest request without one begins at `at`.
+    Response {
+        /// Position of its first byte.
+        at: u64,
+        /// What it answers.
+        response: Response,
+    },
+    /// The response that began last ends before `at`, which may lie in the future.
+    ResponseEnd {
+        /// Position after its last byte; `None`: wherever its stream stands now.
+        at: Option<u64>,
+        /// Payload size on the wire without framing, where it is known.
+        body: Option<u64>,
+    },
+    /// A response to a request that was not seen (joined midway, or its request was lost): no call.
+    Orphan,
+    /// The oldest open request can no longer be paired with its response: bytes are missing.
+    Desync,
+}
+
+/// A request, by protocol.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// HTTP/1.x.
+    Http(Box<http1::Request>),
+}
+
+/// A response, by protocol.
+#[derive(Debug, Clone)]
+pub enum Response {
+    /// HTTP/1.x.
+    Http(Box<http1::Response>),
+}
+
+/// The state of one connection in one protocol.
+///
+/// The engine calls [`parse`](Parser::parse) with contiguous bytes of one direction, never with
+/// bytes that the parser asked to skip. Parsers of both directions share the state, because in
+/// most protocols the answer cannot be framed without the question.
+pub trait Parser: Send {
+    /// Looks at `bytes`, the first of which is at position `at` of `side`'s stream, and pushes
+    /// what it found. `bytes` is never empty.
+    fn parse(&mut self, side: Side, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step;
+
+    /// Bytes of `side` that it did not ask to skip are missing: the stream goes on at position
+    /// `to`. The parser finds its way again or says what can no longer be known.
+    fn gap(&mut self, side: Side, to: u64, parts: &mut Vec<Part>) -> Step;
+
+    /// `side` will send nothing from position `at` on.
+    fn finish(&mut self, side: Side, at: u64, parts: &mut Vec<Part>);
+}

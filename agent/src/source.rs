@@ -1,0 +1,155 @@
+//! Where socket events come from.
+//!
+//! The live kernel and a capture file yield the same [`Event`]s; nothing after this module knows
+//! which of the two it was.
+
+use std::net::SocketAddr;
+
+/// Identity of one socket for as long as the host is up: the socket cookie when live
+/// (`bpf_get_socket_cookie`), a number of its own in a replay. The two ends of a connection on
+/// one host are two sockets with two ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Nanoseconds of `CLOCK_BOOTTIME`, the one clock of all events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Time(pub u64);
+
+/// Which way bytes went, seen from the socket's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The process read them.
+    Received,
+    /// The process wrote them.
+    Sent,
+}
+
+impl Direction {
+    /// The other way.
+    pub fn reverse(self) -> Self {
+        match self {
+            Direction::Received => Direction::Sent,
+            Direction::Sent => Direction::Received,
+        }
+    }
+}
+
+/// Which end of the connection the socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It connected.
+    Client,
+    /// It was accepted.
+    Server,
+}
+
+/// The thread that made a system call, in the ids of the initial pid namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Thread {
+    /// Thread group id: what people call the process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+}
+
+/// A connection as it is first seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The socket.
+    pub id: ConnectionId,
+    /// When it was established, or first seen if that was before the agent started.
+    pub time: Time,
+    /// Its own address.
+    pub local: SocketAddr,
+    /// The peer's address as the socket knows it.
+    pub remote: SocketAddr,
+    /// Which end it is, if the kernel saw it being made or a listening socket tells.
+    pub role: Option<Role>,
+    /// True if the connection is older than the agent.
+    pub midlife: bool,
+    /// Inode of the network namespace (`ns.inum`).
+    pub netns: u32,
+    /// TCP sequence number of the first byte that this socket sent (initial sequence number + 1).
+    /// `None` where the stream has no sequence numbers or they could not be read consistently.
+    pub sent_base: Option<u32>,
+    /// The same for the first byte that it receives.
+    pub received_base: Option<u32>,
+}
+
+/// Bytes that went through a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Data<'a> {
+    /// The socket.
+    pub id: ConnectionId,
+    /// When the hook ran.
+    pub time: Time,
+    /// Which way.
+    pub direction: Direction,
+    /// Offset of the first byte in its direction's stream; the stream starts at 0.
+    pub position: u64,
+    /// How many bytes were received, or announced for sending.
+    pub length: u64,
+    /// The first of these bytes, as many as were captured (`bytes.len() <= length`).
+    pub bytes: &'a [u8],
+    /// True if the last of `length` bytes may not have been accepted yet: an [`Event::Sent`]
+    /// follows that says how far it came.
+    pub pending: bool,
+    /// Who read or wrote.
+    pub thread: Thread,
+    /// Nanoseconds that received bytes waited in the socket before they were read, as far as the
+    /// kernel's clock tick tells; 0 if shorter than a tick or unknown.
+    pub waited: u64,
+}
+
+/// How a direction or a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer will send nothing after this position of the received stream.
+    PeerFinished(u64),
+    /// The process will send nothing after this position of the sent stream.
+    Finished(u64),
+    /// The socket is gone; the positions are the last of what was received (read or not) and sent.
+    Closed {
+        /// It ended by a reset, a timeout of the transport or another socket error (errno).
+        error: Option<i32>,
+        /// End of the received stream, unread bytes included.
+        received: u64,
+        /// End of the sent stream.
+        sent: u64,
+    },
+}
+
+/// What happened on a socket. Events of one socket come in the order in which the kernel saw them.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A connection is seen for the first time; comes before its other events.
+    Opened(Opened),
+    /// Bytes went through.
+    Data(Data<'a>),
+    /// Everything before `position` of the sent stream was accepted by the kernel.
+    Sent {
+        /// The socket.
+        id: ConnectionId,
+        /// When the send returned.
+        time: Time,
+        /// End of what was accepted.
+        position: u64,
+    },
+    /// A direction or the connection ended.
+    Ended {
+        /// The socket.
+        id: ConnectionId,
+        /// When.
+        time: Time,
+        /// How.
+        end: End,
+    },
+    /// Events of this socket were lost before this point (a full ring): its position in the
+    /// streams is still right, its messages since the last event are unknown.
+    Lost {
+        /// The socket.
+        id: ConnectionId,
+        /// How many records.
+        records: u32,
+    },
+}

@@ -1,0 +1,97 @@
+//! What the agent did and what it lost, counted by reason.
+//!
+//! One set of counters for the whole process: the end summary prints them and the metrics
+//! endpoint will export them. Every loss has a named reason here; nothing is dropped silently.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why something was not traced or not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Loss {
+    /// A kernel record did not fit into the ring (counted in records).
+    RingFull,
+    /// A kernel program was kept from running by recursion (`bpf_prog_info.recursion_misses`).
+    Recursion,
+    /// Bytes that a hook announced could not be read (page not resident, unknown syscall form).
+    Unreadable,
+    /// A call was under way when the agent joined the connection.
+    JoinedMidway,
+    /// A call was given up because bytes that its parser needed are missing.
+    Gap,
+    /// A message head was longer than the parser accepts.
+    HeadTooLong,
+    /// A table was full and an entry had to go.
+    TableFull,
+    /// The export queue was full (counted in spans).
+    QueueFull,
+    /// The receiver refused spans for good, or retries ran out (counted in spans).
+    ExportFailed,
+    /// The receiver accepted a batch but rejected spans in it (OTLP partial success).
+    ExportRejected,
+}
+
+impl Loss {
+    /// Every reason, in the order of the counters.
+    pub const ALL: [Loss; 10] = [
+        Loss::RingFull,
+        Loss::Recursion,
+        Loss::Unreadable,
+        Loss::JoinedMidway,
+        Loss::Gap,
+        Loss::HeadTooLong,
+        Loss::TableFull,
+        Loss::QueueFull,
+        Loss::ExportFailed,
+        Loss::ExportRejected,
+    ];
+
+    /// The name of the reason as people and metrics see it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::RingFull => "ring_full",
+            Loss::Recursion => "recursion",
+            Loss::Unreadable => "unreadable",
+            Loss::JoinedMidway => "joined_midway",
+            Loss::Gap => "gap",
+            Loss::HeadTooLong => "head_too_long",
+            Loss::TableFull => "table_full",
+            Loss::QueueFull => "queue_full",
+            Loss::ExportFailed => "export_failed",
+            Loss::ExportRejected => "export_rejected",
+        }
+    }
+}
+
+/// Process-wide counters. All operations are relaxed: they are read for people, never for control.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Kernel records read.
+    pub events: AtomicU64,
+    /// Calls that ended with a span.
+    pub calls: AtomicU64,
+    /// Spans handed to the exporters.
+    pub spans: AtomicU64,
+    /// Spans that a receiver took.
+    pub exported: AtomicU64,
+    /// Client calls whose parent inside their process is unknown.
+    pub unlinked: AtomicU64,
+    losses: [AtomicU64; Loss::ALL.len()],
+}
+
+impl Stats {
+    /// Counts `n` things lost for `reason`.
+    pub fn lose(&self, reason: Loss, n: u64) {
+        self.losses[reason as usize].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// How much was lost for `reason` so far.
+    pub fn lost(&self, reason: Loss) -> u64 {
+        self.losses[reason as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// Adds one to a counter of [`Stats`].
+pub fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
