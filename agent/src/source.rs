@@ -3,6 +3,8 @@
 //! The live kernel and a capture file yield the same [`Event`]s; nothing after this module knows
 //! which of the two it was.
 
+pub mod live;
+
 use std::net::SocketAddr;
 
 /// Identity of one socket for as long as the host is up: the socket cookie when live

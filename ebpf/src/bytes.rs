@@ -1,9 +1,10 @@
 //! Copying a process's bytes into a data record.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_smp_processor_id, bpf_probe_read_user},
+    helpers::generated::{bpf_get_smp_processor_id, bpf_loop, bpf_probe_read_user},
     maps::Array,
 };
+use core::ffi::c_void;
 use tracebee_common::{CAPTURE_MAX, counter, mode, record::Data};
 
 use crate::{emit, socket::Socket};
@@ -14,6 +15,7 @@ use crate::{emit, socket::Socket};
 pub(crate) struct Scratch {
     pub(crate) data: Data,
     pub(crate) bytes: [u8; 2 * CAPTURE_MAX],
+    walk: Walk,
 }
 
 /// One area per CPU (a per-CPU map's values may not exceed 32 KiB). Each program has its own:
@@ -30,9 +32,8 @@ pub(crate) fn scratch(area: &Area) -> Option<&'static mut Scratch> {
     Some(unsafe { &mut *scratch })
 }
 
-/// Segments of a vectored read or write that are looked at. Real programs write up to a few
-/// hundred (gathering small chunks), at most `UIO_MAXIOV` (1024).
-const SEGMENTS: u64 = 280;
+/// Segments of a vectored read or write that are looked at. The kernel takes no more (`UIO_MAXIOV`).
+const SEGMENTS: u32 = 1024;
 
 /// How many of `length` bytes to capture now.
 #[inline(always)]
@@ -48,6 +49,19 @@ pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, limit: u64) -> u32 {
     append(scratch, 0, base, limit)
 }
 
+/// A walk over the segments of a vector, as the callback of `bpf_loop` sees it. A plain loop of
+/// this length has more paths than the verifier follows. It lies in the map, not on the stack:
+/// what the verifier knows nothing of, it does not tell iterations apart by.
+#[repr(C)]
+struct Walk {
+    vector: u64,
+    count: u64,
+    /// Bytes of the first segment that are not part of the message.
+    skip: u64,
+    limit: u64,
+    filled: u64,
+}
+
 /// Copies up to `limit` bytes from a vector of `count` segments at `vector` in user memory,
 /// without the first `skip` bytes of the first segment; how many it was.
 #[inline(always)]
@@ -58,36 +72,50 @@ pub(crate) fn copy_vector(
     skip: u64,
     limit: u64,
 ) -> u32 {
-    let mut filled: u32 = 0;
-    let mut skip = skip;
-    let mut i = 0;
-    while i < SEGMENTS {
-        if i >= count || filled as u64 >= limit {
-            break;
-        }
-        let mut segment = [0u64; 2];
-        // SAFETY: a checked read into our stack.
-        let failed = unsafe {
-            bpf_probe_read_user((&raw mut segment).cast(), 16, (vector + i * 16) as *const _)
-        };
-        if failed != 0 {
-            emit::count(counter::UNREADABLE);
-            break;
-        }
-        let length = if segment[1] > skip { segment[1] - skip } else { 0 };
-        let room = limit - filled as u64;
-        let wanted = if length < room { length } else { room };
-        if wanted > 0 {
-            let copied = append(scratch, filled, segment[0] + skip, wanted);
-            filled += copied;
-            if (copied as u64) < wanted {
-                break;
-            }
-        }
-        skip = 0;
-        i += 1;
+    scratch.walk = Walk { vector, count, skip, limit, filled: 0 };
+    let mut context: *mut Scratch = scratch;
+    // SAFETY: the callback gets exactly this context, which outlives the call.
+    unsafe {
+        bpf_loop(SEGMENTS, next_segment as *mut c_void, (&raw mut context).cast(), 0);
+        (&raw const (*context).walk.filled).read_volatile() as u32
     }
-    filled
+}
+
+const GO_ON: i64 = 0;
+const STOP: i64 = 1;
+
+unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: `context` is that of `copy_vector`, a live reference.
+    let scratch = unsafe { &mut **context.cast::<*mut Scratch>() };
+    let walk = &mut scratch.walk;
+    if u64::from(index) >= walk.count || walk.filled >= walk.limit {
+        return STOP;
+    }
+    let mut segment = [0u64; 2];
+    // SAFETY: a checked read into our stack.
+    let failed = unsafe {
+        bpf_probe_read_user(
+            (&raw mut segment).cast(),
+            16,
+            (walk.vector + u64::from(index) * 16) as *const _,
+        )
+    };
+    if failed != 0 {
+        emit::count(counter::UNREADABLE);
+        return STOP;
+    }
+    let skip = walk.skip;
+    walk.skip = 0;
+    if segment[1] <= skip {
+        return GO_ON;
+    }
+    let length = segment[1] - skip;
+    let room = walk.limit - walk.filled;
+    let wanted = if length < room { length } else { room };
+    let filled = walk.filled as u32;
+    let copied = append(scratch, filled, segment[0] + skip, wanted);
+    scratch.walk.filled += u64::from(copied);
+    if u64::from(copied) < wanted { STOP } else { GO_ON }
 }
 
 #[inline(always)]
