@@ -4,6 +4,7 @@
 //! Beside it, [`workload`] tells which program a process is.
 
 pub mod call;
+pub mod clock;
 pub mod export;
 pub mod protocol;
 pub mod source;
