@@ -1,13 +1,27 @@
 //! The `tracebee` command.
-fn main() {
-    let stats = std::sync::Arc::new(tracebee::stats::Stats::default());
-    let mut live = tracebee::source::live::Live::start(
-        std::num::NonZeroU32::new(16 << 20).expect("not zero"),
-        stats,
-    )
-    .unwrap_or_else(|e| panic!("{e}"));
-    eprintln!("ready: {}", live.attached());
-    for _ in 0..200 {
-        live.poll(std::time::Duration::from_millis(50), |e| println!("{e:?}"));
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracebee::cli::{Cli, Command};
+use tracebee::run;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let args = match cli.command {
+        Some(Command::Run(args)) => *args,
+        None => cli.run,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(args.log_level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    match run::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tracebee: {error}");
+            ExitCode::from(if run::is_usage(&error) { 2 } else { 1 })
+        }
     }
 }

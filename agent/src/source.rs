@@ -69,6 +69,8 @@ pub struct Opened {
     pub role: Option<Role>,
     /// True if the connection is older than the agent.
     pub midlife: bool,
+    /// The process that used it first.
+    pub pid: u32,
     /// Inode of the network namespace (`ns.inum`).
     pub netns: u32,
     /// TCP sequence number of the first byte that this socket sent (initial sequence number + 1).

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::{Control, counter, mode, record};
 use zerocopy::FromBytes as _;
 
@@ -28,6 +28,8 @@ pub struct Live {
     stats: Arc<Stats>,
     /// Number of the next record of each connection.
     numbers: FxHashMap<u64, u32>,
+    /// Connections that the kernel was told something about.
+    controlled: FxHashSet<u64>,
     reported: [u64; counter::COUNT as usize],
 }
 
@@ -38,7 +40,7 @@ impl Live {
     /// See [`LoadError`]: one clear line each.
     pub fn start(ring_bytes: NonZeroU32, stats: Arc<Stats>) -> Result<Self, LoadError> {
         let kernel = loader::load(ring_bytes)?;
-        Ok(Self { kernel, stats, numbers: FxHashMap::default(), reported: [0; 8] })
+        Ok(Self { kernel, stats, numbers: FxHashMap::default(), controlled: FxHashSet::default(), reported: [0; counter::COUNT as usize] })
     }
 
     /// How many kernel programs are attached.
@@ -86,9 +88,9 @@ impl Live {
     }
 
     /// Forgets a connection that is gone.
-    pub fn release(&mut self, id: ConnectionId, controlled: bool) {
+    pub fn release(&mut self, id: ConnectionId) {
         self.numbers.remove(&id.0);
-        if controlled {
+        if self.controlled.remove(&id.0) {
             self.kernel.release(id.0);
         }
     }
@@ -97,6 +99,8 @@ impl Live {
         if let Err(error) = self.kernel.control(id.0, control) {
             self.stats.lose(Loss::TableFull, 1);
             tracing::debug!("connection {}: {error}", id.0);
+        } else {
+            self.controlled.insert(id.0);
         }
     }
 }
@@ -177,6 +181,7 @@ fn opened(conn: &record::Conn) -> Opened {
         remote: address(conn.family, conn.remote, conn.remote_port),
         role,
         midlife: role.is_none(),
+        pid: conn.pid,
         netns: conn.netns,
         sent_base: Some(conn.sent_base),
         received_base: Some(conn.received_base),
