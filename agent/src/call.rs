@@ -2,6 +2,8 @@
 //!
 //! The protocol-neutral fact that everything after works on.
 
+pub mod pairing;
+
 use std::net::SocketAddr;
 
 use crate::protocol::{Request, Response};

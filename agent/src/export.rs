@@ -1,1 +1,245 @@
 //! Where spans go. Nothing here ever blocks the path before it.
+//!
+//! ```text
+//!                        +-> queue -> task: batches -> deliveries -> OTLP receiver
+//! pipeline thread: push -+
+//!                        +-> queue -> thread: filter -> text or JSON -> standard output
+//! ```
+//!
+//! Each sink has a bounded queue of its own and they share the spans, so that a terminal that
+//! stands still costs the receiver nothing, nor the reverse. The exporters bring their own
+//! threads; they need no runtime of the caller and must not be started inside one.
+
+mod config;
+mod filter;
+mod group;
+mod json;
+mod otlp;
+mod output;
+mod queue;
+mod quiet;
+pub mod summary;
+mod text;
+mod view;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::stats::{Loss, Stats};
+use crate::trace::Span;
+pub use config::{
+    CompressionArg, ConfigError, Endpoint, Identity, OtlpArgs, OtlpConfig, Protocol, ProtocolArg,
+    Tls,
+};
+pub use filter::{Filter, FilterArgs, duration};
+pub use otlp::ClientError;
+pub use output::Output;
+pub use queue::{Limit, QUEUE_BYTES, Queue};
+
+/// What is exported, and where to.
+#[derive(Debug)]
+pub struct Config {
+    /// The OTLP receiver, if there is one ([`OtlpArgs::resolve`]).
+    pub otlp: Option<OtlpConfig>,
+    /// What is printed on standard output.
+    pub output: Output,
+    /// What of it is shown; OTLP is never filtered.
+    pub filter: Filter,
+}
+
+/// Why exporting cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The OTLP client cannot be built.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// No thread could be made.
+    #[error("cannot start the export threads: {0}; check the limit of processes (ulimit -u)")]
+    Thread(#[from] io::Error),
+}
+
+/// The running exporters.
+///
+/// Dropped without [`Exporters::shutdown`], they end at once and count nothing.
+#[derive(Debug)]
+pub struct Exporters {
+    queues: Vec<Arc<Queue>>,
+    stats: Arc<Stats>,
+    otlp: Option<OtlpSink>,
+    output: Option<OutputSink>,
+}
+
+#[derive(Debug)]
+struct OtlpSink {
+    runtime: Runtime,
+    closing: watch::Sender<bool>,
+    done: mpsc::Receiver<()>,
+}
+
+#[derive(Debug)]
+struct OutputSink {
+    closed: Arc<AtomicBool>,
+    done: mpsc::Receiver<()>,
+}
+
+/// Name and version of the instrumentation scope.
+const SCOPE_NAME: &str = "tracebee";
+const SCOPE_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The semantic conventions that attributes follow.
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+
+/// What a shutdown may take beyond its limit to stop threads.
+const STOP_GRACE: Duration = Duration::from_millis(100);
+/// Host names are resolved on these; one receiver needs no more.
+const BLOCKING_THREADS: usize = 2;
+
+impl Exporters {
+    /// Starts what `config` asks for.
+    ///
+    /// Connections are made at the first request: a receiver that is not there yet is no error.
+    pub fn start(config: Config, stats: Arc<Stats>) -> Result<Self, StartError> {
+        Self::start_with(config, stats, Box::new(io::stdout()))
+    }
+
+    fn start_with(
+        config: Config,
+        stats: Arc<Stats>,
+        stdout: Box<dyn io::Write + Send>,
+    ) -> Result<Self, StartError> {
+        let mut exporters = Exporters { queues: Vec::new(), stats, otlp: None, output: None };
+        if let Some(otlp) = config.otlp {
+            exporters.start_otlp(otlp)?;
+        }
+        let format = match config.output {
+            Output::Text => Some(output::Format::text_for_stdout()),
+            Output::Json => Some(output::Format::Json),
+            Output::None => None,
+        };
+        if let Some(format) = format {
+            exporters.start_output(format, config.filter, stdout)?;
+        }
+        Ok(exporters)
+    }
+
+    /// Hands finished spans to every sink and returns at once.
+    ///
+    /// Counts them as [`Stats::spans`]; what a sink's queue cannot hold is dropped there and
+    /// counted as [`Loss::QueueFull`].
+    pub fn push(&self, spans: Vec<Span>) {
+        self.stats.spans.fetch_add(spans.len() as u64, Ordering::Relaxed);
+        if self.queues.is_empty() || spans.is_empty() {
+            return;
+        }
+        let spans: Vec<_> = spans.into_iter().map(Arc::new).collect();
+        for queue in &self.queues {
+            queue.push(&spans);
+        }
+    }
+
+    /// True once nobody reads standard output any more (`tracebee | head`).
+    ///
+    /// Printing has then stopped for good; without an OTLP receiver there is nothing left to do.
+    pub fn output_closed(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| output.closed.load(Ordering::Relaxed))
+    }
+
+    /// Delivers and prints what is queued, for at most `limit`; the rest is counted as lost.
+    pub fn shutdown(self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        for queue in &self.queues {
+            queue.close();
+        }
+        if let Some(otlp) = self.otlp {
+            // No receiver means that the task has ended already.
+            _ = otlp.closing.send(true);
+            wait(&otlp.done, deadline);
+            // Deliveries under way are dropped here, and count what they held.
+            otlp.runtime.shutdown_timeout(STOP_GRACE);
+        }
+        if let Some(output) = self.output {
+            // A write that hangs cannot be ended; its thread dies with the process.
+            wait(&output.done, deadline);
+        }
+        for queue in &self.queues {
+            let left = queue.take(usize::MAX).len();
+            self.stats.lose(Loss::ExportFailed, left as u64);
+        }
+    }
+
+    fn start_otlp(&mut self, config: OtlpConfig) -> Result<(), StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("tracebee-export")
+            .enable_all()
+            .build()?;
+        let client = {
+            let _entered = runtime.enter();
+            otlp::Client::new(&config)?
+        };
+        let queue = self.add_queue(config.queue);
+        let (closing, closing_seen) = watch::channel(false);
+        let (done_sender, done) = mpsc::channel();
+        let stats = Arc::clone(&self.stats);
+        runtime.spawn(async move {
+            otlp::run(queue, client, config, stats, closing_seen).await;
+            // Nobody listens if the deadline has passed.
+            _ = done_sender.send(());
+        });
+        self.otlp = Some(OtlpSink { runtime, closing, done });
+        Ok(())
+    }
+
+    fn start_output(
+        &mut self,
+        format: output::Format,
+        filter: Filter,
+        mut stdout: Box<dyn io::Write + Send>,
+    ) -> Result<(), StartError> {
+        let queue = self.add_queue(Limit::default());
+        let closed = Arc::new(AtomicBool::new(false));
+        let (done_sender, done) = mpsc::channel();
+        thread::Builder::new().name("tracebee-output".to_owned()).spawn({
+            let closed = Arc::clone(&closed);
+            move || {
+                output::run(&queue, format, &filter, &mut *stdout, &closed);
+                // Nobody listens if the deadline has passed.
+                _ = done_sender.send(());
+            }
+        })?;
+        self.output = Some(OutputSink { closed, done });
+        Ok(())
+    }
+
+    fn add_queue(&mut self, limit: Limit) -> Arc<Queue> {
+        let queue = Arc::new(Queue::new(limit, Arc::clone(&self.stats)));
+        self.queues.push(Arc::clone(&queue));
+        queue
+    }
+}
+
+/// Waits until a sink has ended, or died, or the deadline has passed.
+fn wait(done: &mpsc::Receiver<()>, deadline: Instant) {
+    _ = done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+}
+
+/// OTLP `SpanFlags`: the W3C flags in the low byte, and whether the parent is remote. That is
+/// always known here, for a span without parent too.
+fn span_flags(span: &Span) -> u32 {
+    use opentelemetry_proto::tonic::trace::v1::SpanFlags;
+    let remote = span.parent.is_some_and(|parent| parent.remote);
+    let mut flags = u32::from(span.flags) | SpanFlags::ContextHasIsRemoteMask as u32;
+    if remote {
+        flags |= SpanFlags::ContextIsRemoteMask as u32;
+    }
+    flags
+}
+
+#[cfg(test)]
+mod tests;

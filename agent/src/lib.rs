@@ -1,12 +1,20 @@
 //! tracebee: traces programs nobody changed.
 //!
-//! Data flows one way: [`source`] -> stream -> [`protocol`] -> [`call`] -> [`trace`] -> [`export`].
-//! Beside it, [`workload`] tells which program a process is.
+//! Data flows one way: [`source`] -> [`stream`] -> [`protocol`] -> [`call`] -> [`trace`] ->
+//! [`export`], driven by [`pipeline`]. Beside it, [`workload`] tells which program a process is,
+//! and [`link`] whose request a call is part of.
 
 pub mod call;
+pub mod cli;
+pub mod clock;
 pub mod export;
+pub mod link;
+pub mod pipeline;
 pub mod protocol;
+pub mod run;
+pub mod select;
 pub mod source;
 pub mod stats;
+pub mod stream;
 pub mod trace;
 pub mod workload;

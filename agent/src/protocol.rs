@@ -80,9 +80,11 @@ pub enum Part {
         /// What it asks.
         request: Request,
     },
-    /// The request that began last ends before position `at`, which may lie in the future.
+    /// The request that began last ends before position `at`, which may lie in the future. A
+    /// request that is answered early may end after its response.
     RequestEnd {
-        /// Position after its last byte.
+        /// Position after its last byte; where that is not known, where its stream was last
+        /// understood.
         at: u64,
         /// Payload size on the wire without framing, where it is known.
         body: Option<u64>,
@@ -103,7 +105,8 @@ pub enum Part {
     },
     /// A response to a request that was not seen (joined midway, or its request was lost): no call.
     Orphan,
-    /// The oldest open request can no longer be paired with its response: bytes are missing.
+    /// The oldest open call, one whose [`Part::ResponseEnd`] has not been said, is given up: bytes
+    /// are missing, and which response is its own, or where that ends, can no longer be known.
     Desync,
 }
 
@@ -132,7 +135,9 @@ pub trait Parser: Send {
     fn parse(&mut self, side: Side, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step;
 
     /// Bytes of `side` that it did not ask to skip are missing: the stream goes on at position
-    /// `to`. The parser finds its way again or says what can no longer be known.
+    /// `to`. The parser finds its way again or says what can no longer be known. Called as soon as
+    /// that is known, before later bytes of either side are shown: what was seen of one side while
+    /// the other was blind proves nothing.
     fn gap(&mut self, side: Side, to: u64, parts: &mut Vec<Part>) -> Step;
 
     /// `side` will send nothing from position `at` on.

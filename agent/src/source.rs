@@ -3,6 +3,8 @@
 //! The live kernel and a capture file yield the same [`Event`]s; nothing after this module knows
 //! which of the two it was.
 
+pub mod live;
+
 use std::net::SocketAddr;
 
 /// Identity of one socket for as long as the host is up: the socket cookie when live
@@ -67,6 +69,8 @@ pub struct Opened {
     pub role: Option<Role>,
     /// True if the connection is older than the agent.
     pub midlife: bool,
+    /// The process that used it first.
+    pub pid: u32,
     /// Inode of the network namespace (`ns.inum`).
     pub netns: u32,
     /// TCP sequence number of the first byte that this socket sent (initial sequence number + 1).

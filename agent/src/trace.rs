@@ -4,7 +4,25 @@ use std::sync::Arc;
 
 use opentelemetry::{SpanId, TraceId};
 
+use crate::call::Call;
+use crate::clock::Clock;
+use crate::protocol::Request;
+use crate::source::Role;
 use crate::workload::Resource;
+
+mod addresses;
+pub mod client_address;
+pub mod context;
+mod http;
+mod method;
+mod names;
+mod redact;
+mod target;
+mod template;
+
+use addresses::Addresses;
+use client_address::TrustedProxies;
+use names::Names;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,3 +96,84 @@ impl Span {
         self.attributes.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
     }
 }
+
+/// Where a span stands in its trace. Decided when the request was seen, because the calls that the
+/// request causes need its ids before it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Trace id, never zero.
+    pub trace_id: TraceId,
+    /// Span id, never zero.
+    pub span_id: SpanId,
+    /// Its parent, if one is known exactly.
+    pub parent: Option<Parent>,
+    /// How many ancestors of it are known on this host.
+    pub depth: u8,
+    /// W3C trace flags.
+    pub flags: u8,
+    /// W3C `tracestate` as received.
+    pub trace_state: Option<Box<str>>,
+}
+
+/// Makes spans of calls. Owned by the one thread that the pipeline runs on.
+#[derive(Debug, Default)]
+pub struct Tracer {
+    names: Names,
+    addresses: Addresses,
+    trusted: TrustedProxies,
+}
+
+impl Tracer {
+    /// A tracer that believes what these proxies say about the original request.
+    pub fn new(trusted: TrustedProxies) -> Self {
+        Self { trusted, ..Self::default() }
+    }
+
+    /// The span of a finished call of the process `resource`.
+    pub fn span(
+        &mut self,
+        call: Call,
+        identity: Identity,
+        resource: Arc<Resource>,
+        clock: &Clock,
+    ) -> Span {
+        let Identity { trace_id, span_id, parent, depth, flags, trace_state } = identity;
+        let kind = match call.endpoint.role {
+            Role::Client => Kind::Client,
+            Role::Server => Kind::Server,
+        };
+        let (start, end) = clock.interval(call.started, call.ended);
+        // Each protocol describes its own calls; all else is the same for all.
+        let described = match &call.request {
+            Request::Http(_) => http::describe(self, &resource.service, kind, call),
+        };
+        let http::Described { name, error, mut attributes } = described;
+        if let Some(parent) = &parent {
+            attributes.push(("tracebee.link", Value::Static(parent.link)));
+        }
+        Span {
+            resource,
+            trace_id,
+            span_id,
+            parent,
+            depth,
+            flags,
+            trace_state,
+            kind,
+            name,
+            start,
+            end,
+            error,
+            attributes,
+        }
+    }
+
+    /// How many spans got a coarse name (`GET /movies/*`) because their service has more than the
+    /// 200 templates that are kept apart.
+    pub fn folded(&self) -> u64 {
+        self.names.folded()
+    }
+}
+
+#[cfg(test)]
+mod tests;

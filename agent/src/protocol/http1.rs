@@ -1,10 +1,71 @@
-//! HTTP/1.0 and HTTP/1.1 (RFC 9112).
+//! HTTP/1.0 and HTTP/1.1 (RFC 9110, RFC 9112).
+//!
+//! `head` reads message heads, `body` finds where messages end, `detect` judges the first
+//! bytes of a connection, and `conversation` pairs requests with responses.
+//!
+//! # Pairing
+//!
+//! Responses come in the order of the requests (RFC 9112 9.3.2). While both streams are known
+//! from their first byte on, a queue of what was asked is therefore all it takes, pipelined or
+//! not. The queue remembers methods, because the answers to HEAD and CONNECT have no body.
+//!
+//! # When bytes are missing
+//!
+//! The kernel captures the head of each turn, the agent joins connections midway, and rings
+//! overflow. A call that is lost costs one span; a call that is paired with another's answer
+//! makes the trace a lie. So a pairing is made only where it is certain:
+//!
+//! - **A body of known length** is skipped by the engine; what is missing inside is not missed.
+//! - **A body whose framing is lost** (a chunk header is missing, or is none; a head that is cut,
+//!   malformed or contradicts itself) ends with the turn. A response: when the next request
+//!   begins, or the stream ends. A request: when its response begins. Its call is kept.
+//! - **A cut head** is enough for a call if its first line is there; the fields that are known
+//!   are kept.
+//! - **Responses missing at a message boundary** may be any number of answers: all open calls are
+//!   given up ([`Part::Desync`]).
+//! - **Requests missing at a message boundary** do not touch the requests before them: their
+//!   answers come first. What comes after is answered by nothing we know ([`Part::Orphan`]).
+//! - **An orphan's length is not known**, as it may answer a HEAD: it ends with the turn.
+//!
+//! After each of these the stream is *lost*: the next message begins at the first bytes of a new
+//! turn, if they look like one while nothing is outstanding. That this is the next message, and
+//! that a body ends with its turn, is certain for clients that wait for each answer before they
+//! ask again: nearly all of them. It is not for clients that pipeline, where any number of
+//! messages may be under way unseen. So a connection that was ever in *doubt* (joined midway, or
+//! any of the above) and where a request was ever seen to be sent before the answer to the one
+//! before it was complete (*pipelined*) is given up for good, with all that is open on it
+//! ([`Step::Leave`]), whichever comes first. Bytes missing right after a request that nobody has
+//! answered yet are such a request, too.
+//!
+//! What remains is a client that pipelines only where we cannot see it: each time inside the
+//! very bytes that are missing from the end of a body whose length is not known.
+//!
+//! This needs an engine that reports a gap as soon as it knows of it, before it shows later bytes
+//! of either side, and that shows both sides in the order in which things happened.
+//!
+//! [`Part::Desync`]: super::Part::Desync
+//! [`Part::Orphan`]: super::Part::Orphan
+//! [`Step::Leave`]: super::Step::Leave
 
-use super::{Detection, Detector, Parser, Part, Side, Step};
+mod body;
+mod conversation;
+mod detect;
+mod fuzz;
+mod head;
+#[cfg(test)]
+mod tests;
+
+#[doc(hidden)]
+pub use fuzz::fuzz;
+
+use super::Detector;
 
 /// The line of [`super::DETECTORS`].
-pub const DETECTOR: Detector =
-    Detector { name: "http", detect, parser: || Box::new(Http1::default()) };
+pub const DETECTOR: Detector = Detector {
+    name: "http",
+    detect: detect::detect,
+    parser: || Box::new(conversation::Conversation::default()),
+};
 
 /// What is kept of a request head: exactly the fields that spans need. Credentials and cookies
 /// are never copied out of the captured bytes.
@@ -50,21 +111,4 @@ pub struct Response {
     pub status: u16,
     /// Minor version: 0 or 1.
     pub minor: u8,
-}
-
-fn detect(_bytes: &[u8]) -> Detection {
-    Detection::Unsure
-}
-
-#[derive(Default)]
-struct Http1;
-
-impl Parser for Http1 {
-    fn parse(&mut self, _: Side, _: u64, _: &[u8], _: &mut Vec<Part>) -> Step {
-        Step::NotMine
-    }
-    fn gap(&mut self, _: Side, _: u64, _: &mut Vec<Part>) -> Step {
-        Step::NotMine
-    }
-    fn finish(&mut self, _: Side, _: u64, _: &mut Vec<Part>) {}
 }

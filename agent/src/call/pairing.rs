@@ -1,0 +1,206 @@
+//! From the messages of one connection to its calls.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Call, Endpoint, NoAnswer};
+use crate::protocol::{Part, Request, Response, Side};
+use crate::source::{Thread, Time};
+use crate::stream::{Streams, Timed};
+
+/// Calls that may be open on one connection. Parsers bound what they pair themselves; this is
+/// the limit where they do not.
+const MAX_OPEN: usize = 1024;
+
+/// What came of a connection's parts.
+pub trait Sink<I> {
+    /// A request began: decides who the call is.
+    fn began(&mut self, position: u64, started: Time, request: &Request) -> I;
+    /// A call ended.
+    fn ended(&mut self, call: Call, identity: I);
+    /// A call is lost: `None` if it was never seen to begin.
+    fn lost(&mut self, identity: Option<I>);
+}
+
+struct Open<I> {
+    identity: I,
+    request: Request,
+    position: u64,
+    started: Time,
+    waited: u64,
+    thread: Thread,
+    request_body: Option<u64>,
+    response: Option<Response>,
+    /// Where its response ends, once that is known.
+    end: Option<u64>,
+    response_body: Option<u64>,
+    /// A span was made already (a timeout): the answer is only awaited, not told.
+    told: bool,
+}
+
+/// The open calls of one connection, oldest first.
+pub struct Pairing<I> {
+    open: VecDeque<Open<I>>,
+}
+
+impl<I> Default for Pairing<I> {
+    fn default() -> Self {
+        Self { open: VecDeque::new() }
+    }
+}
+
+impl<I: Clone> Pairing<I> {
+    /// Takes in what the streams found; `thread` made the system call that carried it.
+    pub fn take(
+        &mut self,
+        parts: &mut Vec<Timed>,
+        streams: &Streams,
+        endpoint: Option<&Arc<Endpoint>>,
+        thread: Thread,
+        waited: u64,
+        sink: &mut impl Sink<I>,
+    ) {
+        for Timed { part, time } in parts.drain(..) {
+            match part {
+                Part::Request { at, request } => {
+                    if self.open.len() >= MAX_OPEN
+                        && let Some(oldest) = self.open.pop_front()
+                    {
+                        sink.lost((!oldest.told).then_some(oldest.identity));
+                    }
+                    let identity = sink.began(at, time, &request);
+                    self.open.push_back(Open {
+                        identity,
+                        request,
+                        position: at,
+                        started: time,
+                        waited,
+                        thread,
+                        request_body: None,
+                        response: None,
+                        end: None,
+                        response_body: None,
+                        told: false,
+                    });
+                }
+                Part::RequestEnd { body, .. } => {
+                    if let Some(last) = self.open.back_mut() {
+                        last.request_body = body;
+                    }
+                }
+                Part::Response { response, .. } => {
+                    if let Some(call) = self.open.iter_mut().find(|call| call.response.is_none()) {
+                        call.response = Some(response);
+                    }
+                }
+                Part::ResponseEnd { at, body } => {
+                    let reached = streams.progress(Side::Response).0;
+                    if let Some(call) = self.open.iter_mut().find(|call| call.end.is_none()) {
+                        call.end = Some(at.unwrap_or(reached));
+                        call.response_body = body;
+                    }
+                }
+                Part::Orphan => sink.lost(None),
+                Part::Desync => {
+                    if let Some(call) = self.open.pop_front() {
+                        sink.lost((!call.told).then_some(call.identity));
+                    }
+                }
+            }
+        }
+        self.complete(streams, endpoint, sink);
+    }
+
+    /// Ends the calls whose responses went through whole.
+    fn complete(
+        &mut self,
+        streams: &Streams,
+        endpoint: Option<&Arc<Endpoint>>,
+        sink: &mut impl Sink<I>,
+    ) {
+        let (reached, time) = streams.progress(Side::Response);
+        while self.open.front().is_some_and(|call| call.end.is_some_and(|end| end <= reached)) {
+            let Some(call) = self.open.pop_front() else { break };
+            if let Some(endpoint) = endpoint {
+                call.tell(endpoint, time, None, sink);
+            }
+        }
+    }
+
+    /// The connection is gone: every open call ends without a (whole) answer.
+    pub fn close(
+        &mut self,
+        endpoint: Option<&Arc<Endpoint>>,
+        reason: NoAnswer,
+        time: Time,
+        sink: &mut impl Sink<I>,
+    ) {
+        for call in self.open.drain(..) {
+            if let Some(endpoint) = endpoint {
+                call.tell(endpoint, time, Some(reason), sink);
+            }
+        }
+    }
+
+    /// Gives up all open calls: their answers cannot be told apart any more.
+    pub fn lose(&mut self, sink: &mut impl Sink<I>) {
+        for call in self.open.drain(..) {
+            if !call.told {
+                sink.lost(Some(call.identity));
+            }
+        }
+    }
+
+    /// Ends the calls that began before `before` and got not one byte of an answer.
+    pub fn expire(
+        &mut self,
+        endpoint: Option<&Arc<Endpoint>>,
+        before: Time,
+        now: Time,
+        sink: &mut impl Sink<I>,
+    ) {
+        let Some(endpoint) = endpoint else { return };
+        for call in &mut self.open {
+            if call.response.is_none() && !call.told && call.started < before {
+                call.told = true;
+                sink.ended(call.call(endpoint, now, Some(NoAnswer::Timeout)), call.identity.clone());
+            }
+        }
+    }
+
+    /// True if nothing is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+impl<I: Clone> Open<I> {
+    fn tell(
+        self,
+        endpoint: &Arc<Endpoint>,
+        ended: Time,
+        no_answer: Option<NoAnswer>,
+        sink: &mut impl Sink<I>,
+    ) {
+        if self.told {
+            return;
+        }
+        sink.ended(self.call(endpoint, ended, no_answer), self.identity);
+    }
+
+    fn call(&self, endpoint: &Arc<Endpoint>, ended: Time, no_answer: Option<NoAnswer>) -> Call {
+        Call {
+            endpoint: Arc::clone(endpoint),
+            thread: self.thread,
+            position: self.position,
+            started: self.started,
+            ended: ended.max(self.started),
+            waited: self.waited,
+            request: self.request.clone(),
+            response: self.response.clone(),
+            no_answer,
+            request_body: self.request_body,
+            response_body: self.response_body,
+        }
+    }
+}

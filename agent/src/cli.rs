@@ -1,0 +1,105 @@
+//! The command line: a contract that people's scripts rely on.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::export::{FilterArgs, OtlpArgs, Output, duration};
+use crate::select::SelectArgs;
+use crate::trace::client_address::Cidr;
+
+/// Traces the HTTP calls of every program on this host, unchanged, from the kernel.
+#[derive(Parser, Debug)]
+#[command(name = "tracebee", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; without one: run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Subcommands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Trace until stopped (the default)
+    Run(Box<RunArgs>),
+}
+
+/// How the kernel is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Capture {
+    /// The best that this kernel allows
+    Auto,
+    /// The socket layer
+    Socket,
+}
+
+/// Flags of `tracebee run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Where spans go.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
+    /// What is printed [default: text without an OTLP endpoint, none with one]
+    #[arg(long, value_name = "FORMAT", env = "TRACEBEE_OUTPUT")]
+    pub output: Option<Output>,
+    /// What of it is shown.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// What is traced.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// How the kernel is watched
+    #[arg(long, value_name = "HOW", env = "TRACEBEE_CAPTURE", default_value = "auto")]
+    pub capture: Capture,
+    /// Believe the Forwarded and X-Forwarded-* headers of these networks
+    #[arg(long, value_name = "CIDR", env = "TRACEBEE_TRUSTED_PROXY", value_delimiter = ',')]
+    pub trusted_proxy: Vec<Cidr>,
+    /// A call without one byte of an answer ends after this long; 0s: never
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "TRACEBEE_REQUEST_TIMEOUT",
+        default_value = "60s",
+        value_parser = duration
+    )]
+    pub request_timeout: Duration,
+    /// Size of the ring between kernel and agent in bytes; rounded up to a power of two
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "TRACEBEE_RING_SIZE",
+        default_value = "16777216",
+        value_parser = ring_size
+    )]
+    pub ring_size: NonZeroU32,
+    /// What is logged on standard error: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
+    pub log_level: tracing::Level,
+}
+
+/// Smallest ring: room for a few of the largest records.
+const MIN_RING: u32 = 256 * 1024;
+/// Largest ring that the kernel makes.
+const MAX_RING: u32 = 1 << 30;
+
+fn ring_size(text: &str) -> Result<NonZeroU32, String> {
+    let bytes: u32 = text.parse().map_err(|_| "not a number of bytes".to_owned())?;
+    if !(MIN_RING..=MAX_RING).contains(&bytes) {
+        return Err(format!("must be between {MIN_RING} and {MAX_RING} bytes"));
+    }
+    NonZeroU32::new(bytes.next_power_of_two()).ok_or_else(|| "must not be 0".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

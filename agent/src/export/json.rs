@@ -1,0 +1,205 @@
+//! OTLP/JSON: one `ExportTraceServiceRequest` a line, grouped by resource.
+//!
+//! The JSON mapping of OTLP differs from that of protobuf: ids are hex, enums are numbers,
+//! 64-bit integers are decimal strings (opentelemetry-proto docs/specification.md "JSON
+//! Protobuf Encoding").
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, span_flags};
+use crate::trace::{Kind, Span, Value};
+use crate::workload;
+
+/// Writes `spans` as one line.
+pub(super) fn write_line(out: &mut dyn Write, spans: Vec<Arc<Span>>) -> io::Result<()> {
+    let groups = group::by_resource(spans);
+    let resource_spans = groups
+        .iter()
+        .map(|(resource, spans)| ResourceSpans {
+            resource: resource_json(resource),
+            scope_spans: [ScopeSpans {
+                scope: Scope { name: SCOPE_NAME, version: SCOPE_VERSION },
+                spans: spans.iter().map(|span| span_json(span)).collect(),
+                schema_url: SCHEMA_URL,
+            }],
+            schema_url: SCHEMA_URL,
+        })
+        .collect();
+    serde_json::to_writer(&mut *out, &Request { resource_spans })?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    resource_spans: Vec<ResourceSpans<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceSpans<'a> {
+    resource: ResourceJson<'a>,
+    scope_spans: [ScopeSpans<'a>; 1],
+    schema_url: &'static str,
+}
+
+#[derive(Serialize)]
+struct ResourceJson<'a> {
+    attributes: Vec<KeyValue<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScopeSpans<'a> {
+    scope: Scope,
+    spans: Vec<SpanJson<'a>>,
+    schema_url: &'static str,
+}
+
+#[derive(Serialize)]
+struct Scope {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SpanJson<'a> {
+    #[serde(serialize_with = "as_text")]
+    trace_id: opentelemetry::TraceId,
+    #[serde(serialize_with = "as_text")]
+    span_id: opentelemetry::SpanId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_state: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_as_text")]
+    parent_span_id: Option<opentelemetry::SpanId>,
+    flags: u32,
+    name: &'a str,
+    kind: i32,
+    #[serde(serialize_with = "as_text")]
+    start_time_unix_nano: u64,
+    #[serde(serialize_with = "as_text")]
+    end_time_unix_nano: u64,
+    attributes: Vec<KeyValue<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    code: i32,
+}
+
+#[derive(Serialize)]
+struct KeyValue<'a> {
+    key: &'a str,
+    value: AnyValue<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum AnyValue<'a> {
+    StringValue(&'a str),
+    #[serde(serialize_with = "as_text")]
+    IntValue(i64),
+    BoolValue(bool),
+}
+
+fn resource_json(resource: &workload::Resource) -> ResourceJson<'_> {
+    ResourceJson { attributes: resource.attributes.iter().map(|(k, v)| key_value(k, v)).collect() }
+}
+
+fn span_json(span: &Span) -> SpanJson<'_> {
+    use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
+    SpanJson {
+        trace_id: span.trace_id,
+        span_id: span.span_id,
+        trace_state: span.trace_state.as_deref(),
+        parent_span_id: span.parent.map(|parent| parent.span_id),
+        flags: span_flags(span),
+        name: &span.name,
+        kind: match span.kind {
+            Kind::Client => SpanKind::Client,
+            Kind::Server => SpanKind::Server,
+        } as i32,
+        start_time_unix_nano: span.start,
+        end_time_unix_nano: span.end,
+        attributes: span.attributes.iter().map(|(k, v)| key_value(k, v)).collect(),
+        status: span.error.then_some(Status { code: StatusCode::Error as i32 }),
+    }
+}
+
+fn key_value<'a>(key: &'a str, value: &'a Value) -> KeyValue<'a> {
+    let value = match value {
+        Value::Static(text) => AnyValue::StringValue(text),
+        Value::Text(text) => AnyValue::StringValue(text),
+        Value::Shared(text) => AnyValue::StringValue(text),
+        Value::Int(n) => AnyValue::IntValue(*n),
+        Value::Bool(truth) => AnyValue::BoolValue(*truth),
+    };
+    KeyValue { key, value }
+}
+
+fn as_text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn some_as_text<T: Display, S: Serializer>(
+    value: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::tests::{client_span, span};
+
+    #[test]
+    fn line_follows_the_otlp_json_mapping() {
+        let mut server = span(0x51);
+        server.attributes.truncate(3);
+        server.error = true;
+        let mut client = client_span(0x52);
+        client.attributes.truncate(1);
+        let mut out = Vec::new();
+        write_line(&mut out, vec![Arc::new(server), Arc::new(client)])
+            .expect("memory takes it all");
+        let version = SCOPE_VERSION;
+        let expected = concat!(
+            r#"{"resourceSpans":[{"resource":{"attributes":["#,
+            r#"{"key":"service.name","value":{"stringValue":"shop"}},"#,
+            r#"{"key":"process.pid","value":{"intValue":"4242"}}]},"#,
+            r#""scopeSpans":[{"scope":{"name":"tracebee","version":"VERSION"},"spans":[{"#,
+            r#""traceId":"0000000000000000000000000000abcd","spanId":"0000000000000051","#,
+            r#""flags":259,"name":"GET /movies/{id}","kind":2,"#,
+            r#""startTimeUnixNano":"1790000000123000000","endTimeUnixNano":"1790000000126200000","#,
+            r#""attributes":[{"key":"http.request.method","value":{"stringValue":"GET"}},"#,
+            r#"{"key":"url.path","value":{"stringValue":"/movies/7"}},"#,
+            r#"{"key":"url.query","value":{"stringValue":"lang=en"}}],"#,
+            r#""status":{"code":2}}],"schemaUrl":"https://opentelemetry.io/schemas/1.44.0"}],"#,
+            r#""schemaUrl":"https://opentelemetry.io/schemas/1.44.0"},"#,
+            r#"{"resource":{"attributes":["#,
+            r#"{"key":"service.name","value":{"stringValue":"cart"}}]},"#,
+            r#""scopeSpans":[{"scope":{"name":"tracebee","version":"VERSION"},"spans":[{"#,
+            r#""traceId":"0000000000000000000000000000abcd","spanId":"0000000000000052","#,
+            r#""traceState":"a=1","parentSpanId":"0000000000000099","#,
+            r#""flags":771,"name":"POST","kind":3,"#,
+            r#""startTimeUnixNano":"1790000000123000000","endTimeUnixNano":"1790000001623000000","#,
+            r#""attributes":[{"key":"http.request.method","value":{"stringValue":"POST"}}]}],"#,
+            r#""schemaUrl":"https://opentelemetry.io/schemas/1.44.0"}],"#,
+            r#""schemaUrl":"https://opentelemetry.io/schemas/1.44.0"}]}"#,
+            "\n",
+        )
+        .replace("VERSION", version);
+        assert_eq!(String::from_utf8(out).expect("JSON is UTF-8"), expected);
+    }
+}

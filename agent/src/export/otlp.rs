@@ -1,0 +1,114 @@
+//! Sends spans to an OTLP receiver.
+//!
+//! One task gathers batches from the queue; a few tasks deliver them. While a receiver is away
+//! the batches in hand are retried and the queue keeps what it can hold, so that a receiver that
+//! comes back gets all of it; what the queue cannot hold is shed there and counted.
+
+mod answer;
+mod convert;
+mod custody;
+mod deliver;
+mod grpc;
+mod http;
+mod payload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::export::config::{OtlpConfig, Protocol};
+use crate::export::queue::Queue;
+use crate::stats::Stats;
+use answer::Answer;
+use custody::Custody;
+use deliver::Courier;
+use payload::Payload;
+
+/// Requests under way at once.
+///
+/// One slow request must not stall the others; more than a few would only queue in the receiver
+/// and, while it is away, hold memory outside the bounded queue.
+const IN_FLIGHT: usize = 4;
+
+/// An error that keeps the exporter from being built.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// TLS or the HTTP client cannot be set up with this configuration.
+    #[error("cannot set up the OTLP client for {endpoint}: {reason}; check certificates and URL")]
+    Setup {
+        /// The receiver.
+        endpoint: String,
+        /// What came back.
+        reason: String,
+    },
+}
+
+/// A connection to a receiver, by either protocol. Connects at the first request.
+#[derive(Debug)]
+pub(super) enum Client {
+    Grpc(grpc::Grpc),
+    Http(http::Http),
+}
+
+impl Client {
+    /// Must be called inside the runtime that will send.
+    pub(super) fn new(config: &OtlpConfig) -> Result<Self, ClientError> {
+        match config.protocol {
+            Protocol::Grpc => grpc::Grpc::new(config).map(Client::Grpc),
+            Protocol::HttpProtobuf => http::Http::new(config).map(Client::Http),
+        }
+        .map_err(|reason| ClientError::Setup { endpoint: config.endpoint.to_string(), reason })
+    }
+
+    /// One attempt.
+    async fn send(&self, payload: &Payload) -> Answer {
+        match self {
+            Client::Grpc(client) => client.send(payload).await,
+            Client::Http(client) => client.send(payload).await,
+        }
+    }
+}
+
+/// Name of this exporter to the receiver (specification, protocol/exporter.md "User Agent").
+const USER_AGENT: &str = concat!(
+    "tracebee/",
+    env!("CARGO_PKG_VERSION"),
+    " OTel-OTLP-Exporter-Rust/",
+    env!("CARGO_PKG_VERSION")
+);
+
+/// Exports until the queue is closed and empty and the last request is answered.
+///
+/// `closing` turns true when the queue is closed: deliveries then stop waiting for better times.
+pub(super) async fn run(
+    queue: Arc<Queue>,
+    client: Client,
+    config: OtlpConfig,
+    stats: Arc<Stats>,
+    closing: watch::Receiver<bool>,
+) {
+    let max_batch = config.max_batch.get();
+    let delay = config.schedule_delay;
+    let courier = Arc::new(Courier::new(client, &config, Arc::clone(&stats), closing));
+    let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+    while queue.wait_for(1).await {
+        gather(&queue, max_batch, delay).await;
+        // Never closed: acquiring cannot fail.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let spans = queue.take(max_batch);
+        let custody = Custody::new(spans.len(), Arc::clone(&stats));
+        let courier = Arc::clone(&courier);
+        tokio::spawn(async move {
+            courier.deliver(spans, custody).await;
+            drop(slot);
+        });
+    }
+    // All slots are free when all deliveries have ended.
+    _ = slots.acquire_many(IN_FLIGHT as u32).await;
+}
+
+/// Lets others join the spans that wait, until a batch is full or the oldest waited long enough.
+async fn gather(queue: &Queue, max_batch: usize, delay: Duration) {
+    _ = tokio::time::timeout(delay, queue.wait_for(max_batch)).await;
+}

@@ -1,0 +1,260 @@
+//! The bounded queue between the pipeline thread and one sink.
+//!
+//! A push never waits: what does not fit is dropped, newest first, and counted. Spans are
+//! shared by `Arc`, so that a second sink costs pointers, not copies.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::stats::{Loss, Stats};
+use crate::trace::{Span, Value};
+
+/// How much a queue may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// A number of spans (`OTEL_BSP_MAX_QUEUE_SIZE`).
+    Spans(NonZeroUsize),
+    /// Approximate bytes of memory.
+    Bytes(usize),
+}
+
+/// What one queue may hold by default: about 20,000 spans of a whole host.
+///
+/// The 2,048 spans of the OpenTelemetry SDKs are sized for one service. At 1,000 calls a second
+/// this much bridges a receiver that restarts for 10 to 20 seconds.
+pub const QUEUE_BYTES: usize = 16 << 20;
+
+impl Default for Limit {
+    fn default() -> Self {
+        Limit::Bytes(QUEUE_BYTES)
+    }
+}
+
+/// A bounded queue of spans: many may push, one takes.
+#[derive(Debug)]
+pub struct Queue {
+    state: Mutex<State>,
+    /// Wakes a consumer that is a task.
+    filled: Notify,
+    /// Wakes a consumer that is a thread.
+    filled_blocking: Condvar,
+    limit: Limit,
+    stats: Arc<Stats>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Spans with the size that was counted for them.
+    spans: VecDeque<(Arc<Span>, usize)>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty queue; what it drops is counted in `stats`.
+    pub fn new(limit: Limit, stats: Arc<Stats>) -> Self {
+        Queue {
+            state: Mutex::default(),
+            filled: Notify::new(),
+            filled_blocking: Condvar::new(),
+            limit,
+            stats,
+        }
+    }
+
+    /// Takes as many of `spans` as fit, in order; counts the others as [`Loss::QueueFull`].
+    ///
+    /// The lock is held for pointer moves only. A closed queue takes nothing and counts nothing:
+    /// its consumer is gone and has accounted for itself.
+    pub fn push(&self, spans: &[Arc<Span>]) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        let mut taken = 0;
+        for span in spans {
+            let size = match self.limit {
+                Limit::Spans(limit) if state.spans.len() >= limit.get() => break,
+                Limit::Spans(_) => 0,
+                Limit::Bytes(limit) => {
+                    let size = approximate_size(span);
+                    if state.bytes + size > limit {
+                        break;
+                    }
+                    size
+                }
+            };
+            state.bytes += size;
+            state.spans.push_back((Arc::clone(span), size));
+            taken += 1;
+        }
+        drop(state);
+        if taken < spans.len() {
+            self.stats.lose(Loss::QueueFull, (spans.len() - taken) as u64);
+        }
+        if taken > 0 {
+            self.wake();
+        }
+    }
+
+    /// Removes and returns at most `max` of the oldest spans.
+    pub fn take(&self, max: usize) -> Vec<Arc<Span>> {
+        let mut state = self.lock();
+        let n = max.min(state.spans.len());
+        let mut freed = 0;
+        let spans = state
+            .spans
+            .drain(..n)
+            .map(|(span, size)| {
+                freed += size;
+                span
+            })
+            .collect();
+        state.bytes -= freed;
+        spans
+    }
+
+    /// Ends the queue: what is in it can still be taken, nothing more comes.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.wake();
+    }
+
+    /// Waits until the queue holds at least `n` spans or is closed.
+    ///
+    /// False: it is closed and empty. Cancel-safe.
+    pub async fn wait_for(&self, n: usize) -> bool {
+        loop {
+            let woken = self.filled.notified();
+            {
+                let state = self.lock();
+                if state.closed || state.spans.len() >= n {
+                    return !state.spans.is_empty();
+                }
+            }
+            woken.await;
+        }
+    }
+
+    /// Blocks the calling thread until there is a span or the queue is closed.
+    ///
+    /// False: it is closed and empty.
+    pub fn wait_blocking(&self) -> bool {
+        let state = self
+            .filled_blocking
+            .wait_while(self.lock(), |state| !state.closed && state.spans.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.spans.is_empty()
+    }
+
+    /// How many spans wait.
+    pub fn len(&self) -> usize {
+        self.lock().spans.len()
+    }
+
+    /// True if no span waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn wake(&self) {
+        // notify_one keeps a permit for a consumer that is between two waits.
+        self.filled.notify_one();
+        self.filled_blocking.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under the lock; even then the state would be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Memory that a span holds alone; shared text (`Arc`) belongs to everybody and counts nothing.
+fn approximate_size(span: &Span) -> usize {
+    let text: usize = span
+        .attributes
+        .iter()
+        .map(|(_, value)| match value {
+            Value::Text(text) => text.len(),
+            _ => 0,
+        })
+        .sum();
+    size_of::<Span>()
+        + span.attributes.capacity() * size_of::<(&'static str, Value)>()
+        + span.trace_state.as_ref().map_or(0, |state| state.len())
+        + text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::tests::span;
+
+    fn spans(n: usize) -> Vec<Arc<Span>> {
+        (0..n).map(|i| Arc::new(span(i as u64))).collect()
+    }
+
+    fn limit(n: usize) -> Limit {
+        Limit::Spans(NonZeroUsize::new(n).expect("tests use limits above zero"))
+    }
+
+    #[test]
+    fn overflow_drops_the_newest_and_counts_them() {
+        let stats = Arc::new(Stats::default());
+        let queue = Queue::new(limit(10), Arc::clone(&stats));
+        let all = spans(17);
+        queue.push(&all[..8]);
+        queue.push(&all[8..]);
+        assert_eq!(queue.len(), 10);
+        assert_eq!(stats.lost(Loss::QueueFull), 7);
+        assert_eq!(queue.take(100), all[..10]);
+        queue.push(&all[16..]);
+        assert_eq!(queue.take(100), all[16..]);
+        assert_eq!(stats.lost(Loss::QueueFull), 7);
+    }
+
+    #[test]
+    fn bytes_bound_the_queue_and_come_back() {
+        let stats = Arc::new(Stats::default());
+        let all = spans(10);
+        let size = approximate_size(&all[0]);
+        let queue = Queue::new(Limit::Bytes(4 * size), Arc::clone(&stats));
+        queue.push(&all);
+        assert_eq!((queue.len(), stats.lost(Loss::QueueFull)), (4, 6));
+        assert_eq!(queue.take(3).len(), 3);
+        queue.push(&all);
+        assert_eq!((queue.len(), stats.lost(Loss::QueueFull)), (4, 13));
+    }
+
+    #[test]
+    fn closed_queue_ends_after_its_last_span() {
+        let queue = Queue::new(limit(10), Arc::default());
+        queue.push(&spans(1));
+        queue.close();
+        queue.push(&spans(1));
+        assert!(queue.wait_blocking());
+        assert_eq!(queue.take(9).len(), 1);
+        assert!(!queue.wait_blocking());
+    }
+
+    #[tokio::test]
+    async fn waits_for_a_number_of_spans() {
+        let queue = Arc::new(Queue::new(limit(10), Arc::default()));
+        let waiter = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move {
+                queue.wait_for(3).await;
+                queue.len()
+            }
+        });
+        for span in spans(3) {
+            tokio::task::yield_now().await;
+            assert!(!waiter.is_finished());
+            queue.push(&[span]);
+        }
+        assert_eq!(waiter.await.expect("the waiter does not panic"), 3);
+    }
+}

@@ -1,0 +1,88 @@
+use std::sync::Arc;
+
+use opentelemetry::{SpanId, TraceId};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
+
+use crate::trace::{Kind, Parent, Span, Value};
+use crate::workload::Resource;
+
+fn resource(service: &str, attributes: Vec<(Arc<str>, Value)>) -> Arc<Resource> {
+    let mut all = vec![("service.name".into(), Value::Shared(service.into()))];
+    all.extend(attributes);
+    Arc::new(Resource { service: service.into(), pid: 4242, attributes: all })
+}
+
+/// A call of service `shop` that took 3.2 ms and ended well.
+pub(super) fn span(id: u64) -> Span {
+    Span {
+        resource: resource("shop", vec![("process.pid".into(), Value::Int(4242))]),
+        trace_id: TraceId::from(0xabcd),
+        span_id: SpanId::from(id),
+        parent: None,
+        depth: 0,
+        flags: 3,
+        trace_state: None,
+        kind: Kind::Server,
+        name: "GET /movies/{id}".into(),
+        start: 1_790_000_000_123_000_000,
+        end: 1_790_000_000_126_200_000,
+        error: false,
+        attributes: vec![
+            ("http.request.method", Value::Static("GET")),
+            ("url.path", Value::Text("/movies/7".into())),
+            ("url.query", Value::Text("lang=en".into())),
+            ("http.response.status_code", Value::Int(200)),
+            ("client.address", Value::Text("10.0.0.9".into())),
+            ("network.peer.address", Value::Text("10.0.0.1".into())),
+        ],
+    }
+}
+
+/// A call that service `cart` made, 1.5 s, below a remote parent.
+pub(super) fn client_span(id: u64) -> Span {
+    Span {
+        resource: resource("cart", vec![]),
+        parent: Some(Parent { span_id: SpanId::from(0x99), remote: true, link: "header" }),
+        trace_state: Some("a=1".into()),
+        kind: Kind::Client,
+        name: "POST".into(),
+        end: 1_790_000_001_623_000_000,
+        attributes: vec![
+            ("http.request.method", Value::Static("POST")),
+            ("url.full", Value::Text("https://pay.example/v2/pay?t=REDACTED".into())),
+            ("server.address", Value::Shared("pay.example".into())),
+            ("server.port", Value::Int(443)),
+            ("tracebee.link", Value::Static("header")),
+        ],
+        ..span(id)
+    }
+}
+
+/// Sets an attribute, replacing an earlier value.
+pub(super) fn set(span: &mut Span, key: &'static str, value: Value) {
+    span.attributes.retain(|(k, _)| *k != key);
+    span.attributes.push((key, value));
+}
+
+/// Every span of a request with the name of its service.
+pub(super) fn flatten(request: ExportTraceServiceRequest) -> Vec<(String, OtlpSpan)> {
+    let mut all = Vec::new();
+    for resource_spans in request.resource_spans {
+        let attributes = resource_spans.resource.map(|resource| resource.attributes);
+        let service = attributes
+            .into_iter()
+            .flatten()
+            .find(|attribute| attribute.key == "service.name")
+            .and_then(|attribute| match attribute.value?.value? {
+                Any::StringValue(name) => Some(name),
+                _ => None,
+            })
+            .expect("every resource has a service name");
+        for scope in resource_spans.scope_spans {
+            all.extend(scope.spans.into_iter().map(|span| (service.clone(), span)));
+        }
+    }
+    all
+}

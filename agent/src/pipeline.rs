@@ -1,0 +1,328 @@
+//! The path of a call, in one thread and without locks: events in, spans out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustc_hash::FxHashMap;
+
+use crate::call::pairing::{Pairing, Sink};
+use crate::call::{Call, Endpoint, NoAnswer};
+use crate::clock::Clock;
+use crate::link::{MessageKey, SameHost};
+use crate::protocol::Request;
+use crate::select::Selection;
+use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
+use crate::stats::{Loss, Stats, count};
+use crate::stream::{Streams, Timed};
+use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
+use crate::trace::{Identity, Parent, Span, Tracer};
+use crate::workload::Workloads;
+
+/// Connections that are followed at once. Each takes about a kilobyte; the oldest go first.
+pub const MAX_CONNECTIONS: usize = 65_536;
+
+/// What the pipeline wants of the source for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// No more records.
+    Ignore(ConnectionId),
+    /// It is gone: forget it.
+    Release(ConnectionId),
+}
+
+struct Connection {
+    opened: Opened,
+    endpoint: Option<Arc<Endpoint>>,
+    streams: Streams,
+    pairing: Pairing<Identity>,
+    /// The last who read or wrote.
+    thread: Thread,
+    /// When the peer, or this side, said that nothing more comes.
+    peer_finished: Option<Time>,
+    finished: Option<Time>,
+    ignored: bool,
+}
+
+/// Everything between a source and the exporters.
+pub struct Pipeline {
+    connections: FxHashMap<ConnectionId, Connection>,
+    selection: Selection,
+    request_timeout: Option<u64>,
+    parts: Vec<Timed>,
+    wishes: Vec<Wish>,
+    calls: Calls,
+}
+
+/// What calls become, behind the connections.
+struct Calls {
+    stats: Arc<Stats>,
+    same_host: SameHost,
+    ids: Ids,
+    tracer: Tracer,
+    workloads: Workloads,
+    clock: Clock,
+    spans: Vec<Span>,
+}
+
+impl Pipeline {
+    /// A pipeline without connections.
+    pub fn new(
+        selection: Selection,
+        tracer: Tracer,
+        request_timeout: Option<std::time::Duration>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        Self {
+            connections: FxHashMap::default(),
+            selection,
+            request_timeout: request_timeout
+                .map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
+            parts: Vec::new(),
+            wishes: Vec::new(),
+            calls: Calls {
+                workloads: Workloads::new(Arc::clone(&stats)),
+                stats,
+                same_host: SameHost::default(),
+                ids: Ids::new(),
+                tracer,
+                clock: Clock::live(),
+                spans: Vec::new(),
+            },
+        }
+    }
+
+    /// Takes in one event.
+    pub fn on(&mut self, event: Event<'_>) {
+        match event {
+            Event::Opened(opened) => self.open(opened),
+            Event::Data(data) => self.data(&data),
+            Event::Sent { id, time, position } => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.streams.sent(position, time, &mut self.parts);
+                    let thread = connection.thread;
+                    connection.take(&mut self.parts, thread, 0, &mut self.calls);
+                }
+            }
+            Event::Ended { id, time, end } => self.end(id, time, end),
+            Event::Lost { id, records } => {
+                self.calls.stats.lose(Loss::RingFull, u64::from(records));
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.streams.lost();
+                }
+            }
+        }
+    }
+
+    /// What is to be done after time went by: at least every second.
+    pub fn tick(&mut self, now: Time) {
+        self.calls.clock.re_anchor();
+        self.calls.workloads.tick(now);
+        self.calls.same_host.expire(now);
+        if let Some(timeout) = self.request_timeout {
+            let before = Time(now.0.saturating_sub(timeout));
+            for connection in self.connections.values_mut() {
+                let Connection { pairing, endpoint, opened, .. } = connection;
+                if !pairing.is_empty() {
+                    pairing.expire(endpoint.as_ref(), before, now, &mut self.calls.of(opened));
+                }
+            }
+        }
+    }
+
+    /// The spans finished since the last time.
+    pub fn spans(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.calls.spans)
+    }
+
+    /// What the source is to do now.
+    pub fn wishes(&mut self) -> impl Iterator<Item = Wish> + '_ {
+        self.wishes.drain(..)
+    }
+
+    fn open(&mut self, opened: Opened) {
+        if !self.selection.wants(&opened) {
+            self.wishes.push(Wish::Ignore(opened.id));
+            return;
+        }
+        if self.connections.len() >= MAX_CONNECTIONS {
+            self.calls.stats.lose(Loss::TableFull, 1);
+            self.wishes.push(Wish::Ignore(opened.id));
+            return;
+        }
+        let connection = Connection {
+            endpoint: None,
+            streams: Streams::new(opened.role, opened.midlife),
+            pairing: Pairing::default(),
+            thread: Thread::default(),
+            peer_finished: None,
+            finished: None,
+            ignored: false,
+            opened,
+        };
+        self.connections.insert(connection.opened.id, connection);
+    }
+
+    fn data(&mut self, data: &Data<'_>) {
+        let Some(connection) = self.connections.get_mut(&data.id) else { return };
+        connection.thread = data.thread;
+        connection.streams.data(data, &mut self.parts);
+        connection.take(&mut self.parts, data.thread, data.waited, &mut self.calls);
+        if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
+            connection.ignored = true;
+            self.wishes.push(Wish::Ignore(data.id));
+        }
+    }
+
+    fn end(&mut self, id: ConnectionId, time: Time, end: End) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            if matches!(end, End::Closed { .. }) {
+                self.wishes.push(Wish::Release(id));
+            }
+            return;
+        };
+        match end {
+            End::PeerFinished(_) => connection.peer_finished = Some(time),
+            End::Finished(_) => {
+                connection.finished.get_or_insert(time);
+            }
+            End::Closed { .. } => {}
+        }
+        connection.streams.end(end, time, &mut self.parts);
+        let thread = connection.thread;
+        connection.take(&mut self.parts, thread, 0, &mut self.calls);
+        if let End::Closed { error, .. } = end {
+            if let Some(mut connection) = self.connections.remove(&id) {
+                let (reason, when) = connection.why_unanswered(error, time);
+                let Connection { pairing, endpoint, opened, .. } = &mut connection;
+                pairing.close(endpoint.as_ref(), reason, when, &mut self.calls.of(opened));
+            }
+            self.wishes.push(Wish::Release(id));
+        }
+    }
+}
+
+impl Connection {
+    fn take(&mut self, parts: &mut Vec<Timed>, thread: Thread, waited: u64, calls: &mut Calls) {
+        if self.endpoint.is_none()
+            && self.streams.spoken()
+            && let Some(role) = self.streams.role()
+        {
+            self.opened.role = Some(role);
+            self.endpoint = Some(Arc::new(Endpoint {
+                id: self.opened.id,
+                role,
+                local: self.opened.local,
+                remote: self.opened.remote,
+            }));
+        }
+        if self.endpoint.is_none() {
+            parts.clear();
+            return;
+        }
+        let sink = &mut calls.of(&self.opened);
+        self.pairing.take(parts, &self.streams, self.endpoint.as_ref(), thread, waited, sink);
+        if self.streams.left() {
+            self.pairing.lose(sink);
+        }
+    }
+
+    /// Why what is still open gets no answer, and since when that is certain.
+    fn why_unanswered(&self, error: Option<i32>, closed: Time) -> (NoAnswer, Time) {
+        if error.is_some() {
+            return (NoAnswer::ConnectionReset, closed);
+        }
+        let peer_first = match (self.peer_finished, self.finished) {
+            (Some(peer), Some(own)) => peer <= own,
+            (peer, _) => peer.is_some(),
+        };
+        match (peer_first, self.opened.role) {
+            (true, Some(Role::Server)) => {
+                (NoAnswer::ClientClosed, self.peer_finished.unwrap_or(closed))
+            }
+            (true, _) => (NoAnswer::PeerClosed, self.peer_finished.unwrap_or(closed)),
+            (false, _) => (NoAnswer::Closed, self.finished.unwrap_or(closed)),
+        }
+    }
+}
+
+impl Calls {
+    fn of<'a>(&'a mut self, opened: &'a Opened) -> CallsOf<'a> {
+        CallsOf { calls: self, opened }
+    }
+}
+
+/// The sink of one connection's calls.
+struct CallsOf<'a> {
+    calls: &'a mut Calls,
+    opened: &'a Opened,
+}
+
+impl Sink<Identity> for CallsOf<'_> {
+    /// Precedence: a header's parent is the client span's; the client span is the server span's;
+    /// the header's is the server span's only if the client span is not ours.
+    fn began(&mut self, position: u64, started: Time, request: &Request) -> Identity {
+        let Self { calls, opened } = self;
+        let Request::Http(http) = request;
+        let role = opened.role.unwrap_or(Role::Server);
+        let key = MessageKey::new(opened, role, position);
+        if role == Role::Server
+            && let Some(client) = key.and_then(|key| calls.same_host.received(key))
+        {
+            return Identity {
+                span_id: calls.ids.span_id(),
+                parent: Some(Parent { span_id: client.span_id, remote: false, link: "seq" }),
+                depth: client.depth.saturating_add(1),
+                ..client
+            };
+        }
+        let span_id = calls.ids.span_id();
+        let identity = match Remote::of(http) {
+            Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
+                trace_id,
+                span_id,
+                parent: Some(Parent { span_id: parent, remote: true, link: "header" }),
+                depth: 0,
+                flags,
+                trace_state: state,
+            },
+            None => Identity {
+                trace_id: calls.ids.trace_id(),
+                span_id,
+                parent: None,
+                depth: 0,
+                flags: SAMPLED | RANDOM,
+                trace_state: None,
+            },
+        };
+        if let (Role::Client, Some(key)) = (role, key) {
+            calls.same_host.sent(key, started, &identity);
+        }
+        identity
+    }
+
+    fn ended(&mut self, call: Call, identity: Identity) {
+        let calls = &mut *self.calls;
+        count(&calls.stats.calls);
+        if call.endpoint.role == Role::Client && identity.parent.is_none() {
+            count(&calls.stats.unlinked);
+        }
+        let resource = calls.workloads.resource(call.thread.pid);
+        calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
+    }
+
+    fn lost(&mut self, identity: Option<Identity>) {
+        let loss = match identity {
+            None if self.opened.midlife => Loss::JoinedMidway,
+            _ => Loss::Gap,
+        };
+        self.calls.stats.lose(loss, 1);
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        let open = self.connections.values().filter(|c| !c.pairing.is_empty()).count();
+        let events = self.calls.stats.events.load(Ordering::Relaxed);
+        tracing::debug!(open, events, "pipeline ends");
+    }
+}

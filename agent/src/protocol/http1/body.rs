@@ -1,0 +1,212 @@
+//! Where a message ends: body framing (RFC 9112 6) and the chunked coding (RFC 9112 7.1).
+
+use super::head::Method;
+
+/// The longest chunk-size or trailer line accepted. Extensions are rare and short; hyper and
+/// nginx refuse more than that, too.
+const MAX_LINE: usize = 8 * 1024;
+
+/// The longest body or chunk believed: positions must not overflow. Eight exabytes.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
+/// How the end of a message is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// So many bytes after the head.
+    Length(u64),
+    /// Chunked coding.
+    Chunked,
+    /// When the sender closes.
+    UntilClose,
+    /// No more messages follow: the connection becomes a tunnel or another protocol.
+    Tunnel,
+    /// The head contradicts itself, and recipients differ in what they make of it.
+    Unknown,
+}
+
+/// The header fields that decide on framing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fields {
+    length: Length,
+    coding: Coding,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Length {
+    #[default]
+    Absent,
+    Is(u64),
+    /// Not a number, or two different ones.
+    Faulty,
+}
+
+/// The outermost transfer coding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Coding {
+    #[default]
+    Absent,
+    Chunked,
+    Other,
+}
+
+impl Fields {
+    /// Takes a `Content-Length`. Equal ones, repeated or in a list, count as one (RFC 9110 8.6).
+    pub(super) fn content_length(&mut self, value: &[u8]) {
+        for number in value.split(|byte| *byte == b',') {
+            self.length = match (self.length, decimal(number.trim_ascii())) {
+                (Length::Absent, Some(length)) => Length::Is(length),
+                (Length::Is(known), Some(length)) if known == length => Length::Is(known),
+                _ => Length::Faulty,
+            };
+        }
+    }
+
+    /// Takes a `Transfer-Encoding`; of all of them the last coding counts.
+    pub(super) fn transfer_encoding(&mut self, value: &[u8]) {
+        for coding in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                self.coding = Coding::Chunked;
+            } else if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+                self.coding = Coding::Other;
+            }
+        }
+    }
+
+    /// The framing of a request (RFC 9112 6.3).
+    pub(super) fn of_request(self, minor: u8) -> Framing {
+        match (self.coding, self.length) {
+            // In a 1.0 message some recipients honour the coding and some do not (6.1).
+            (Coding::Chunked, _) if minor > 0 => Framing::Chunked,
+            (Coding::Chunked | Coding::Other, _) | (_, Length::Faulty) => Framing::Unknown,
+            (Coding::Absent, Length::Is(length)) => Framing::Length(length),
+            (Coding::Absent, Length::Absent) => Framing::Length(0),
+        }
+    }
+
+    /// The framing of a final response to a request of `method` (RFC 9112 6.3).
+    pub(super) fn of_response(self, minor: u8, status: u16, method: Method) -> Framing {
+        match (method, status) {
+            (_, 101) | (Method::Connect, 200..=299) => return Framing::Tunnel,
+            (Method::Head, _) | (_, 204 | 304) => return Framing::Length(0),
+            _ => {}
+        }
+        match (self.coding, self.length) {
+            (Coding::Chunked, _) if minor > 0 => Framing::Chunked,
+            (Coding::Other, _) if minor > 0 => Framing::UntilClose,
+            (Coding::Chunked | Coding::Other, _) | (_, Length::Faulty) => Framing::Unknown,
+            (Coding::Absent, Length::Is(length)) => Framing::Length(length),
+            (Coding::Absent, Length::Absent) => Framing::UntilClose,
+        }
+    }
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let mut number = None;
+    for byte in digits {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number = Some(number.unwrap_or(0u64).checked_mul(10)?.checked_add(digit)?);
+    }
+    number.filter(|length| *length <= MAX_LENGTH)
+}
+
+/// A chunked body under way.
+#[derive(Debug, Default)]
+pub(super) struct Chunked {
+    expected: Expected,
+    payload: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Expected {
+    /// The line with the size of a chunk.
+    #[default]
+    Size,
+    /// The line end after a chunk's data.
+    DataEnd,
+    /// A trailer line, or the empty line that ends the body.
+    Trailer,
+}
+
+/// What a chunked body made of the bytes that it was shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It took so many, and goes on.
+    Took(usize),
+    /// So many, not all of them here yet, are data.
+    Skip(u64),
+    /// A line is incomplete.
+    Need,
+    /// It ended after so many bytes.
+    End {
+        /// Bytes taken.
+        taken: usize,
+        /// Size of the whole body without its framing.
+        payload: u64,
+    },
+    /// This is not chunked coding.
+    Broken,
+}
+
+impl Chunked {
+    /// Takes as much as possible of `bytes`.
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> Progress {
+        let mut taken = 0;
+        // Each round takes at least one byte or returns.
+        while taken < bytes.len() {
+            let rest = &bytes[taken..];
+            if let Expected::DataEnd = self.expected {
+                taken += match rest {
+                    [b'\n', ..] => 1,
+                    [b'\r', b'\n', ..] => 2,
+                    [b'\r'] => return progress(taken),
+                    _ => return Progress::Broken,
+                };
+                self.expected = Expected::Size;
+                continue;
+            }
+            let Some(end) = memchr::memchr(b'\n', &rest[..rest.len().min(MAX_LINE)]) else {
+                return if rest.len() < MAX_LINE { progress(taken) } else { Progress::Broken };
+            };
+            let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+            taken += end + 1;
+            match self.expected {
+                Expected::Trailer if line.is_empty() => {
+                    return Progress::End { taken, payload: self.payload };
+                }
+                Expected::Trailer => {}
+                Expected::Size | Expected::DataEnd => {
+                    let Some(size) = chunk_size(line) else { return Progress::Broken };
+                    let Some(payload) = self.payload.checked_add(size) else {
+                        return Progress::Broken;
+                    };
+                    self.payload = payload;
+                    if size == 0 {
+                        self.expected = Expected::Trailer;
+                        continue;
+                    }
+                    self.expected = Expected::DataEnd;
+                    match usize::try_from(size) {
+                        Ok(size) if size <= bytes.len() - taken => taken += size,
+                        _ => return Progress::Skip(size.saturating_add(taken as u64)),
+                    }
+                }
+            }
+        }
+        Progress::Took(taken)
+    }
+}
+
+fn progress(taken: usize) -> Progress {
+    if taken == 0 { Progress::Need } else { Progress::Took(taken) }
+}
+
+/// `chunk-size [chunk-ext]` (RFC 9112 7.1). Some servers pad the size with spaces.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
+    let mut size = None;
+    for byte in digits {
+        let digit = u64::from((*byte as char).to_digit(16)?);
+        size = Some(size.unwrap_or(0u64).checked_mul(16)?.checked_add(digit)?);
+    }
+    size.filter(|size| *size <= MAX_LENGTH)
+}

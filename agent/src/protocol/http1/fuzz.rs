@@ -1,0 +1,196 @@
+//! The parser's half of the engine, and a fuzzer that drives it through anything.
+
+use std::collections::VecDeque;
+
+use super::super::{MAX_UNPARSED, Parser, Part, Side, Step};
+
+/// Plays the conversation that `data` describes to a parser, as the engine would, and panics if
+/// the parser breaks its contract: no progress, or an answer to what nobody asked.
+///
+/// `data` is a list of steps: a byte that says what happens to which side, a byte that says to
+/// how many bytes, and those.
+pub fn fuzz(data: &[u8]) {
+    let (&[joined_midway, ..], mut rest) = data.split_at(data.len().min(1)) else { return };
+    let mut driver = Driver::new(if joined_midway & 1 == 1 { 1000 } else { 0 });
+    while let [what, length, tail @ ..] = rest {
+        let side = if what & 1 == 0 { Side::Request } else { Side::Response };
+        let length = usize::from(*length);
+        match what >> 1 & 7 {
+            0 => {
+                driver.gap(side, 1 + length as u64);
+                rest = tail;
+            }
+            1 => {
+                driver.finish(side);
+                rest = tail;
+            }
+            _ => {
+                let (bytes, tail) = tail.split_at(length.min(tail.len()));
+                driver.data(side, bytes);
+                rest = tail;
+            }
+        }
+    }
+    driver.finish(Side::Request);
+    driver.finish(Side::Response);
+    check(&driver.parts);
+}
+
+/// Feeds a parser as the engine would: keeps what it could not parse yet, skips what it does not
+/// want, and tells it of gaps at once.
+pub(super) struct Driver {
+    parser: Box<dyn Parser>,
+    streams: [Stream; 2],
+    /// Who sent last.
+    turn: Option<Side>,
+    /// What the parser found.
+    pub(super) parts: Vec<Part>,
+    /// The step that ended it, if one did.
+    pub(super) over: Option<Step>,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// Position of the first byte of `unparsed`.
+    at: u64,
+    unparsed: Vec<u8>,
+    /// The parser wants nothing before this position.
+    skip_to: u64,
+    /// The parser wants nothing of this turn.
+    skip_turn: bool,
+}
+
+impl Driver {
+    /// A driver of a connection both of whose streams are at position `at`.
+    pub(super) fn new(at: u64) -> Self {
+        let stream = || Stream { at, ..Stream::default() };
+        Self {
+            parser: (super::DETECTOR.parser)(),
+            streams: [stream(), stream()],
+            turn: None,
+            parts: Vec::new(),
+            over: None,
+        }
+    }
+
+    /// `side` sent `bytes`.
+    pub(super) fn data(&mut self, side: Side, mut bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let new_turn = self.turn.replace(side) != Some(side);
+        let stream = &mut self.streams[side as usize];
+        stream.skip_turn &= !new_turn;
+        if stream.unparsed.is_empty() {
+            let skip = match stream.skip_turn {
+                true => bytes.len(),
+                false => bytes.len().min(stream.skip_to.saturating_sub(stream.at) as usize),
+            };
+            stream.at += skip as u64;
+            bytes = &bytes[skip..];
+        }
+        stream.unparsed.extend_from_slice(bytes);
+        self.parse(side);
+    }
+
+    /// `side` sent `length` bytes that nobody saw.
+    pub(super) fn gap(&mut self, side: Side, length: u64) {
+        self.turn = Some(side);
+        let stream = &mut self.streams[side as usize];
+        let wanted = !stream.skip_turn;
+        stream.at += stream.unparsed.len() as u64 + length;
+        stream.unparsed.clear();
+        if !wanted || stream.at <= stream.skip_to || self.over.is_some() {
+            return;
+        }
+        let to = stream.at;
+        let step = self.parser.gap(side, to, &mut self.parts);
+        assert!(!matches!(step, Step::Took(_)), "took bytes of a gap");
+        self.obey(side, step);
+    }
+
+    /// `side` will send nothing more.
+    pub(super) fn finish(&mut self, side: Side) {
+        let stream = &self.streams[side as usize];
+        if self.over.is_none() {
+            let at = stream.at + stream.unparsed.len() as u64;
+            self.parser.finish(side, at, &mut self.parts);
+        }
+    }
+
+    fn parse(&mut self, side: Side) {
+        while self.over.is_none() {
+            let Stream { at, unparsed, .. } = &self.streams[side as usize];
+            if unparsed.is_empty() {
+                return;
+            }
+            let step = self.parser.parse(side, *at, unparsed, &mut self.parts);
+            if step == Step::Need {
+                assert!(unparsed.len() < MAX_UNPARSED, "asks for more than it may");
+                return;
+            }
+            self.obey(side, step);
+        }
+    }
+
+    fn obey(&mut self, side: Side, step: Step) {
+        let stream = &mut self.streams[side as usize];
+        match step {
+            Step::Took(n) => {
+                assert!((1..=stream.unparsed.len()).contains(&n), "took {n}");
+                stream.unparsed.drain(..n);
+                stream.at += n as u64;
+            }
+            Step::Skip(n) => {
+                assert!(n > 0, "skips nothing");
+                stream.skip_to = stream.at.saturating_add(n);
+                let here = stream.unparsed.len().min(usize::try_from(n).unwrap_or(usize::MAX));
+                stream.unparsed.drain(..here);
+                stream.at += here as u64;
+            }
+            Step::SkipTurn => {
+                stream.skip_turn = true;
+                stream.at += stream.unparsed.len() as u64;
+                stream.unparsed.clear();
+            }
+            Step::Need => {}
+            Step::Leave | Step::NotMine => self.over = Some(step),
+        }
+    }
+}
+
+/// Whether the parts make sense one after the other: at each point what ends or is answered was
+/// there before.
+pub(super) fn check(parts: &[Part]) {
+    // Each open call: whether its response began.
+    let mut calls = VecDeque::new();
+    let mut unended = 0;
+    let mut position = None;
+    for part in parts {
+        match part {
+            Part::Request { at, .. } => {
+                assert!(position < Some(*at), "a request at {at} after one at {position:?}");
+                position = Some(*at);
+                unended = 1;
+                calls.push_back(false);
+            }
+            Part::RequestEnd { at, .. } => {
+                assert_eq!(unended, 1, "an end without a request");
+                assert!(position <= Some(*at), "a request ends before it begins");
+                unended = 0;
+            }
+            Part::Response { .. } => {
+                let oldest = calls.iter_mut().find(|answered| !**answered);
+                *oldest.expect("a response without a request") = true;
+            }
+            Part::ResponseEnd { .. } => {
+                assert_eq!(calls.pop_front(), Some(true), "an end without a response");
+            }
+            Part::Desync => {
+                assert!(calls.pop_front().is_some(), "nothing to give up");
+                unended *= usize::from(!calls.is_empty());
+            }
+            Part::Orphan => {}
+        }
+    }
+}

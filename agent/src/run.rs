@@ -1,0 +1,122 @@
+//! `tracebee run`: the live kernel, until a signal ends it.
+
+use std::net::ToSocketAddrs as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::cli::RunArgs;
+use crate::export::{self, Config, ConfigError, Exporters, Output, StartError, summary};
+use crate::pipeline::{Pipeline, Wish};
+use crate::select::Selection;
+use crate::source::Time;
+use crate::source::live::{Live, LoadError};
+use crate::stats::Stats;
+use crate::trace::Tracer;
+
+/// Why the run could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A flag or variable makes no sense: exit code 2.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Exporting could not start.
+    #[error(transparent)]
+    Export(#[from] StartError),
+    /// Tracing could not start.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Signals cannot be handled.
+    #[error("installing the signal handlers: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Longest time that records wait in the ring: what a person takes as at once.
+const POLL: Duration = Duration::from_millis(50);
+/// Between clock anchors, timeouts and collections of counters.
+const TICK: u64 = 1_000_000_000;
+/// The exporters' share of the two seconds that a stop may take.
+const FLUSH: Duration = Duration::from_millis(1500);
+
+/// Traces until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Anything that keeps tracing from starting.
+pub fn run(args: RunArgs) -> Result<(), RunError> {
+    let otlp = args.otlp.resolve(|name| std::env::var(name).ok())?;
+    let receiver = otlp.as_ref().map_or_else(Vec::new, |otlp| {
+        let (host, port) = (otlp.endpoint.host(), otlp.endpoint.port());
+        (host.as_str(), port).to_socket_addrs().map_or_else(|_| Vec::new(), Iterator::collect)
+    });
+    let output =
+        args.output.unwrap_or(if otlp.is_some() { Output::None } else { Output::Text });
+    let stop = stop_on_signals()?;
+    let stats = Arc::new(Stats::default());
+    let mut live = Live::start(args.ring_size, Arc::clone(&stats))?;
+    let exporters = Exporters::start(
+        Config { otlp, output, filter: args.filter.filter() },
+        Arc::clone(&stats),
+    )?;
+    let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
+    let tracer = Tracer::new(args.trusted_proxy.into_iter().collect());
+    let mut pipeline =
+        Pipeline::new(Selection::new(args.select, receiver), tracer, timeout, Arc::clone(&stats));
+
+    eprintln!("ready: {} programs attached, capture=socket", live.attached());
+    // No systemd is no error.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    let mut next_tick = now().0 + TICK;
+    while !stop.load(Ordering::Relaxed) && !exporters.output_closed() {
+        turn(&mut live, &mut pipeline, &exporters, POLL);
+        let now = now();
+        if now.0 >= next_tick {
+            next_tick = now.0 + TICK;
+            pipeline.tick(now);
+            live.collect();
+        }
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    // What was under way when the signal came, but no more than is there now.
+    turn(&mut live, &mut pipeline, &exporters, Duration::ZERO);
+    live.collect();
+    drop(live);
+    exporters.shutdown(FLUSH);
+    eprint!("{}", summary::render(&stats));
+    Ok(())
+}
+
+fn turn(live: &mut Live, pipeline: &mut Pipeline, exporters: &Exporters, wait: Duration) {
+    live.poll(wait, |event| pipeline.on(event));
+    for wish in pipeline.wishes() {
+        match wish {
+            Wish::Ignore(id) => live.ignore(id),
+            Wish::Release(id) => live.release(id),
+        }
+    }
+    let spans = pipeline.spans();
+    if !spans.is_empty() {
+        exporters.push(spans);
+    }
+}
+
+fn now() -> Time {
+    let now = clock_gettime(ClockId::Boottime);
+    Time(now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs())
+}
+
+fn stop_on_signals() -> Result<Arc<AtomicBool>, RunError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
+    }
+    Ok(stop)
+}
+
+/// True if the error is the user's: exit code 2.
+pub fn is_usage(error: &RunError) -> bool {
+    matches!(error, RunError::Config(_))
+        || matches!(error, RunError::Export(export::StartError::Client(_)))
+}

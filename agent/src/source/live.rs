@@ -1,0 +1,213 @@
+//! The live kernel as a source of events.
+
+pub mod layout;
+pub mod loader;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tracebee_common::{Control, counter, mode, record};
+use zerocopy::FromBytes as _;
+
+use super::{ConnectionId, Data, Direction, End, Event, Opened, Role, Thread, Time};
+use crate::stats::{Loss, Stats};
+pub use loader::LoadError;
+
+/// Records read before the caller gets to run its timers again.
+const BATCH: usize = 4096;
+
+/// The kernel side, attached for as long as this lives.
+pub struct Live {
+    kernel: loader::Kernel,
+    stats: Arc<Stats>,
+    /// Number of the next record of each connection.
+    numbers: FxHashMap<u64, u32>,
+    /// Connections that the kernel was told something about.
+    controlled: FxHashSet<u64>,
+    reported: [u64; counter::COUNT as usize],
+}
+
+impl Live {
+    /// Loads and attaches the kernel programs.
+    ///
+    /// # Errors
+    /// See [`LoadError`]: one clear line each.
+    pub fn start(ring_bytes: NonZeroU32, stats: Arc<Stats>) -> Result<Self, LoadError> {
+        let kernel = loader::load(ring_bytes)?;
+        Ok(Self { kernel, stats, numbers: FxHashMap::default(), controlled: FxHashSet::default(), reported: [0; counter::COUNT as usize] })
+    }
+
+    /// How many kernel programs are attached.
+    pub fn attached(&self) -> usize {
+        self.kernel.attached
+    }
+
+    /// Waits up to `timeout` for the ring to fill up to its threshold, then hands over what is
+    /// there. False: more may be waiting.
+    pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
+        wait(self.kernel.ring.as_fd(), timeout);
+        let Self { kernel, stats, numbers, .. } = self;
+        let mut read = 0;
+        while read < BATCH {
+            let Some(item) = kernel.ring.next() else { break };
+            read += 1;
+            decode(&item, numbers, &mut on);
+        }
+        stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
+        read < BATCH
+    }
+
+    /// Moves the kernel's counters of losses to the statistics.
+    pub fn collect(&mut self) {
+        for (slot, loss) in [
+            (counter::RING_FULL, Loss::RingFull),
+            (counter::UNREADABLE, Loss::Unreadable),
+            (counter::UNKNOWN_CALL, Loss::Unreadable),
+            (counter::NO_STORAGE, Loss::TableFull),
+        ] {
+            let now = self.kernel.counter(slot);
+            let before = std::mem::replace(&mut self.reported[slot as usize], now);
+            self.stats.lose(loss, now.saturating_sub(before));
+        }
+    }
+
+    /// Stops all records of a connection.
+    pub fn ignore(&mut self, id: ConnectionId) {
+        self.control(id, Control { mode: mode::IGNORE, ..Control::default() });
+    }
+
+    /// Asks for as much of every message as a record holds.
+    pub fn everything(&mut self, id: ConnectionId) {
+        self.control(id, Control { mode: mode::EVERYTHING, ..Control::default() });
+    }
+
+    /// Forgets a connection that is gone.
+    pub fn release(&mut self, id: ConnectionId) {
+        self.numbers.remove(&id.0);
+        if self.controlled.remove(&id.0) {
+            self.kernel.release(id.0);
+        }
+    }
+
+    fn control(&mut self, id: ConnectionId, control: Control) {
+        if let Err(error) = self.kernel.control(id.0, control) {
+            self.stats.lose(Loss::TableFull, 1);
+            tracing::debug!("connection {}: {error}", id.0);
+        } else {
+            self.controlled.insert(id.0);
+        }
+    }
+}
+
+fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
+    let mut poll = libc::pollfd { fd: ring.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one valid pollfd. A signal ends the wait early, which does no harm.
+    unsafe {
+        libc::poll(&raw mut poll, 1, millis);
+    }
+}
+
+/// Turns one record into events; a record that does not parse is impossible by construction and
+/// skipped.
+fn decode(bytes: &[u8], numbers: &mut FxHashMap<u64, u32>, on: &mut impl FnMut(Event<'_>)) {
+    let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return };
+    let id = ConnectionId(header.cookie);
+    let time = Time(header.time);
+    let next = numbers.entry(header.cookie).or_insert(header.number);
+    let lost = header.number.wrapping_sub(*next);
+    *next = header.number.wrapping_add(1);
+    if lost > 0 && lost < u32::MAX / 2 {
+        on(Event::Lost { id, records: lost });
+    }
+    match header.kind {
+        record::CONN => {
+            if let Ok((conn, _)) = record::Conn::ref_from_prefix(bytes) {
+                on(Event::Opened(opened(conn)));
+            }
+        }
+        record::DATA => {
+            if let Ok((data, rest)) = record::Data::ref_from_prefix(bytes) {
+                let captured = (data.captured as usize).min(rest.len());
+                on(Event::Data(Data {
+                    id,
+                    time,
+                    direction: if header.flags & record::FLAG_SENT != 0 {
+                        Direction::Sent
+                    } else {
+                        Direction::Received
+                    },
+                    position: data.position,
+                    length: u64::from(data.length).max(captured as u64),
+                    bytes: &rest[..captured],
+                    pending: header.flags & record::FLAG_PENDING != 0,
+                    thread: Thread { pid: data.pid, tid: data.tid },
+                    waited: u64::from(data.waited) * 1_000_000,
+                }));
+            }
+        }
+        record::SENT => {
+            if let Ok((sent, _)) = record::Sent::ref_from_prefix(bytes) {
+                on(Event::Sent { id, time, position: sent.position });
+            }
+        }
+        record::STATE => {
+            if let Ok((state, _)) = record::State::ref_from_prefix(bytes)
+                && let Some(end) = end(state)
+            {
+                on(Event::Ended { id, time, end });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn opened(conn: &record::Conn) -> Opened {
+    let role = match conn.role {
+        record::ROLE_CLIENT => Some(Role::Client),
+        record::ROLE_SERVER => Some(Role::Server),
+        _ => None,
+    };
+    Opened {
+        id: ConnectionId(conn.header.cookie),
+        time: Time(conn.established),
+        local: address(conn.family, conn.local, conn.local_port),
+        remote: address(conn.family, conn.remote, conn.remote_port),
+        role,
+        midlife: role.is_none(),
+        pid: conn.pid,
+        netns: conn.netns,
+        sent_base: Some(conn.sent_base),
+        received_base: Some(conn.received_base),
+    }
+}
+
+/// IPv4 peers of IPv6 sockets appear as the IPv4 addresses that they are.
+fn address(family: u16, bytes: [u8; 16], port: u16) -> SocketAddr {
+    let ip = if family == libc::AF_INET as u16 {
+        IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
+    };
+    SocketAddr::new(ip, port)
+}
+
+fn end(state: &record::State) -> Option<End> {
+    use record::tcp;
+    match state.new {
+        tcp::CLOSE_WAIT | tcp::CLOSING => Some(End::PeerFinished(state.received)),
+        tcp::FIN_WAIT1 | tcp::LAST_ACK => Some(End::Finished(state.sent)),
+        tcp::CLOSE => Some(End::Closed {
+            error: (state.error != 0).then_some(state.error),
+            received: state.received,
+            sent: state.sent,
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,147 @@
+//! Where members of kernel structures are, from the running kernel's own type information.
+
+use btf_rs::{Btf, Type};
+
+/// The kernel's type information.
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why an offset could not be found.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// The file is not there or is damaged.
+    #[error(
+        "reading the kernel's type information {VMLINUX}: {0}; it needs a kernel built with \
+         CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    Unreadable(btf_rs::Error),
+    /// The kernel has no such member.
+    #[error("this kernel's {0} has no member {1}; please report the kernel version")]
+    Missing(&'static str, &'static str),
+}
+
+/// The read-only globals of the kernel programs, by name, and the member that each stands for.
+/// A path may go through anonymous structures and unions without naming them.
+const MEMBERS: &[(&str, &str, &str)] = &[
+    ("SKC_FAMILY", "sock_common", "skc_family"),
+    ("SKC_DADDR", "sock_common", "skc_daddr"),
+    ("SKC_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
+    ("SKC_DPORT", "sock_common", "skc_dport"),
+    ("SKC_NUM", "sock_common", "skc_num"),
+    ("SKC_V6_DADDR", "sock_common", "skc_v6_daddr"),
+    ("SKC_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
+    ("SKC_NET", "sock_common", "skc_net"),
+    ("NET_INUM", "net", "ns.inum"),
+    ("SK_ERR", "sock", "sk_err"),
+    ("SK_WMEM_QUEUED", "sock", "sk_wmem_queued"),
+    ("SK_SNDBUF", "sock", "sk_sndbuf"),
+    ("TP_WRITE_SEQ", "tcp_sock", "write_seq"),
+    ("TP_COPIED_SEQ", "tcp_sock", "copied_seq"),
+    ("TP_SND_NXT", "tcp_sock", "snd_nxt"),
+    ("TP_RCV_NXT", "tcp_sock", "rcv_nxt"),
+    ("TP_BYTES_SENT", "tcp_sock", "bytes_sent"),
+    ("TP_BYTES_RETRANS", "tcp_sock", "bytes_retrans"),
+    ("TP_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
+    ("ITER_TYPE", "msghdr", "msg_iter.iter_type"),
+    ("ITER_IOV_OFFSET", "msghdr", "msg_iter.iov_offset"),
+    ("ITER_COUNT", "msghdr", "msg_iter.count"),
+    ("ITER_POINTER", "msghdr", "msg_iter.ubuf"),
+    ("ITER_NR_SEGS", "msghdr", "msg_iter.nr_segs"),
+];
+
+/// Enumerators whose values differ between kernels.
+const ENUMERATORS: &[(&str, &str, &str)] = &[
+    ("ENUM_ITER_UBUF", "iter_type", "ITER_UBUF"),
+    ("ENUM_ITER_IOVEC", "iter_type", "ITER_IOVEC"),
+];
+
+/// Values of all layout globals on this kernel.
+///
+/// # Errors
+/// The type information cannot be read, or a member is missing.
+pub fn read() -> Result<Vec<(&'static str, u32)>, LayoutError> {
+    let btf = Btf::from_file(VMLINUX).map_err(LayoutError::Unreadable)?;
+    let mut values = Vec::with_capacity(MEMBERS.len() + ENUMERATORS.len());
+    for &(global, structure, path) in MEMBERS {
+        let offset =
+            member(&btf, structure, path).ok_or(LayoutError::Missing(structure, path))?;
+        values.push((global, offset));
+    }
+    for &(global, name, enumerator) in ENUMERATORS {
+        let value =
+            enumerator_value(&btf, name, enumerator).ok_or(LayoutError::Missing(name, enumerator))?;
+        values.push((global, value));
+    }
+    Ok(values)
+}
+
+fn member(btf: &Btf, structure: &str, path: &str) -> Option<u32> {
+    let types = btf.resolve_types_by_name(structure).ok()?;
+    let mut current = types.into_iter().find(|t| matches!(t, Type::Struct(_)))?;
+    let mut offset = 0;
+    for name in path.split('.') {
+        let (bits, next) = find(btf, &current, name, 0)?;
+        offset += bits / 8;
+        current = next;
+    }
+    Some(offset)
+}
+
+/// Nesting of anonymous structures that is followed; the kernel has about three.
+const MAX_NESTING: u32 = 8;
+
+fn find(btf: &Btf, within: &Type, name: &str, depth: u32) -> Option<(u32, Type)> {
+    let (Type::Struct(structure) | Type::Union(structure)) = within else { return None };
+    if depth > MAX_NESTING {
+        return None;
+    }
+    for member in &structure.members {
+        let found = btf.resolve_name(member).unwrap_or_default();
+        if found == name {
+            return Some((member.bit_offset(), resolve(btf, member)?));
+        }
+        if found.is_empty()
+            && let Some((bits, inner)) =
+                resolve(btf, member).and_then(|inner| find(btf, &inner, name, depth + 1))
+        {
+            return Some((member.bit_offset() + bits, inner));
+        }
+    }
+    None
+}
+
+/// The member's type without `typedef`, `const` and `volatile`.
+fn resolve(btf: &Btf, member: &btf_rs::Member) -> Option<Type> {
+    let mut current = btf.resolve_chained_type(member).ok()?;
+    for _ in 0..MAX_NESTING {
+        current = match &current {
+            Type::Typedef(t) => btf.resolve_chained_type(t).ok()?,
+            Type::Const(t) | Type::Volatile(t) => btf.resolve_chained_type(t).ok()?,
+            _ => return Some(current),
+        };
+    }
+    None
+}
+
+fn enumerator_value(btf: &Btf, name: &str, enumerator: &str) -> Option<u32> {
+    btf.resolve_types_by_name(name).ok()?.into_iter().find_map(|t| {
+        let Type::Enum(found) = t else { return None };
+        found
+            .members
+            .iter()
+            .find(|m| btf.resolve_name(*m).is_ok_and(|n| n == enumerator))
+            .map(btf_rs::EnumMember::val)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn finds_every_member_on_this_kernel() {
+        if !std::path::Path::new(super::VMLINUX).exists() {
+            println!("skipped: this kernel has no {}", super::VMLINUX);
+            return;
+        }
+        let values = super::read().expect("this kernel has all members");
+        assert_eq!(values.len(), super::MEMBERS.len() + super::ENUMERATORS.len());
+    }
+}

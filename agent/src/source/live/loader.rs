@@ -1,0 +1,178 @@
+//! Loading and attaching the kernel programs. All of the agent's `unsafe` and privilege is here.
+
+use std::num::NonZeroU32;
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
+    programs::{BtfTracePoint, ProgramError},
+};
+use tracebee_common::{Control, counter};
+
+use super::layout::{self, LayoutError, VMLINUX};
+
+/// The kernel programs, compiled from `ebpf/` by `cargo xtask ebpf` and committed.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/ebpf/tracebee.bpf.o"
+));
+
+/// A program, and whether tracing makes sense without it.
+const PROGRAMS: &[(&str, bool)] = &[
+    ("inet_sock_set_state", true),
+    ("sock_send_length", true),
+    ("sock_recv_length", true),
+    ("tcp_sendmsg_locked", true),
+];
+
+/// Why tracing could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Not enough privilege.
+    #[error(
+        "loading eBPF programs: permission denied; run as root, or with CAP_BPF, CAP_PERFMON and \
+         CAP_SYS_PTRACE"
+    )]
+    Privilege,
+    /// No usable type information.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The kernel's type information does not suit the loader.
+    #[error("reading the kernel's type information {VMLINUX}: {0}")]
+    Btf(#[from] aya::BtfError),
+    /// The object was refused.
+    #[error("loading the eBPF object: {0}")]
+    Object(#[from] aya::EbpfError),
+    /// One program was refused or could not be attached.
+    #[error("attaching {0}: {1}; this kernel lacks what the socket layer capture needs")]
+    Program(&'static str, ProgramError),
+    /// A map is not as expected.
+    #[error("opening map {0}: {1}")]
+    Map(&'static str, MapError),
+}
+
+/// What runs in the kernel, with the handles to talk to it. Dropping it detaches everything.
+pub struct Kernel {
+    /// The records.
+    pub ring: RingBuf<MapData>,
+    /// Programs attached.
+    pub attached: usize,
+    control: HashMap<MapData, u64, ControlValue>,
+    generation: Array<MapData, u32>,
+    counters: PerCpuArray<MapData, u64>,
+    current_generation: u32,
+    ebpf: Ebpf,
+}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct ControlValue(Control);
+
+// SAFETY: `Control` is `repr(C)`, made of integers, without implicit padding.
+unsafe impl aya::Pod for ControlValue {}
+
+/// Loads and attaches everything that this kernel takes.
+///
+/// # Errors
+/// Privileges, type information or a program that tracing needs are missing.
+pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+    if !privileged() {
+        return Err(LoadError::Privilege);
+    }
+    let values = layout::read()?;
+    let btf = Btf::from_sys_fs()?;
+    let own = std::process::id();
+    let cpus = aya::util::nr_cpus().unwrap_or(1) as u32;
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(&btf));
+    loader.override_global("OWN_PID", &own, true);
+    for (name, value) in &values {
+        loader.override_global(name, value, true);
+    }
+    loader
+        .map_max_entries("RING", ring_bytes.get())
+        .map_max_entries("SEND_AREA", cpus)
+        .map_max_entries("RECEIVE_AREA", cpus);
+    let mut ebpf = loader.load(OBJECT)?;
+    let mut attached = 0;
+    for &(name, needed) in PROGRAMS {
+        match attach(&mut ebpf, name, &btf) {
+            Ok(()) => attached += 1,
+            Err(error) if needed => return Err(LoadError::Program(name, error)),
+            Err(error) => tracing::info!("{name} is not available: {error}"),
+        }
+    }
+    let mut take = |name: &'static str| {
+        ebpf.take_map(name).ok_or(LoadError::Map(
+            name,
+            MapError::InvalidName { name: name.to_owned() },
+        ))
+    };
+    Ok(Kernel {
+        ring: RingBuf::try_from(take("RING")?).map_err(|e| LoadError::Map("RING", e))?,
+        control: HashMap::try_from(take("CONTROL")?).map_err(|e| LoadError::Map("CONTROL", e))?,
+        generation: Array::try_from(take("GENERATION")?)
+            .map_err(|e| LoadError::Map("GENERATION", e))?,
+        counters: PerCpuArray::try_from(take("COUNTERS")?)
+            .map_err(|e| LoadError::Map("COUNTERS", e))?,
+        attached,
+        current_generation: 0,
+        ebpf,
+    })
+}
+
+impl Kernel {
+    /// Tells the kernel what to capture of a connection. An error means that the table is full:
+    /// the kernel then captures as before.
+    pub fn control(&mut self, cookie: u64, control: Control) -> Result<(), MapError> {
+        self.control.insert(cookie, ControlValue(control), 0)?;
+        self.current_generation = self.current_generation.wrapping_add(1).max(1);
+        self.generation.set(0, self.current_generation, 0)
+    }
+
+    /// Forgets what [`control`](Self::control) said.
+    pub fn release(&mut self, cookie: u64) {
+        // Absent is what is wanted.
+        let _ = self.control.remove(&cookie);
+    }
+
+    /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.
+    pub fn counter(&self, slot: u32) -> u64 {
+        debug_assert!(slot < counter::COUNT);
+        self.counters.get(&slot, 0).map_or(0, |values| values.iter().sum())
+    }
+
+    /// How often a program did not run because it was already running on that CPU.
+    pub fn recursion_misses(&self) -> u64 {
+        self.ebpf
+            .programs()
+            .filter_map(|(_, program)| program.info().ok())
+            .filter_map(|info| recursion_misses(&info))
+            .sum()
+    }
+}
+
+fn recursion_misses(_info: &aya::programs::ProgramInfo) -> Option<u64> {
+    None
+}
+
+fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), ProgramError> {
+    let program: &mut BtfTracePoint =
+        ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+    program.load(name, btf)?;
+    program.attach()?;
+    Ok(())
+}
+
+/// True if the process may load and attach tracing programs: CAP_SYS_ADMIN (21), or CAP_BPF (39)
+/// with CAP_PERFMON (38), in the effective set.
+fn privileged() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |bit: u32| effective & (1 << bit) != 0;
+    has(21) || (has(39) && has(38))
+}

@@ -1,0 +1,346 @@
+//! Streams: the events of one connection become the messages of its protocol.
+//!
+//! Per direction there is a position up to which everything is understood. Bytes before it are
+//! repeats, bytes after it leave a gap of known size, and bytes that the parser asked to skip are
+//! neither looked at nor kept. No body is ever buffered.
+
+mod half;
+
+use half::Half;
+
+use crate::protocol::{DETECTORS, Detection, Parser, Part, Side, Step};
+use crate::source::{Data, Direction, End, Role, Time};
+
+/// Turns in which a connection that was joined midway may fail to look like any protocol before
+/// it is left alone: enough for the rest of a body and the messages around it.
+const STRANGE_TURNS: u32 = 16;
+/// Parser steps for the bytes of one record. A record holds at most 32 KiB, a pipelined request
+/// at least 18 bytes in a few steps; more than this is a parser that does not get on.
+const MAX_STEPS: usize = 16 * 1024;
+
+/// A part and when its position was reached: the time of the read or write that carried it.
+#[derive(Debug)]
+pub struct Timed {
+    /// What was found.
+    pub part: Part,
+    /// For a beginning, when its first byte went through; otherwise, now.
+    pub time: Time,
+}
+
+/// What is known about a connection's protocol.
+enum State {
+    /// Not yet recognised.
+    Unknown { strange: u32 },
+    /// Spoken by both sides.
+    Spoken(Box<dyn Parser>),
+    /// Nothing that we understand, or no longer.
+    Left,
+}
+
+/// Both streams of one connection.
+pub struct Streams {
+    role: Option<Role>,
+    /// True if the first bytes that we see need not be a message's first.
+    midway: bool,
+    received: Half,
+    sent: Half,
+    last: Option<Direction>,
+    state: State,
+    parts: Vec<Part>,
+}
+
+impl Streams {
+    /// A connection at its first event.
+    pub fn new(role: Option<Role>, midway: bool) -> Self {
+        Self {
+            role,
+            midway,
+            received: Half::default(),
+            sent: Half::default(),
+            last: None,
+            state: State::Unknown { strange: 0 },
+            parts: Vec::new(),
+        }
+    }
+
+    /// Which end we watch, as soon as anything tells.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// True if nothing more will come of this connection.
+    pub fn left(&self) -> bool {
+        matches!(self.state, State::Left)
+    }
+
+    /// True if a protocol was recognised.
+    pub fn spoken(&self) -> bool {
+        matches!(self.state, State::Spoken(_))
+    }
+
+    /// How far `side` has come, and when it got there.
+    pub fn progress(&self, side: Side) -> (u64, Time) {
+        let half = match self.direction(side) {
+            Direction::Received => &self.received,
+            Direction::Sent => &self.sent,
+        };
+        (half.reached, half.reached_at)
+    }
+
+    /// Bytes went through.
+    pub fn data(&mut self, data: &Data<'_>, out: &mut Vec<Timed>) {
+        let turned = self.last != Some(data.direction);
+        self.last = Some(data.direction);
+        if !self.left() {
+            if turned {
+                // What was announced the other way and never shown is missing now.
+                self.catch_up(data.direction.reverse(), data.time, out);
+            }
+            let half = self.half(data.direction);
+            half.begin(data.position);
+            if turned {
+                half.quiet = false;
+            }
+            if half.wants() < data.position {
+                self.gap(data.direction, data.position, data.time, out);
+            }
+            self.feed(data, out);
+            let end = data.position + data.length;
+            let seen = data.position + data.bytes.len() as u64;
+            if !data.pending && seen < end {
+                self.gap(data.direction, end, data.time, out);
+            }
+        }
+        let reached =
+            if data.pending { data.position } else { data.position + data.length };
+        self.reach(data.direction, reached, data.time, out);
+    }
+
+    /// The kernel accepted everything before `position`.
+    pub fn sent(&mut self, position: u64, time: Time, out: &mut Vec<Timed>) {
+        self.sent.begin(position);
+        if !self.left() && self.sent.wants() < position {
+            self.gap(Direction::Sent, position, time, out);
+        }
+        self.reach(Direction::Sent, position, time, out);
+    }
+
+    /// Records were lost: what was last understood says nothing about what comes.
+    pub fn lost(&mut self) {
+        self.midway = true;
+    }
+
+    /// A direction or the connection ended.
+    pub fn end(&mut self, end: End, time: Time, out: &mut Vec<Timed>) {
+        match end {
+            End::PeerFinished(at) => self.received.finish = Some(at),
+            End::Finished(at) => self.sent.finish = Some(at),
+            End::Closed { .. } => {
+                for half in [&mut self.received, &mut self.sent] {
+                    if half.finish.is_some() {
+                        half.finish = Some(half.reached);
+                    }
+                }
+            }
+        }
+        self.finish(Direction::Received, time, out);
+        self.finish(Direction::Sent, time, out);
+    }
+
+    fn reach(&mut self, direction: Direction, position: u64, time: Time, out: &mut Vec<Timed>) {
+        let half = self.half(direction);
+        if position > half.reached {
+            half.reached = position;
+            half.reached_at = time;
+        }
+        self.finish(direction, time, out);
+    }
+
+    fn finish(&mut self, direction: Direction, time: Time, out: &mut Vec<Timed>) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        let Some(at) = half.finish.filter(|at| half.reached >= *at) else { return };
+        half.finish = None;
+        if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+            parser.finish(side, at, &mut self.parts);
+            self.drain(time, time, out);
+        }
+    }
+
+    /// Announced bytes that were not captured become a gap once the other side speaks.
+    fn catch_up(&mut self, direction: Direction, time: Time, out: &mut Vec<Timed>) {
+        let half = self.half(direction);
+        if half.started && half.wants() < half.reached {
+            let to = half.reached;
+            self.gap(direction, to, time, out);
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, to: u64, time: Time, out: &mut Vec<Timed>) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        if !half.jump(to) {
+            return;
+        }
+        match (&mut self.state, side) {
+            (State::Spoken(parser), Some(side)) => {
+                let step = parser.gap(side, to, &mut self.parts);
+                self.obey(direction, step);
+                self.drain(time, time, out);
+            }
+            _ => self.midway = true,
+        }
+    }
+
+    fn feed(&mut self, data: &Data<'_>, out: &mut Vec<Timed>) {
+        let half = match data.direction {
+            Direction::Received => &mut self.received,
+            Direction::Sent => &mut self.sent,
+        };
+        let Some(fresh) = half.fresh(data.position, data.bytes) else { return };
+        // Whole messages in one record, the normal case, are parsed where they lie.
+        let mut kept = half.take();
+        let first = kept.as_ref().map_or(data.time, |kept| kept.time);
+        let bytes = match &mut kept {
+            Some(kept) => {
+                kept.bytes.extend_from_slice(fresh);
+                kept.bytes.as_slice()
+            }
+            None => fresh,
+        };
+        let mut at = 0;
+        for _ in 0..MAX_STEPS {
+            let rest = &bytes[at..];
+            let half = match data.direction {
+                Direction::Received => &mut self.received,
+                Direction::Sent => &mut self.sent,
+            };
+            if rest.is_empty() || half.quiet || matches!(self.state, State::Left) {
+                half.understood += rest.len() as u64;
+                at = bytes.len();
+                break;
+            }
+            let time = if at == 0 { first } else { data.time };
+            let Some(side) = self.recognise(data.direction, rest, time) else {
+                if self.left() || self.half(data.direction).quiet {
+                    continue;
+                }
+                break;
+            };
+            let half = match data.direction {
+                Direction::Received => &mut self.received,
+                Direction::Sent => &mut self.sent,
+            };
+            let State::Spoken(parser) = &mut self.state else { break };
+            let position = half.understood;
+            let step = parser.parse(side, position, rest, &mut self.parts);
+            match step {
+                Step::Took(n) if n > 0 => {
+                    let n = n.min(rest.len());
+                    half.understood += n as u64;
+                    at += n;
+                }
+                Step::Skip(n) if n > 0 => {
+                    let here = n.min(rest.len() as u64);
+                    half.understood += n;
+                    at += here as usize;
+                }
+                Step::Need => {
+                    if half.keep(rest, time) {
+                        self.drain(time, data.time, out);
+                        return;
+                    }
+                    // Longer than any message head may be.
+                    half.quiet = true;
+                    self.parts.push(Part::Desync);
+                    self.state = State::Left;
+                }
+                Step::Took(_) | Step::Skip(_) => {
+                    self.state = State::Left;
+                }
+                other => self.obey(data.direction, other),
+            }
+            let time = if position <= data.position { first } else { data.time };
+            self.drain(time, data.time, out);
+        }
+        debug_assert!(at <= bytes.len());
+        if let Some(kept) = kept {
+            self.half(data.direction).give_back(kept);
+        }
+    }
+
+    /// Whose bytes these are, once the protocol is known; bytes that do not tell yet are kept.
+    fn recognise(&mut self, direction: Direction, bytes: &[u8], time: Time) -> Option<Side> {
+        let State::Unknown { strange } = &mut self.state else { return self.side(direction) };
+        let expected = match self.role {
+            Some(Role::Client) if direction == Direction::Sent => Some(Side::Request),
+            Some(Role::Server) if direction == Direction::Received => Some(Side::Request),
+            Some(_) => Some(Side::Response),
+            None => None,
+        };
+        let mut unsure = false;
+        for detector in DETECTORS {
+            match (detector.detect)(bytes) {
+                Detection::Is(side) if expected.is_none_or(|expected| expected == side) => {
+                    if self.role.is_none() {
+                        let client = (direction == Direction::Sent) == (side == Side::Request);
+                        self.role = Some(if client { Role::Client } else { Role::Server });
+                    }
+                    self.state = State::Spoken((detector.parser)());
+                    return Some(side);
+                }
+                Detection::Unsure => unsure = true,
+                Detection::Is(_) | Detection::IsNot => {}
+            }
+        }
+        *strange += u32::from(!unsure);
+        let give_up = if self.midway { *strange >= STRANGE_TURNS } else { !unsure };
+        let half = self.half(direction);
+        if give_up || (unsure && !half.keep(bytes, time)) {
+            self.state = State::Left;
+        } else if !unsure {
+            // Something under way: perhaps the next turn begins with a message.
+            half.quiet = true;
+        }
+        None
+    }
+
+    fn obey(&mut self, direction: Direction, step: Step) {
+        match step {
+            Step::Skip(n) => self.half(direction).understood += n,
+            Step::SkipTurn => self.half(direction).quiet = true,
+            Step::Leave | Step::NotMine => self.state = State::Left,
+            Step::Took(_) | Step::Need => {}
+        }
+    }
+
+    fn drain(&mut self, begun: Time, now: Time, out: &mut Vec<Timed>) {
+        out.extend(self.parts.drain(..).map(|part| {
+            let begins = matches!(part, Part::Request { .. } | Part::Response { .. });
+            Timed { part, time: if begins { begun } else { now } }
+        }));
+    }
+
+    fn half(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::Received => &mut self.received,
+            Direction::Sent => &mut self.sent,
+        }
+    }
+
+    fn side(&self, direction: Direction) -> Option<Side> {
+        Some(match (self.role?, direction) {
+            (Role::Client, Direction::Sent) | (Role::Server, Direction::Received) => Side::Request,
+            _ => Side::Response,
+        })
+    }
+
+    fn direction(&self, side: Side) -> Direction {
+        match (self.role, side) {
+            (Some(Role::Client), Side::Request) | (Some(Role::Server), Side::Response) => {
+                Direction::Sent
+            }
+            _ => Direction::Received,
+        }
+    }
+}

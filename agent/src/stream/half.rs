@@ -1,0 +1,88 @@
+//! One direction of a connection.
+
+use crate::protocol::MAX_UNPARSED;
+use crate::source::Time;
+
+/// Bytes that the parser needs more of.
+pub(super) struct Kept {
+    pub(super) bytes: Vec<u8>,
+    /// When the first of them went through.
+    pub(super) time: Time,
+}
+
+/// State of one direction. `understood <= wants()`; kept bytes begin at `understood`.
+#[derive(Default)]
+pub(super) struct Half {
+    /// True once any position is known.
+    pub(super) started: bool,
+    /// Everything before is parsed, skipped or given up. May lie ahead of the stream.
+    pub(super) understood: u64,
+    /// Everything before went through for certain, and when it did.
+    pub(super) reached: u64,
+    pub(super) reached_at: Time,
+    /// Nothing means anything until the next turn.
+    pub(super) quiet: bool,
+    /// Nothing will follow this position.
+    pub(super) finish: Option<u64>,
+    kept: Option<Kept>,
+    /// An empty buffer, so that split messages do not allocate each time.
+    spare: Vec<u8>,
+}
+
+impl Half {
+    /// The first event of a stream that was joined midway is where it begins for us.
+    pub(super) fn begin(&mut self, position: u64) {
+        if !self.started {
+            self.started = true;
+            self.understood = position;
+            self.reached = position;
+        }
+    }
+
+    /// Position of the next byte that is of use.
+    pub(super) fn wants(&self) -> u64 {
+        self.understood + self.kept.as_ref().map_or(0, |kept| kept.bytes.len() as u64)
+    }
+
+    /// The part of `bytes` at `position` that is new and wanted; none if there is none.
+    pub(super) fn fresh<'a>(&self, position: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let known = usize::try_from(self.wants().checked_sub(position)?).ok()?;
+        bytes.get(known..).filter(|fresh| !fresh.is_empty())
+    }
+
+    /// Takes what was kept, to put new bytes behind it.
+    pub(super) fn take(&mut self) -> Option<Kept> {
+        self.kept.take()
+    }
+
+    /// Returns the buffer of [`take`](Self::take) for the next time.
+    pub(super) fn give_back(&mut self, mut kept: Kept) {
+        kept.bytes.clear();
+        // A long head should not hold its memory for the life of the connection.
+        if kept.bytes.capacity() <= 4096 {
+            self.spare = kept.bytes;
+        }
+    }
+
+    /// Keeps bytes for the parser; false if they are more than any message head may have.
+    pub(super) fn keep(&mut self, bytes: &[u8], time: Time) -> bool {
+        if bytes.len() > MAX_UNPARSED {
+            return false;
+        }
+        let mut buffer = std::mem::take(&mut self.spare);
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        self.kept = Some(Kept { bytes: buffer, time });
+        true
+    }
+
+    /// Gives up everything before `to`. False if that was not wanted anyway.
+    pub(super) fn jump(&mut self, to: u64) -> bool {
+        if self.wants() >= to {
+            return false;
+        }
+        self.kept = None;
+        self.understood = to;
+        !self.quiet
+    }
+}

@@ -1,0 +1,219 @@
+//! HTTP calls as spans: semantic conventions 1.44 for HTTP, with the choices of this project.
+//!
+//! - `url.template` is the folded path; `http.route` is never guessed.
+//! - A call without a complete answer keeps the status code that was seen, if one was, and has the
+//!   reason as `error.type`; no status is invented.
+//! - `tracebee.socket.wait_ns` (server): nanoseconds that the request lay in the socket before the
+//!   process read it. It comes before the span's start.
+//! - `tracebee.link`: how the parent was found, where there is one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::client_address::Origin;
+use super::method::Method;
+use super::target::{Target, default_port, split_port};
+use super::{Kind, Tracer, Value, redact};
+use crate::call::{Call, Endpoint, NoAnswer};
+use crate::protocol::{Request, Response};
+
+/// Longest text of an attribute, in bytes. Longer URLs exist to attack somebody.
+const MAX_TEXT: usize = 4096;
+
+/// Longest unknown method that is kept; the longest registered one has 17 letters.
+const MAX_METHOD: usize = 32;
+
+/// Attributes of a span that has them all.
+const CAPACITY: usize = 20;
+
+/// What HTTP knows of a span.
+pub(super) struct Described {
+    pub(super) name: Arc<str>,
+    pub(super) error: bool,
+    pub(super) attributes: Attributes,
+}
+
+type Attributes = Vec<(&'static str, Value)>;
+
+/// Describes a call of the process whose service name is `service`.
+pub(super) fn describe(
+    tracer: &mut Tracer,
+    service: &Arc<str>,
+    kind: Kind,
+    call: Call,
+) -> Described {
+    let Request::Http(request) = call.request;
+    let request = *request;
+    let status = call.response.map(|Response::Http(response)| response.status);
+    let method = Method::of(&request.method);
+    let target = Target::of(method, &request.target);
+    let has_path = target.path.starts_with('/');
+    let name = has_path.then(|| tracer.names.name(service, method, target.path));
+    let error_type = error_type(kind, status, call.no_answer);
+
+    let mut attributes = Attributes::with_capacity(CAPACITY);
+    attributes.push(("http.request.method", Value::Static(method.attribute())));
+    if method == Method::Other {
+        let original = bounded(request.method, MAX_METHOD);
+        attributes.push(("http.request.method_original", Value::Text(original)));
+    }
+    let endpoint = &*call.endpoint;
+    match kind {
+        Kind::Server => {
+            let origin = tracer.trusted.origin(endpoint.remote.ip(), request.forwarded.as_deref());
+            server_url(&target, origin, &mut attributes);
+            let asked = origin.host.or(target.authority).or(request.host.as_deref());
+            // A port that a proxy or an absolute target leaves out is the scheme's; one that
+            // `Host` leaves out is the socket's.
+            let implied = if origin.host.is_some() || target.authority.is_some() {
+                default_port(scheme(&target, origin))
+            } else {
+                Some(endpoint.local.port())
+            };
+            if let Some(asked) = asked {
+                server(asked, implied, &mut attributes);
+            }
+            let client = origin.client.unwrap_or(endpoint.remote.ip());
+            attributes.push(("client.address", tracer.addresses.text(client)));
+        }
+        Kind::Client => {
+            let url = full_url(&target, request.host.as_deref(), endpoint);
+            attributes.push(("url.full", Value::Text(bounded(url.into(), MAX_TEXT))));
+            match target.authority.or(request.host.as_deref().filter(|host| !host.is_empty())) {
+                Some(asked) => {
+                    let implied = target.scheme.and_then(default_port);
+                    server(asked, implied.or(Some(endpoint.remote.port())), &mut attributes);
+                }
+                None => {
+                    let address = tracer.addresses.text(endpoint.remote.ip());
+                    attributes.push(("server.address", address));
+                    attributes.push(("server.port", Value::Int(endpoint.remote.port().into())));
+                }
+            }
+        }
+    }
+    if let Some(name) = &name {
+        attributes.push(("url.template", Value::Shared(Arc::clone(&name.template))));
+    }
+    if let Some(status) = status {
+        attributes.push(("http.response.status_code", Value::Int(status.into())));
+    }
+    let error = error_type.is_some();
+    attributes.extend(error_type.map(|value| ("error.type", value)));
+    let peer = tracer.addresses.text(endpoint.remote.ip());
+    attributes.push(("network.peer.address", peer));
+    attributes.push(("network.peer.port", Value::Int(endpoint.remote.port().into())));
+    let version = if request.minor == 0 { "1.0" } else { "1.1" };
+    attributes.push(("network.protocol.version", Value::Static(version)));
+    if kind == Kind::Server {
+        let agent = request.user_agent.map(|agent| Value::Text(bounded(agent, MAX_TEXT)));
+        attributes.extend(agent.map(|agent| ("user_agent.original", agent)));
+    }
+    let sizes = [
+        ("http.request.body.size", call.request_body),
+        ("http.response.body.size", call.response_body),
+    ];
+    for (key, size) in sizes {
+        attributes.extend(size.map(|size| (key, Value::Int(size.try_into().unwrap_or(i64::MAX)))));
+    }
+    if kind == Kind::Server && call.waited > 0 {
+        let waited = call.waited.try_into().unwrap_or(i64::MAX);
+        attributes.push(("tracebee.socket.wait_ns", Value::Int(waited)));
+    }
+    let name = name.map_or_else(|| tracer.names.bare(method), |name| name.name);
+    Described { name, error, attributes }
+}
+
+/// `error.type`, if the call failed: 4xx is the client's failure alone.
+fn error_type(kind: Kind, status: Option<u16>, no_answer: Option<NoAnswer>) -> Option<Value> {
+    if let Some(reason) = no_answer {
+        return Some(Value::Static(reason.error_type()));
+    }
+    let first = if kind == Kind::Client { 400 } else { 500 };
+    let status = status.filter(|status| *status >= first)?;
+    Some(match status {
+        400 => Value::Static("400"),
+        401 => Value::Static("401"),
+        403 => Value::Static("403"),
+        404 => Value::Static("404"),
+        409 => Value::Static("409"),
+        422 => Value::Static("422"),
+        429 => Value::Static("429"),
+        500 => Value::Static("500"),
+        502 => Value::Static("502"),
+        503 => Value::Static("503"),
+        504 => Value::Static("504"),
+        other => Value::Text(other.to_string().into()),
+    })
+}
+
+fn server_url(target: &Target<'_>, origin: Origin<'_>, attributes: &mut Attributes) {
+    let scheme = match scheme(target, origin) {
+        "http" => Value::Static("http"),
+        "https" => Value::Static("https"),
+        other => Value::Text(bounded(other.to_ascii_lowercase().into(), MAX_METHOD)),
+    };
+    attributes.push(("url.scheme", scheme));
+    if !target.path.is_empty() {
+        let path = redact::path(target.path);
+        attributes.push(("url.path", Value::Text(bounded(path.into(), MAX_TEXT))));
+    }
+    if let Some(query) = target.query.filter(|query| !query.is_empty()) {
+        let query = redact::query(query);
+        attributes.push(("url.query", Value::Text(bounded(query.into(), MAX_TEXT))));
+    }
+}
+
+/// The scheme of the original request where a trusted proxy tells it, else of this one. Encrypted
+/// streams are not read, so a request that was seen came over plain HTTP.
+fn scheme<'a>(target: &Target<'a>, origin: Origin<'_>) -> &'a str {
+    origin.scheme.or(target.scheme).unwrap_or("http")
+}
+
+fn server(authority: &str, implied: Option<u16>, attributes: &mut Attributes) {
+    let (host, port) = split_port(authority);
+    if host.is_empty() {
+        return;
+    }
+    attributes.push(("server.address", Value::Text(bounded(host.into(), MAX_TEXT))));
+    if let Some(port) = port.or(implied) {
+        attributes.push(("server.port", Value::Int(port.into())));
+    }
+}
+
+/// The target URI (RFC 9112, section 3.3), without its secrets.
+fn full_url(target: &Target<'_>, host: Option<&str>, endpoint: &Endpoint) -> String {
+    let path = if target.path.starts_with('/') { target.path } else { "" };
+    let mut url = String::with_capacity(64 + path.len() + target.query.map_or(0, str::len));
+    url.push_str(target.scheme.unwrap_or("http"));
+    url.push_str("://");
+    let host = host.map(str::trim).filter(|host| !host.is_empty());
+    let (userinfo, authority) = match (target.authority, host) {
+        (Some(authority), _) => (target.has_userinfo, authority),
+        (None, Some(host)) => {
+            let (userinfo, host) = redact::split_userinfo(host);
+            (userinfo.is_some(), host)
+        }
+        (None, None) => (false, ""),
+    };
+    if userinfo {
+        url.push_str("REDACTED:REDACTED@");
+    }
+    if authority.is_empty() {
+        let remote = SocketAddr::new(endpoint.remote.ip().to_canonical(), endpoint.remote.port());
+        url.push_str(&remote.to_string());
+    } else {
+        url.push_str(authority);
+    }
+    url.push_str(&redact::path(path));
+    if let Some(query) = target.query {
+        url.push('?');
+        url.push_str(&redact::query(query));
+    }
+    url
+}
+
+/// Text of at most `most` bytes, cut between characters.
+fn bounded(text: Box<str>, most: usize) -> Box<str> {
+    if text.len() <= most { text } else { text[..text.floor_char_boundary(most)].into() }
+}

@@ -1,0 +1,159 @@
+//! Records of the ring, in host byte order. Each begins with a [`Header`]; its `kind` says which.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `Header::kind`: a [`Conn`].
+pub const CONN: u8 = 1;
+/// `Header::kind`: a [`Data`], followed by the captured bytes.
+pub const DATA: u8 = 2;
+/// `Header::kind`: a [`Sent`].
+pub const SENT: u8 = 3;
+/// `Header::kind`: a [`State`].
+pub const STATE: u8 = 4;
+
+/// What every record begins with.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// One of the constants of this module.
+    pub kind: u8,
+    /// Flags of the kind.
+    pub flags: u8,
+    /// Explicit padding.
+    pub reserved: u16,
+    /// Number of this record on its connection, from 0: a jump is a loss of known size.
+    pub number: u32,
+    /// Socket cookie.
+    pub cookie: u64,
+    /// `CLOCK_BOOTTIME` in nanoseconds.
+    pub time: u64,
+}
+
+/// `Conn::role`: the kernel did not see the connection being made.
+pub const ROLE_UNKNOWN: u8 = 0;
+/// `Conn::role`: it connected.
+pub const ROLE_CLIENT: u8 = 1;
+/// `Conn::role`: it was accepted.
+pub const ROLE_SERVER: u8 = 2;
+
+/// First sight of a connection.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Conn {
+    /// Common part.
+    pub header: Header,
+    /// When it was established; for a connection older than the agent, now.
+    pub established: u64,
+    /// Sequence number of its first sent byte; with `ROLE_UNKNOWN` taken from `snd_una -
+    /// bytes_acked`, which is one less on the connecting side (its SYN counts as acknowledged).
+    pub sent_base: u32,
+    /// Sequence number of its first received byte.
+    pub received_base: u32,
+    /// Thread group that used it first.
+    pub pid: u32,
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// Own port, host order.
+    pub local_port: u16,
+    /// Peer's port, host order.
+    pub remote_port: u16,
+    /// One of the `ROLE_` constants.
+    pub role: u8,
+    /// Explicit padding.
+    pub reserved: u8,
+    /// Own address; IPv4 in the first four bytes.
+    pub local: [u8; 16],
+    /// Peer's address.
+    pub remote: [u8; 16],
+}
+
+/// `Header::flags` of [`Data`]: sent, not received.
+pub const FLAG_SENT: u8 = 1;
+/// `Header::flags` of [`Data`]: the end of a sent range may not have been accepted yet; a
+/// [`Sent`] follows when the call returns.
+pub const FLAG_PENDING: u8 = 2;
+
+/// Bytes that went through a socket; the captured ones follow.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Data {
+    /// Common part.
+    pub header: Header,
+    /// Stream position of the first byte.
+    pub position: u64,
+    /// Bytes received, or announced for sending.
+    pub length: u32,
+    /// Bytes that follow this structure.
+    pub captured: u32,
+    /// Thread group.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// Milliseconds since the socket last received data, at a read; clock-tick granularity.
+    pub waited: u32,
+    /// Number of the turn on this connection: it grows whenever the direction changes.
+    pub turn: u32,
+}
+
+/// A send returned: everything before `position` was accepted.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Sent {
+    /// Common part.
+    pub header: Header,
+    /// End of what was accepted.
+    pub position: u64,
+}
+
+/// `State::new` values, from the kernel's `enum` in `include/net/tcp_states.h` (a stable ABI:
+/// also `/proc/net/tcp`).
+pub mod tcp {
+    /// Open.
+    pub const ESTABLISHED: u8 = 1;
+    /// Connecting.
+    pub const SYN_SENT: u8 = 2;
+    /// Being accepted.
+    pub const SYN_RECV: u8 = 3;
+    /// This side closed first.
+    pub const FIN_WAIT1: u8 = 4;
+    /// Gone.
+    pub const CLOSE: u8 = 7;
+    /// The peer closed first.
+    pub const CLOSE_WAIT: u8 = 8;
+    /// Both closed, the peer first.
+    pub const LAST_ACK: u8 = 9;
+    /// Listening.
+    pub const LISTEN: u8 = 10;
+    /// Both closed at once.
+    pub const CLOSING: u8 = 11;
+}
+
+/// A change of the TCP state (`inet_sock_set_state`).
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct State {
+    /// Common part.
+    pub header: Header,
+    /// End of the sent stream.
+    pub sent: u64,
+    /// End of the received stream, bytes not yet read included, FIN excluded.
+    pub received: u64,
+    /// `sk_err`, 0 if none.
+    pub error: i32,
+    /// Old state.
+    pub old: u8,
+    /// New state.
+    pub new: u8,
+    /// Explicit padding.
+    pub reserved: u16,
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 24);
+    assert!(size_of::<Conn>() == 88);
+    assert!(size_of::<Data>() == 56);
+    assert!(size_of::<Sent>() == 32);
+    assert!(size_of::<State>() == 48);
+};

@@ -1,0 +1,157 @@
+//! Copying a process's bytes into a data record.
+
+use aya_ebpf::{
+    helpers::generated::{bpf_get_smp_processor_id, bpf_loop, bpf_probe_read_user},
+    maps::Array,
+};
+use core::ffi::c_void;
+use tracebee_common::{CAPTURE_MAX, counter, mode, record::Data};
+
+use crate::{emit, socket::Socket};
+
+/// Where a record is put together. The area behind the record is twice what is used, so that any
+/// masked offset plus any masked length lies inside: the verifier wants to see that.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) data: Data,
+    pub(crate) bytes: [u8; 2 * CAPTURE_MAX],
+    walk: Walk,
+}
+
+/// One area per CPU (a per-CPU map's values may not exceed 32 KiB). Each program has its own:
+/// one may interrupt another, but none itself.
+pub(crate) type Area = Array<Scratch>;
+
+/// This CPU's area.
+#[inline(always)]
+pub(crate) fn scratch(area: &Area) -> Option<&'static mut Scratch> {
+    // SAFETY: a helper without arguments; tracepoint programs stay on their CPU.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let scratch = area.get_ptr_mut(cpu)?;
+    // SAFETY: nobody else uses this CPU's area of this program while it runs.
+    Some(unsafe { &mut *scratch })
+}
+
+/// Segments of a vectored read or write that are looked at. The kernel takes no more (`UIO_MAXIOV`).
+const SEGMENTS: u32 = 1024;
+
+/// How many of `length` bytes to capture now.
+#[inline(always)]
+pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
+    let limit =
+        if state.mode == mode::EVERYTHING { CAPTURE_MAX as u64 - 1 } else { state.budget as u64 };
+    if length < limit { length } else { limit }
+}
+
+/// Copies up to `limit` bytes from one buffer; how many it was.
+#[inline(always)]
+pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, limit: u64) -> u32 {
+    append(scratch, 0, base, limit)
+}
+
+/// A walk over the segments of a vector, as the callback of `bpf_loop` sees it. A plain loop of
+/// this length has more paths than the verifier follows. It lies in the map, not on the stack:
+/// what the verifier knows nothing of, it does not tell iterations apart by.
+#[repr(C)]
+struct Walk {
+    vector: u64,
+    count: u64,
+    /// Bytes of the first segment that are not part of the message.
+    skip: u64,
+    limit: u64,
+    filled: u64,
+}
+
+/// Copies up to `limit` bytes from a vector of `count` segments at `vector` in user memory,
+/// without the first `skip` bytes of the first segment; how many it was.
+#[inline(always)]
+pub(crate) fn copy_vector(
+    scratch: &mut Scratch,
+    vector: u64,
+    count: u64,
+    skip: u64,
+    limit: u64,
+) -> u32 {
+    scratch.walk = Walk { vector, count, skip, limit, filled: 0 };
+    let mut context: *mut Scratch = scratch;
+    // SAFETY: the callback gets exactly this context, which outlives the call.
+    unsafe {
+        bpf_loop(SEGMENTS, next_segment as *mut c_void, (&raw mut context).cast(), 0);
+        (&raw const (*context).walk.filled).read_volatile() as u32
+    }
+}
+
+const GO_ON: i64 = 0;
+const STOP: i64 = 1;
+
+unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: `context` is that of `copy_vector`, a live reference.
+    let scratch = unsafe { &mut **context.cast::<*mut Scratch>() };
+    let walk = &mut scratch.walk;
+    if u64::from(index) >= walk.count || walk.filled >= walk.limit {
+        return STOP;
+    }
+    let mut segment = [0u64; 2];
+    // SAFETY: a checked read into our stack.
+    let failed = unsafe {
+        bpf_probe_read_user(
+            (&raw mut segment).cast(),
+            16,
+            (walk.vector + u64::from(index) * 16) as *const _,
+        )
+    };
+    if failed != 0 {
+        emit::count(counter::UNREADABLE);
+        return STOP;
+    }
+    let skip = walk.skip;
+    walk.skip = 0;
+    if segment[1] <= skip {
+        return GO_ON;
+    }
+    let length = segment[1] - skip;
+    let room = walk.limit - walk.filled;
+    let wanted = if length < room { length } else { room };
+    let filled = walk.filled as u32;
+    let copied = append(scratch, filled, segment[0] + skip, wanted);
+    scratch.walk.filled += u64::from(copied);
+    if u64::from(copied) < wanted { STOP } else { GO_ON }
+}
+
+#[inline(always)]
+fn append(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
+    const MASK: u32 = CAPTURE_MAX as u32 - 1;
+    let length = core::hint::black_box(length as u32) & MASK;
+    let at = core::hint::black_box(at) & MASK;
+    if length == 0 {
+        return 0;
+    }
+    // SAFETY: offset and length are each below CAPTURE_MAX and the area is twice that.
+    let failed = unsafe {
+        bpf_probe_read_user(
+            scratch.bytes.as_mut_ptr().add(at as usize).cast(),
+            length,
+            base as *const _,
+        )
+    };
+    if failed != 0 {
+        emit::count(counter::UNREADABLE);
+        return 0;
+    }
+    length
+}
+
+/// Writes the record with the first `captured` bytes of the area.
+#[inline(always)]
+pub(crate) fn output(scratch: &mut Scratch, captured: u32) {
+    scratch.data.captured = captured;
+    let size = core::hint::black_box(captured) as usize & (CAPTURE_MAX - 1);
+    // SAFETY: record and area are contiguous (`repr(C)`, no padding) and `size` is inside.
+    let bytes = unsafe {
+        core::slice::from_raw_parts(
+            core::ptr::from_ref(scratch).cast::<u8>(),
+            size_of::<Data>() + size,
+        )
+    };
+    emit::output(bytes);
+}

@@ -1,0 +1,127 @@
+//! Records into the ring, and the counters of what did not get there.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_ktime_get_boot_ns, generated::bpf_probe_read_kernel},
+    macros::map,
+    maps::{PerCpuArray, RingBuf},
+};
+use tracebee_common::{
+    counter,
+    record::{self, Conn, Header},
+};
+
+use crate::{
+    layout::{self, member},
+    socket::Tcp,
+};
+
+/// The one ring; user space sets its size.
+#[map]
+static RING: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
+
+#[map]
+static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
+
+/// Wake the reader when this much is waiting; below it, its timer does. Waking per event is what
+/// makes agents expensive.
+const WAKE_BYTES: u64 = 512 * 1024;
+const BPF_RB_AVAIL_DATA: u64 = 0;
+const BPF_RB_NO_WAKEUP: u64 = 1;
+const BPF_RB_FORCE_WAKEUP: u64 = 2;
+const AF_INET: u16 = 2;
+
+/// `CLOCK_BOOTTIME` in nanoseconds.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// Adds one to a counter.
+#[inline(always)]
+pub(crate) fn count(slot: u32) {
+    if let Some(value) = COUNTERS.get_ptr_mut(slot) {
+        // SAFETY: this CPU's own slot.
+        unsafe { *value += 1 }
+    }
+}
+
+/// Writes one record; a full ring is counted, and seen by the reader as a jump of the number.
+#[inline(always)]
+pub(crate) fn output(bytes: &[u8]) {
+    let flags = if RING.query(BPF_RB_AVAIL_DATA) >= WAKE_BYTES {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
+    };
+    if RING.output::<[u8]>(bytes, flags).is_err() {
+        count(counter::RING_FULL);
+    }
+}
+
+/// The header of the socket's next record.
+#[inline(always)]
+pub(crate) fn header(tcp: &mut Tcp, kind: u8, flags: u8, time: u64) -> Header {
+    let number = tcp.state.number;
+    tcp.state.number = number.wrapping_add(1);
+    Header { kind, flags, reserved: 0, number, cookie: tcp.state.cookie, time }
+}
+
+/// Announces a connection, once, before its first data.
+#[inline(always)]
+pub(crate) fn open(tcp: &mut Tcp, pid: u32) {
+    if tcp.state.opened != 0 {
+        return;
+    }
+    tcp.state.opened = 1;
+    let time = now();
+    let header = header(tcp, record::CONN, 0, time);
+    let tp = tcp.tp;
+    // SAFETY: `tp` is a typed pointer and the offsets are those of its members; the addresses of
+    // 16 bytes are copied by a helper that checks the read.
+    unsafe {
+        let mut conn = Conn {
+            header,
+            established: tcp.state.established,
+            sent_base: tcp.state.sent_base,
+            received_base: tcp.state.received_base,
+            pid,
+            netns: 0,
+            family: member(tp, layout::skc_family()),
+            local_port: member(tp, layout::skc_num()),
+            remote_port: u16::from_be(member(tp, layout::skc_dport())),
+            role: tcp.state.role,
+            reserved: 0,
+            local: [0; 16],
+            remote: [0; 16],
+        };
+        let (local, remote, size) = if conn.family == AF_INET {
+            (layout::skc_rcv_saddr(), layout::skc_daddr(), 4)
+        } else {
+            (layout::skc_v6_rcv_saddr(), layout::skc_v6_daddr(), 16)
+        };
+        bpf_probe_read_kernel(conn.local.as_mut_ptr().cast(), size, tp.add(local).cast());
+        bpf_probe_read_kernel(conn.remote.as_mut_ptr().cast(), size, tp.add(remote).cast());
+        let mut net: u64 = 0;
+        bpf_probe_read_kernel((&raw mut net).cast(), 8, tp.add(layout::skc_net()).cast());
+        bpf_probe_read_kernel(
+            (&raw mut conn.netns).cast(),
+            4,
+            (net as *const u8).add(layout::net_inum()).cast(),
+        );
+        output(as_bytes(&conn));
+    }
+}
+
+/// The bytes of a record.
+#[inline(always)]
+pub(crate) fn as_bytes<T: zerocopy::IntoBytes + zerocopy::Immutable>(record: &T) -> &[u8] {
+    record.as_bytes()
+}
+
+/// Thread group and thread of the caller.
+#[inline(always)]
+pub(crate) fn caller<C: aya_ebpf::EbpfContext>(ctx: &C) -> (u32, u32) {
+    (ctx.tgid(), ctx.pid())
+}

@@ -1,0 +1,90 @@
+//! Where the members of kernel structures are on the running kernel.
+//!
+//! User space finds the offsets in the kernel's BTF and sets these read-only globals before it
+//! loads the object, so to the verifier they are constants.
+
+use core::ptr::read_volatile;
+
+macro_rules! globals {
+    ($($(#[$doc:meta])* $function:ident = $name:ident;)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            static $name: u32 = 0;
+
+            $(#[$doc])*
+            #[inline(always)]
+            pub(crate) fn $function() -> usize {
+                // SAFETY: a plain static; volatile because the loader changes its value.
+                unsafe { read_volatile(&raw const $name) as usize }
+            }
+        )*
+    };
+}
+
+globals! {
+    /// `struct sock_common.skc_family`.
+    skc_family = SKC_FAMILY;
+    /// `struct sock_common.skc_daddr`.
+    skc_daddr = SKC_DADDR;
+    /// `struct sock_common.skc_rcv_saddr`.
+    skc_rcv_saddr = SKC_RCV_SADDR;
+    /// `struct sock_common.skc_dport`.
+    skc_dport = SKC_DPORT;
+    /// `struct sock_common.skc_num`.
+    skc_num = SKC_NUM;
+    /// `struct sock_common.skc_v6_daddr`.
+    skc_v6_daddr = SKC_V6_DADDR;
+    /// `struct sock_common.skc_v6_rcv_saddr`.
+    skc_v6_rcv_saddr = SKC_V6_RCV_SADDR;
+    /// `struct sock_common.skc_net`.
+    skc_net = SKC_NET;
+    /// `struct net.ns.inum`.
+    net_inum = NET_INUM;
+    /// `struct sock.sk_err`.
+    sk_err = SK_ERR;
+    /// `struct sock.sk_wmem_queued`.
+    sk_wmem_queued = SK_WMEM_QUEUED;
+    /// `struct sock.sk_sndbuf`.
+    sk_sndbuf = SK_SNDBUF;
+    /// `struct tcp_sock.write_seq`.
+    write_seq = TP_WRITE_SEQ;
+    /// `struct tcp_sock.copied_seq`.
+    copied_seq = TP_COPIED_SEQ;
+    /// `struct tcp_sock.snd_nxt`.
+    snd_nxt = TP_SND_NXT;
+    /// `struct tcp_sock.rcv_nxt`.
+    rcv_nxt = TP_RCV_NXT;
+    /// `struct tcp_sock.bytes_sent`.
+    bytes_sent = TP_BYTES_SENT;
+    /// `struct tcp_sock.bytes_retrans`.
+    bytes_retrans = TP_BYTES_RETRANS;
+    /// `struct tcp_sock.bytes_received`.
+    bytes_received = TP_BYTES_RECEIVED;
+    /// `struct msghdr.msg_iter.iter_type`.
+    iter_type = ITER_TYPE;
+    /// `struct msghdr.msg_iter.iov_offset`.
+    iov_offset = ITER_IOV_OFFSET;
+    /// `struct msghdr.msg_iter.count`.
+    iter_count = ITER_COUNT;
+    /// `struct msghdr.msg_iter.ubuf` and `.__iov`, which share their place.
+    iter_pointer = ITER_POINTER;
+    /// `struct msghdr.msg_iter.nr_segs`.
+    nr_segs = ITER_NR_SEGS;
+    /// Value of `ITER_UBUF`.
+    iter_ubuf = ENUM_ITER_UBUF;
+    /// Value of `ITER_IOVEC`.
+    iter_iovec = ENUM_ITER_IOVEC;
+    /// Thread group id of the agent, whose own traffic is none of its business.
+    own_pid = OWN_PID;
+}
+
+/// A member of a structure that the verifier knows by its type (a BTF pointer).
+///
+/// # Safety
+/// `base` is such a pointer and `offset` that of a member of type `T`; the kernel turns a fault
+/// into a zero.
+#[inline(always)]
+pub(crate) unsafe fn member<T: Copy>(base: *const u8, offset: usize) -> T {
+    // SAFETY: passed on to the caller; checked by the verifier.
+    unsafe { read_volatile(base.add(offset).cast::<T>()) }
+}

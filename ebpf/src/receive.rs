@@ -1,0 +1,135 @@
+//! Bytes that came in.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs},
+    macros::map,
+    programs::BtfTracePointContext,
+};
+use tracebee_common::{
+    counter,
+    record::{self, Data},
+};
+
+use crate::{
+    arch,
+    bytes::{self, Area, Scratch},
+    emit,
+    layout::{self, member},
+    socket::{self, RECEIVED},
+};
+
+#[map]
+static RECEIVE_AREA: Area = Area::with_max_entries(1, 0);
+
+const MSG_OOB: i32 = 0x1;
+const MSG_PEEK: i32 = 0x2;
+const MSG_TRUNC: i32 = 0x20;
+const MSG_ERRQUEUE: i32 = 0x2000;
+
+/// `sock_recv_length` fires after every receive, with its result.
+#[inline(always)]
+pub(crate) fn returned(ctx: &BtfTracePointContext) {
+    let result: i32 = ctx.arg(1);
+    let flags: i32 = ctx.arg(2);
+    if result <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
+        return;
+    }
+    let sk: *const u8 = ctx.arg(0);
+    let pid = ctx.tgid();
+    if pid as usize == layout::own_pid() {
+        return;
+    }
+    // SAFETY: typed arguments of the tracepoint; offsets from this kernel's BTF.
+    unsafe {
+        let tp = socket::tcp_sock(sk);
+        if tp.is_null() {
+            return;
+        }
+        let Some(mut tcp) = socket::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
+        let length = result as u32;
+        let mut end: u32 = member(tp, layout::copied_seq());
+        if tcp.state.opened != 0 || tcp.state.role != record::ROLE_UNKNOWN {
+            // One too far: this read also consumed the FIN.
+            if end.wrapping_sub(length) == tcp.state.received_sequence.wrapping_add(1) {
+                end = end.wrapping_sub(1);
+            }
+        } else {
+            // Just joined: the state was taken after this very read.
+            tcp.state.received = tcp.state.received.saturating_sub(length as u64);
+            tcp.state.received_sequence = end.wrapping_sub(length);
+        }
+        let step = end.wrapping_sub(tcp.state.received_sequence);
+        let position = if step < length {
+            // Another thread moved it: these bytes overlap what was seen.
+            tcp.state.received
+        } else {
+            tcp.state.received + (step - length) as u64
+        };
+        tcp.state.received_sequence = end;
+        tcp.state.received = position + length as u64;
+        if !socket::turn(tcp.state, RECEIVED) || tcp.state.received <= tcp.state.skip_received {
+            return;
+        }
+        emit::open(&mut tcp, pid);
+        let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
+        let wanted = bytes::allowance(tcp.state, length as u64);
+        let mut captured = 0;
+        if wanted > 0 && flags & MSG_TRUNC == 0 {
+            captured = capture(scratch, wanted);
+            tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+        }
+        let time = emit::now();
+        scratch.data = Data {
+            header: emit::header(&mut tcp, record::DATA, 0, time),
+            position,
+            length,
+            captured: 0,
+            pid,
+            tid: ctx.pid(),
+            waited: 0,
+            turn: tcp.state.turn,
+        };
+        bytes::output(scratch, captured);
+    }
+}
+
+/// Copies the bytes from where the system call under way was told to put them.
+#[inline(always)]
+unsafe fn capture(scratch: &mut Scratch, wanted: u64) -> u32 {
+    // SAFETY: both helpers give typed pointers of the current task.
+    let call = unsafe {
+        let task = bpf_get_current_task_btf();
+        let regs = bpf_task_pt_regs(task.cast());
+        arch::call(regs as *const _)
+    };
+    let Some(call) = call else {
+        emit::count(counter::UNKNOWN_CALL);
+        return 0;
+    };
+    match call.number {
+        arch::READ | arch::RECVFROM => bytes::copy_one(scratch, call.second, wanted),
+        arch::READV => bytes::copy_vector(scratch, call.second, call.third, 0, wanted),
+        arch::RECVMSG => {
+            // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
+            let mut vector = [0u64; 2];
+            // SAFETY: a checked read into our stack.
+            let failed = unsafe {
+                bpf_probe_read_user(
+                    (&raw mut vector).cast(),
+                    16,
+                    (call.second + 16) as *const _,
+                )
+            };
+            if failed != 0 {
+                emit::count(counter::UNREADABLE);
+                return 0;
+            }
+            bytes::copy_vector(scratch, vector[0], vector[1], 0, wanted)
+        }
+        _ => {
+            emit::count(counter::UNKNOWN_CALL);
+            0
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Connections made, half closed and gone. Runs often in softirq: who is `current` means nothing.
+
+use aya_ebpf::programs::BtfTracePointContext;
+use tracebee_common::{
+    mode,
+    record::{self, State, tcp},
+    sequence,
+};
+
+use crate::{
+    emit,
+    layout::{self, member},
+    socket,
+};
+
+/// `inet_sock_set_state`.
+#[inline(always)]
+pub(crate) fn changed(ctx: &BtfTracePointContext) {
+    let sk: *const u8 = ctx.arg(0);
+    let old = ctx.arg::<i32>(1) as u8;
+    let new = ctx.arg::<i32>(2) as u8;
+    if new == tcp::SYN_SENT || new == tcp::SYN_RECV || new == tcp::LISTEN {
+        return;
+    }
+    // SAFETY: typed argument of the tracepoint; offsets from this kernel's BTF.
+    unsafe {
+        let tp = socket::tcp_sock(sk);
+        if tp.is_null() {
+            return;
+        }
+        if new == tcp::ESTABLISHED {
+            let role = match old {
+                tcp::SYN_SENT => record::ROLE_CLIENT,
+                tcp::SYN_RECV => record::ROLE_SERVER,
+                _ => return,
+            };
+            socket::get_or_create(sk, tp, role);
+            return;
+        }
+        let Some(state) = socket::get(sk) else { return };
+        if state.opened == 0 || state.mode == mode::IGNORE && new != tcp::CLOSE {
+            return;
+        }
+        let written: u32 = member(tp, layout::write_seq());
+        let expected: u32 = member(tp, layout::rcv_nxt());
+        // A FIN takes a sequence number: ours once we closed, the peer's once it did.
+        let fin_sent = !matches!(old, tcp::ESTABLISHED | tcp::CLOSE_WAIT) as u64;
+        let fin_received =
+            (matches!(old, tcp::CLOSE_WAIT | tcp::LAST_ACK | tcp::CLOSING)
+                || matches!(new, tcp::CLOSE_WAIT | tcp::CLOSING)) as u64;
+        let sent = sequence::position(state.sent, state.sent_sequence, written);
+        let received = sequence::position(state.received, state.received_sequence, expected);
+        let error: i32 = member(tp, layout::sk_err());
+        let mut socket = socket::Tcp { tp, state };
+        let time = emit::now();
+        let record = State {
+            header: emit::header(&mut socket, record::STATE, 0, time),
+            sent: sent.saturating_sub(fin_sent),
+            received: received.saturating_sub(fin_received),
+            error,
+            old,
+            new,
+            reserved: 0,
+        };
+        emit::output(emit::as_bytes(&record));
+    }
+}
