@@ -30,7 +30,11 @@ impl Workloads {
         Arc::clone(self.0.entry(pid).or_insert_with(|| {
             let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             let service: Arc<str> = comm.trim().into();
-            Arc::new(Resource { service: service.clone(), pid, attributes: vec![("service.name".into(), Value::Shared(service))] })
+            Arc::new(Resource {
+                service: service.clone(),
+                pid,
+                attributes: vec![("service.name".into(), Value::Shared(service))],
+            })
         }))
     }
 }

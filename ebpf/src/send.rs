@@ -48,8 +48,7 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
             // later is announced again.
             return;
         }
-        let position =
-            sequence::position(tcp.state.sent, tcp.state.sent_sequence, sequence);
+        let position = sequence::position(tcp.state.sent, tcp.state.sent_sequence, sequence);
         tcp.state.sent = position;
         tcp.state.sent_sequence = sequence;
         let end = position + left;

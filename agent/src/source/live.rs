@@ -40,7 +40,13 @@ impl Live {
     /// See [`LoadError`]: one clear line each.
     pub fn start(ring_bytes: NonZeroU32, stats: Arc<Stats>) -> Result<Self, LoadError> {
         let kernel = loader::load(ring_bytes)?;
-        Ok(Self { kernel, stats, numbers: FxHashMap::default(), controlled: FxHashSet::default(), reported: [0; counter::COUNT as usize] })
+        Ok(Self {
+            kernel,
+            stats,
+            numbers: FxHashMap::default(),
+            controlled: FxHashSet::default(),
+            reported: [0; counter::COUNT as usize],
+        })
     }
 
     /// How many kernel programs are attached.
