@@ -50,8 +50,7 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
         let (host, port) = (otlp.endpoint.host(), otlp.endpoint.port());
         (host.as_str(), port).to_socket_addrs().map_or_else(|_| Vec::new(), Iterator::collect)
     });
-    let output =
-        args.output.unwrap_or(if otlp.is_some() { Output::None } else { Output::Text });
+    let output = args.output.unwrap_or(if otlp.is_some() { Output::None } else { Output::Text });
     let stop = stop_on_signals()?;
     let stats = Arc::new(Stats::default());
     let mut live = Live::start(args.ring_size, Arc::clone(&stats))?;

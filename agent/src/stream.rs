@@ -111,8 +111,7 @@ impl Streams {
                 self.gap(data.direction, end, data.time, out);
             }
         }
-        let reached =
-            if data.pending { data.position } else { data.position + data.length };
+        let reached = if data.pending { data.position } else { data.position + data.length };
         self.reach(data.direction, reached, data.time, out);
     }
 

@@ -115,11 +115,7 @@ unsafe fn capture(scratch: &mut Scratch, wanted: u64) -> u32 {
             let mut vector = [0u64; 2];
             // SAFETY: a checked read into our stack.
             let failed = unsafe {
-                bpf_probe_read_user(
-                    (&raw mut vector).cast(),
-                    16,
-                    (call.second + 16) as *const _,
-                )
+                bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
             };
             if failed != 0 {
                 emit::count(counter::UNREADABLE);

@@ -45,9 +45,8 @@ pub(crate) fn changed(ctx: &BtfTracePointContext) {
         let expected: u32 = member(tp, layout::rcv_nxt());
         // A FIN takes a sequence number: ours once we closed, the peer's once it did.
         let fin_sent = !matches!(old, tcp::ESTABLISHED | tcp::CLOSE_WAIT) as u64;
-        let fin_received =
-            (matches!(old, tcp::CLOSE_WAIT | tcp::LAST_ACK | tcp::CLOSING)
-                || matches!(new, tcp::CLOSE_WAIT | tcp::CLOSING)) as u64;
+        let fin_received = (matches!(old, tcp::CLOSE_WAIT | tcp::LAST_ACK | tcp::CLOSING)
+            || matches!(new, tcp::CLOSE_WAIT | tcp::CLOSING)) as u64;
         let sent = sequence::position(state.sent, state.sent_sequence, written);
         let received = sequence::position(state.received, state.received_sequence, expected);
         let error: i32 = member(tp, layout::sk_err());

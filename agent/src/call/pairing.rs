@@ -163,7 +163,10 @@ impl<I: Clone> Pairing<I> {
         for call in &mut self.open {
             if call.response.is_none() && !call.told && call.started < before {
                 call.told = true;
-                sink.ended(call.call(endpoint, now, Some(NoAnswer::Timeout)), call.identity.clone());
+                sink.ended(
+                    call.call(endpoint, now, Some(NoAnswer::Timeout)),
+                    call.identity.clone(),
+                );
             }
         }
     }

@@ -40,7 +40,13 @@ impl Live {
     /// See [`LoadError`]: one clear line each.
     pub fn start(ring_bytes: NonZeroU32, stats: Arc<Stats>) -> Result<Self, LoadError> {
         let kernel = loader::load(ring_bytes)?;
-        Ok(Self { kernel, stats, numbers: FxHashMap::default(), controlled: FxHashSet::default(), reported: [0; counter::COUNT as usize] })
+        Ok(Self {
+            kernel,
+            stats,
+            numbers: FxHashMap::default(),
+            controlled: FxHashSet::default(),
+            reported: [0; counter::COUNT as usize],
+        })
     }
 
     /// How many kernel programs are attached.
@@ -182,6 +188,7 @@ fn opened(conn: &record::Conn) -> Opened {
         role,
         midlife: role.is_none(),
         pid: conn.pid,
+        comm: text(&conn.comm),
         netns: conn.netns,
         sent_base: Some(conn.sent_base),
         received_base: Some(conn.received_base),
@@ -210,4 +217,9 @@ fn end(state: &record::State) -> Option<End> {
         }),
         _ => None,
     }
+}
+
+fn text(comm: &[u8; 16]) -> Box<str> {
+    let length = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+    String::from_utf8_lossy(&comm[..length]).into()
 }

@@ -49,10 +49,8 @@ const MEMBERS: &[(&str, &str, &str)] = &[
 ];
 
 /// Enumerators whose values differ between kernels.
-const ENUMERATORS: &[(&str, &str, &str)] = &[
-    ("ENUM_ITER_UBUF", "iter_type", "ITER_UBUF"),
-    ("ENUM_ITER_IOVEC", "iter_type", "ITER_IOVEC"),
-];
+const ENUMERATORS: &[(&str, &str, &str)] =
+    &[("ENUM_ITER_UBUF", "iter_type", "ITER_UBUF"), ("ENUM_ITER_IOVEC", "iter_type", "ITER_IOVEC")];
 
 /// Values of all layout globals on this kernel.
 ///
@@ -62,13 +60,12 @@ pub fn read() -> Result<Vec<(&'static str, u32)>, LayoutError> {
     let btf = Btf::from_file(VMLINUX).map_err(LayoutError::Unreadable)?;
     let mut values = Vec::with_capacity(MEMBERS.len() + ENUMERATORS.len());
     for &(global, structure, path) in MEMBERS {
-        let offset =
-            member(&btf, structure, path).ok_or(LayoutError::Missing(structure, path))?;
+        let offset = member(&btf, structure, path).ok_or(LayoutError::Missing(structure, path))?;
         values.push((global, offset));
     }
     for &(global, name, enumerator) in ENUMERATORS {
-        let value =
-            enumerator_value(&btf, name, enumerator).ok_or(LayoutError::Missing(name, enumerator))?;
+        let value = enumerator_value(&btf, name, enumerator)
+            .ok_or(LayoutError::Missing(name, enumerator))?;
         values.push((global, value));
     }
     Ok(values)

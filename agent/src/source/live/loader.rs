@@ -12,10 +12,8 @@ use tracebee_common::{Control, counter};
 use super::layout::{self, LayoutError, VMLINUX};
 
 /// The kernel programs, compiled from `ebpf/` by `cargo xtask ebpf` and committed.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/ebpf/tracebee.bpf.o"
-));
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/tracebee.bpf.o"));
 
 /// A program, and whether tracing makes sense without it.
 const PROGRAMS: &[(&str, bool)] = &[
@@ -103,10 +101,8 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
         }
     }
     let mut take = |name: &'static str| {
-        ebpf.take_map(name).ok_or(LoadError::Map(
-            name,
-            MapError::InvalidName { name: name.to_owned() },
-        ))
+        ebpf.take_map(name)
+            .ok_or(LoadError::Map(name, MapError::InvalidName { name: name.to_owned() }))
     };
     Ok(Kernel {
         ring: RingBuf::try_from(take("RING")?).map_err(|e| LoadError::Map("RING", e))?,
