@@ -107,7 +107,7 @@ fn is_name(segment: &str, is_first: bool) -> bool {
     for word in segment.split(['-', '_', '.', '~', '$']).filter(|word| !word.is_empty()) {
         words += 1;
         // `v1.2` is a version too.
-        if !is_word(word, is_first) && !(version && is_number(word)) {
+        if !(is_word(word, is_first) || version && is_number(word)) {
             return false;
         }
         version = is_version(word);
