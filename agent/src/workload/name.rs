@@ -154,6 +154,10 @@ fn here(command: &Command<'_>) -> Option<String> {
 /// The name of a script: its stem, else its directory, else where it is run.
 fn script(command: &Command<'_>, file: &str) -> String {
     let stem = path::stem(file);
+    // `/dev/fd/3`: a script that came through a pipe.
+    if file.starts_with("/dev/") || file.starts_with("/proc/") {
+        return here(command).unwrap_or_else(|| command.comm.to_owned());
+    }
     if !path::is_generic(stem) {
         return stem.to_owned();
     }

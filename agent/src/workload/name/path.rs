@@ -102,9 +102,10 @@ const SCRIPTS: &[&str] = &[
     "sh", "tcl", "ts", "tsx", "war",
 ];
 
-/// True for words that do not tell one program from another.
+/// True for words that do not tell one program from another, as no number does.
 pub(super) fn is_generic(word: &str) -> bool {
     GENERIC.iter().any(|generic| word.eq_ignore_ascii_case(generic))
+        || word.bytes().all(|c| c.is_ascii_digit())
 }
 
 /// The last part of a path.

@@ -206,6 +206,7 @@ fn shells_and_wrappers() {
         ("/x", "tini -- node /srv/web/a.js", "storefront"),
         ("/x", "sh /srv/till/entrypoint.sh", "till"),
         ("/x", "bash orders.sh", "orders"),
+        ("/srv/shop", "bash /dev/fd/3", "shop"),
         ("/srv/shop", "bash", "shop"),
         ("/", "-bash", "bash"),
         ("/x", "busybox httpd -f", "httpd"),
