@@ -116,7 +116,7 @@ impl Pipeline {
     /// What is to be done after time went by: at least every second.
     pub fn tick(&mut self, now: Time) {
         self.calls.clock.re_anchor();
-        self.calls.workloads.tick(now);
+        self.calls.workloads.expire(now);
         self.calls.same_host.expire(now);
         if let Some(timeout) = self.request_timeout {
             let before = Time(now.0.saturating_sub(timeout));
@@ -149,6 +149,8 @@ impl Pipeline {
             self.wishes.push(Wish::Ignore(opened.id));
             return;
         }
+        // Now, because a short-lived process is gone when its call ends.
+        self.calls.workloads.resource(opened.pid);
         let connection = Connection {
             endpoint: None,
             streams: Streams::new(opened.role, opened.midlife),
