@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::super::{self as protocol, MAX_UNPARSED, Parser, Part, Side, Step};
 use super::body::{Chunked, Framing, Progress};
-use super::detect::{Seen, leading_blank, request_line};
+use super::detect::{Seen, begins_with_registered_method, leading_blank, request_line};
 use super::head::{self, Head, Method, RequestHead, ResponseHead};
 
 /// Requests that may wait for their answers at once. Clients that pipeline stay below 100, and
@@ -16,10 +16,6 @@ const MAX_OUTSTANDING: usize = 1024;
 /// Until the first line is complete it is judged at each byte up to here, so that what is not
 /// HTTP is known early; a method and the start of a target fit.
 const JUDGED_EARLY: usize = 64;
-
-/// The methods of RFC 9110 9 and PATCH: evidence where a body could also follow.
-const REGISTERED: [&str; 9] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// One connection that speaks HTTP/1.x.
 #[derive(Default)]
@@ -135,12 +131,14 @@ impl<T> Unfinished<T> {
 
 impl Parser for Conversation {
     fn parse(&mut self, side: Side, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step {
-        let joined = &mut self.joined[side as usize];
-        if !std::mem::replace(joined, true) && at > 0 {
-            self.doubt = true;
-        }
         if self.left {
             return Step::Leave;
+        }
+        if !std::mem::replace(&mut self.joined[side as usize], true) && at > 0 {
+            self.doubt = true;
+            if side == Side::Request {
+                self.requests = Requests::Lost { since: at };
+            }
         }
         match side {
             Side::Request => self.parse_request(at, bytes, parts),
@@ -186,7 +184,12 @@ impl Conversation {
         match &mut self.requests {
             Requests::Head => self.parse_request_head(at, bytes, parts),
             Requests::Lost { .. } => {
-                if !self.is_turn_of_requests() || self.abandoned == Some(at) {
+                // A body that is still coming may end in this turn: `abcGET / HTTP/1.1`.
+                let blank = leading_blank(bytes);
+                if !self.is_turn_of_requests()
+                    || self.abandoned == Some(at)
+                    || !begins_with_registered_method(&bytes[blank..])
+                {
                     return Step::SkipTurn;
                 }
                 self.parse_request_head(at, bytes, parts)
@@ -226,8 +229,7 @@ impl Conversation {
                     return Step::NotMine;
                 }
                 if let Requests::Lost { .. } = self.requests {
-                    // Still in the body of a request that was answered early.
-                    return self.doubt_from_here(parts);
+                    return Step::SkipTurn;
                 }
                 self.request_gap(at, parts)
             }
@@ -319,16 +321,14 @@ impl Conversation {
         bytes: &[u8],
         parts: &mut Vec<Part>,
     ) -> Step {
-        if !self.unended {
+        if !self.unended && begins_with_registered_method(bytes) {
             match request_line(bytes) {
-                Seen::Whole(line) if REGISTERED.contains(&line.method) => {
+                Seen::Whole(_) => {
                     self.requests = Requests::Head;
                     return self.parse_request_head(at, bytes, parts);
                 }
-                Seen::Prefix if bytes.len() < MAX_UNPARSED && !fits(body, bytes.len()) => {
-                    return Step::Need;
-                }
-                _ => {}
+                Seen::Prefix if bytes.len() < MAX_UNPARSED => return Step::Need,
+                Seen::Prefix | Seen::Not => {}
             }
         }
         match body {
@@ -373,11 +373,6 @@ impl Conversation {
     fn is_turn_of_requests(&self) -> bool {
         self.waiting.is_empty() && matches!(self.responses, Responses::Head | Responses::Lost)
     }
-}
-
-/// Whether `seen` bytes may already be all of a body.
-fn fits(body: Framing, seen: usize) -> bool {
-    matches!(body, Framing::Length(length) if length <= seen as u64)
 }
 
 /// Responses.
