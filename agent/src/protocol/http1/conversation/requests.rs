@@ -16,11 +16,9 @@ impl Conversation {
             Requests::Head => self.parse_request_head(at, bytes, parts),
             Requests::Lost { .. } => {
                 // A body that is still coming may end in this turn: `abcGET / HTTP/1.1`.
-                let blank = leading_blank(bytes);
-                if !self.is_turn_of_requests()
-                    || self.abandoned == Some(at)
-                    || !begins_with_registered_method(&bytes[blank..])
-                {
+                let start = &bytes[leading_blank(bytes)..];
+                let is_start = start == b"\r" || begins_with_registered_method(start);
+                if !self.is_turn_of_requests() || self.abandoned == Some(at) || !is_start {
                     return Step::SkipTurn;
                 }
                 self.parse_request_head(at, bytes, parts)
