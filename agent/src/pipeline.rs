@@ -107,7 +107,9 @@ impl Pipeline {
             Event::Lost { id, records } => {
                 self.calls.stats.lose(Loss::RingFull, u64::from(records));
                 if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.streams.lost();
+                    connection.streams.lost(&mut self.parts);
+                    let thread = connection.thread;
+                    connection.take(&mut self.parts, thread, 0, &mut self.calls);
                 }
             }
         }
