@@ -1,1 +1,15 @@
+//! Harness of the live suites and benchmarks: real programs, their truth logs, the agent under
+//! test, a receiver for its spans, and the comparison of the one with the other.
+//!
+//! Truth is what a workload wrote down itself, call by call; nothing here trusts the agent.
 
+pub mod agent;
+pub mod check;
+pub mod clients;
+pub mod paths;
+pub mod plan;
+pub mod process;
+pub mod report;
+pub mod servers;
+pub mod sink;
+pub mod span;

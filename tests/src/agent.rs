@@ -1,0 +1,177 @@
+//! The agent under test: started with a bound, stopped with a bound, its output read back.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::paths;
+use crate::process::Process;
+use crate::span::{self, Span};
+
+/// How long the agent may take until it is ready.
+const READY_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long it may take to flush and detach after SIGTERM (docs: command line).
+pub const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// The program under test: `TRACEBEE_BIN`, or built now.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("TRACEBEE_BIN") {
+        return Ok(path.into());
+    }
+    let mut build = Command::new("cargo");
+    build.args(["build", "--profile", "fast", "-p", "tracebee"]).current_dir(paths::tests());
+    ensure!(build.status().context("run cargo")?.success(), "the agent does not build");
+    Ok(paths::target().join("fast/tracebee"))
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    process: Process,
+    dir: PathBuf,
+    name: String,
+    /// Unix time in nanoseconds before it was started.
+    pub started: u64,
+    /// Unix time in nanoseconds after it said that it was ready.
+    pub ready: u64,
+}
+
+/// An agent that was stopped.
+#[derive(Debug)]
+pub struct Stopped {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// How long after SIGTERM.
+    pub took: Duration,
+    /// What it wrote to stderr, the summary included.
+    pub stderr: String,
+    stdout: PathBuf,
+}
+
+impl Agent {
+    /// Starts `tracebee run` with `args` and waits until it traces.
+    pub fn start(binary: &Path, dir: &Path, args: &[&str]) -> Result<Self> {
+        Self::start_with(binary, dir, args, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn start_with(
+        binary: &Path,
+        dir: &Path,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
+        let name = (0..)
+            .map(|n| format!("agent{n}"))
+            .find(|name| !dir.join(format!("{name}.stderr")).exists())
+            .context("no free name")?;
+        let mut command = Command::new(binary);
+        command.arg("run").args(args).envs(variables.iter().copied());
+        let started = now();
+        let mut process = Process::spawn(&name, dir, &mut command)?;
+        process.wait_until("line `ready:` on stderr", READY_LIMIT, |process| {
+            process.stderr().lines().any(|line| line.starts_with("ready:"))
+        })?;
+        Ok(Self { process, dir: dir.into(), name, started, ready: now() })
+    }
+
+    /// Starts it with `--output json`.
+    pub fn json(binary: &Path, dir: &Path) -> Result<Self> {
+        Self::start(binary, dir, &["--output", "json"])
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What it wrote to stdout so far.
+    pub fn stdout(&self) -> String {
+        self.process.stdout()
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// Proportional share of memory in KiB: shared pages divided by their users.
+    pub fn pss_kib(&self) -> Result<u64> {
+        let path = format!("/proc/{}/smaps_rollup", self.pid());
+        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(mut self) -> Result<()> {
+        self.process.signal(libc::SIGKILL);
+        self.process.wait(STOP_LIMIT).map(drop)
+    }
+
+    /// SIGTERM; waits for the end, longer than allowed so that the lateness can be reported.
+    pub fn stop(mut self) -> Result<Stopped> {
+        let asked = Instant::now();
+        self.process.signal(libc::SIGTERM);
+        let status = self.process.wait(STOP_LIMIT * 5)?;
+        let took = asked.elapsed();
+        let stderr = self.process.stderr();
+        if !status.success() || took > STOP_LIMIT {
+            bail!("after SIGTERM the agent ended with {status} in {took:?}:\n{stderr}");
+        }
+        Ok(Stopped { status, took, stderr, stdout: self.dir.join(self.name + ".stdout") })
+    }
+}
+
+impl Stopped {
+    /// The spans that it wrote as OTLP/JSON.
+    pub fn spans(&self) -> Result<Vec<Span>> {
+        let text = std::fs::read_to_string(&self.stdout)?;
+        let mut spans = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            spans.extend(
+                span::from_json(line).with_context(|| format!("line {} of stdout", number + 1))?,
+            );
+        }
+        Ok(spans)
+    }
+
+    /// The number beside `name` in the end summary; 0 if it is not mentioned.
+    pub fn summary(&self, name: &str) -> u64 {
+        let lines = self.stderr.lines().rev();
+        lines.filter_map(|line| number_beside(line, name)).next().unwrap_or(0)
+    }
+}
+
+/// The number that stands beside a word: `name=3`, `name: 3`, `name 3` or `3 name`.
+fn number_beside(line: &str, name: &str) -> Option<u64> {
+    let words: Vec<&str> = line
+        .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let at = words.iter().position(|word| *word == name)?;
+    let number = |index: Option<usize>| words.get(index?)?.parse().ok();
+    number(at.checked_add(1)).or_else(|| number(at.checked_sub(1)))
+}
+
+/// Unix time in nanoseconds.
+pub fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_beside;
+
+    #[test]
+    fn numbers_of_the_summary() {
+        for line in ["lost: gap=3", "gap: 3 calls", "  gap 3", "lost 3 gap, 4 ring_full", "3 gap"] {
+            assert_eq!(number_beside(line, "gap"), Some(3), "{line}");
+        }
+        assert_eq!(number_beside("lost nothing", "gap"), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! The live suites: real programs on real sockets, traced by the real agent.
+//!
+//! `tests/setup` installs the programs, then `cargo run -p tracebee-tests --bin live` runs every
+//! suite, one after the other (they share the host's sockets). Each compares the agent's spans
+//! with what the programs wrote down themselves.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use tempfile::TempDir;
+use tracebee_tests::report::Report;
+use tracebee_tests::{agent, paths};
+
+mod suites;
+
+/// Run the live suites.
+#[derive(Parser, Debug)]
+struct Arguments {
+    /// Names of the suites to run; all if none are given.
+    suites: Vec<String>,
+    /// Run the long forms: a receiver that is gone for a minute, more rounds.
+    #[arg(long)]
+    full: bool,
+    /// Only list the suites.
+    #[arg(long)]
+    list: bool,
+    /// Keep the files of suites that passed, too.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// What every suite works with.
+#[derive(Debug)]
+struct Setting {
+    /// The agent under test.
+    binary: PathBuf,
+    /// Data, logs and sockets of this suite.
+    dir: TempDir,
+    /// Distinguishes the calls of this run from everybody else's.
+    run: String,
+    /// Long forms.
+    full: bool,
+}
+
+impl Setting {
+    /// An id for a call that no other run has.
+    fn id(&self, parts: &[&str]) -> String {
+        format!("{}.{}", self.run, parts.join("."))
+    }
+}
+
+/// Runs a suite.
+type Run = fn(&mut Report, &Setting) -> Result<()>;
+
+/// A suite.
+#[derive(Clone, Copy)]
+struct Suite {
+    name: &'static str,
+    /// What it proves.
+    about: &'static str,
+    run: Run,
+    /// Not part of a run of all.
+    only_named: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        for Suite { name, about, .. } in suites::ALL {
+            println!("{name:12} {about}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chosen = choose(&arguments.suites)?;
+    // SAFETY: plain system call.
+    if unsafe { libc::geteuid() } != 0 {
+        bail!("the live suites load eBPF programs and make network namespaces: run them as root");
+    }
+    if !paths::installed("venv/installed").exists() {
+        bail!("the programs of the suites are not installed: run tests/setup first");
+    }
+    let binary = agent::binary()?;
+    println!("agent: {}", binary.display());
+
+    let started = Instant::now();
+    let mut failed = Vec::new();
+    for (number, Suite { name, run, .. }) in chosen.iter().enumerate() {
+        let setting = Setting {
+            binary: binary.clone(),
+            dir: tempfile::Builder::new().prefix(&format!("tracebee-{name}-")).tempdir()?,
+            run: format!("r{:x}{number:x}", std::process::id()),
+            full: arguments.full,
+        };
+        let begun = Instant::now();
+        let mut report = Report::default();
+        if let Err(error) = run(&mut report, &setting) {
+            report.fail(format!("{error:#}"));
+        }
+        let seconds = begun.elapsed().as_secs_f32();
+        let word = if report.passed() { "ok" } else { "FAILED" };
+        println!("{name:12} {word:6} {seconds:6.1} s  {}", report.summary());
+        if !report.passed() {
+            println!("{}", report.failures());
+            failed.push(*name);
+        }
+        if arguments.keep || !report.passed() {
+            println!("files in {}", setting.dir.keep().display());
+        }
+    }
+    let seconds = started.elapsed().as_secs();
+    if failed.is_empty() {
+        println!("all {} suites passed in {seconds} s", chosen.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{} of {} suites failed in {seconds} s: {}",
+        failed.len(),
+        chosen.len(),
+        failed.join(" ")
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+fn choose(names: &[String]) -> Result<Vec<Suite>> {
+    if names.is_empty() {
+        return Ok(suites::ALL.iter().filter(|suite| !suite.only_named).copied().collect());
+    }
+    let mut chosen = Vec::new();
+    for name in names {
+        match suites::ALL.iter().find(|suite| suite.name == name) {
+            Some(suite) => chosen.push(*suite),
+            None => bail!("no suite {name:?}; --list shows them"),
+        }
+    }
+    Ok(chosen)
+}

@@ -1,0 +1,153 @@
+//! Processes of the suites: each in a group of its own, waited for with a bound, gone in the end.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// How long a program may take to start; Java and Python on a busy machine take seconds.
+pub const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running program with its output in files.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`, its output in `dir/name.stdout` and `dir/name.stderr`.
+    pub fn spawn(name: &str, dir: &Path, command: &mut Command) -> Result<Self> {
+        let stdout = dir.join(format!("{name}.stdout"));
+        let stderr = dir.join(format!("{name}.stderr"));
+        command
+            .stdin(Stdio::null())
+            .stdout(File::create(&stdout)?)
+            .stderr(File::create(&stderr)?)
+            .process_group(0);
+        // SAFETY: prctl is async-signal-safe and touches nothing of the parent.
+        unsafe {
+            command.pre_exec(|| {
+                // If the suites are killed, what they started must not stay behind.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let child = command.spawn().with_context(|| format!("start {name}: {command:?}"))?;
+        Ok(Self { name: name.into(), child, stdout, stderr })
+    }
+
+    /// Process id of the program itself.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Every process of its group: the program and its workers.
+    pub fn pids(&self) -> HashSet<u32> {
+        let group = self.child.id();
+        let mut pids = HashSet::from([group]);
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            // pid (name) state parent group ...: the name may hold spaces.
+            let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            if fields.split_whitespace().nth(2).and_then(|g| g.parse().ok()) == Some(group) {
+                pids.insert(pid);
+            }
+        }
+        pids
+    }
+
+    /// What it wrote to stdout so far.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.stdout).unwrap_or_default()).into_owned()
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.stderr).unwrap_or_default()).into_owned()
+    }
+
+    /// True as long as it runs.
+    pub fn running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until `ready` holds, the program ends or `limit` is over.
+    pub fn wait_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut ready: impl FnMut(&Self) -> bool,
+    ) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while !ready(self) {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status} before {what}:\n{}", self.name, self.stderr());
+            }
+            if Instant::now() > deadline {
+                bail!("{}: no {what} within {limit:?}:\n{}", self.name, self.stderr());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Waits until somebody accepts connections at `address`.
+    pub fn wait_port(&mut self, address: SocketAddr) -> Result<()> {
+        self.wait_until(&format!("listener at {address}"), START_LIMIT, |_| {
+            TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
+        })
+    }
+
+    /// Sends a signal to the program alone.
+    pub fn signal(&self, signal: libc::c_int) {
+        // SAFETY: plain system call; the child is not reaped before `wait`, so the id is its own.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
+    }
+
+    /// Waits for the end of the program.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("{} still runs after {limit:?}:\n{}", self.name, self.stderr());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits for the end of the program and demands that it succeeded.
+    pub fn succeed(&mut self, limit: Duration) -> Result<()> {
+        let status = self.wait(limit)?;
+        if !status.success() {
+            bail!("{} ended with {status}:\n{}{}", self.name, self.stdout(), self.stderr());
+        }
+        Ok(())
+    }
+
+    fn kill_group(&self) {
+        // SAFETY: plain system call on the group that this process made.
+        unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Also after the program itself ended: its workers may still run.
+        self.kill_group();
+        let _ = self.child.wait();
+    }
+}

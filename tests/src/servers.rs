@@ -1,0 +1,220 @@
+//! The real servers, started and waited for.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::Result;
+
+use crate::paths::{free_port, installed, workload};
+use crate::process::{Process, START_LIMIT};
+
+/// A server that listens on both loopback addresses.
+#[derive(Debug)]
+pub struct Server {
+    /// Short name.
+    pub name: &'static str,
+    /// The port that clients connect to.
+    pub port: u16,
+    /// The programs: one, or two where a server binds only one family.
+    pub processes: Vec<Process>,
+    /// Where it passes requests under `/up/` on, if it is a proxy.
+    pub upstream: Option<u16>,
+    pids: OnceLock<HashSet<u32>>,
+}
+
+impl Server {
+    /// Base URL of the IPv4 or IPv6 loopback address.
+    pub fn base(&self, v6: bool) -> String {
+        format!("http://{}:{}", if v6 { "[::1]" } else { "127.0.0.1" }, self.port)
+    }
+
+    /// All of its processes, as they were when this was first asked: after the work, when every
+    /// worker is there, and before it is stopped.
+    pub fn pids(&self) -> HashSet<u32> {
+        self.pids.get_or_init(|| self.processes.iter().flat_map(Process::pids).collect()).clone()
+    }
+
+    /// Ends it in good order, so that its logs are complete.
+    pub fn quit(&mut self) -> Result<()> {
+        self.pids();
+        for process in &mut self.processes {
+            process.signal(libc::SIGQUIT);
+            process.wait(START_LIMIT)?;
+        }
+        Ok(())
+    }
+
+    /// The path under which it serves `path` (see workloads/README.md): what a proxy has no
+    /// answer of its own for, it passes on.
+    pub fn path(&self, path: &str) -> String {
+        let own = ["/bytes/", "/status/", "/redirect", "/limited", "/hello"];
+        if self.upstream.is_none() || own.iter().any(|prefix| path.starts_with(prefix)) {
+            path.to_string()
+        } else {
+            format!("/up{path}")
+        }
+    }
+}
+
+/// Which of the servers to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Python's http.server, HTTP/1.1.
+    HttpServer,
+    /// Python's http.server, HTTP/1.0: answers ended by close.
+    HttpServer10,
+    /// uvicorn on asyncio with h11.
+    Uvicorn,
+    /// uvicorn on uvloop with httptools.
+    UvicornLoop,
+    /// gunicorn with one call at a time in each worker (and no keep-alive).
+    GunicornSync,
+    /// gunicorn with threads.
+    GunicornThreads,
+    /// Node's http.
+    Node,
+    /// Go's net/http.
+    Go,
+    /// The JDK's HttpServer.
+    Java,
+}
+
+/// Every server but nginx, which needs one of them behind it.
+pub const ALL: [Which; 9] = [
+    Which::HttpServer,
+    Which::HttpServer10,
+    Which::Uvicorn,
+    Which::UvicornLoop,
+    Which::GunicornSync,
+    Which::GunicornThreads,
+    Which::Node,
+    Which::Go,
+    Which::Java,
+];
+
+/// Starts a server; its output goes to `dir`.
+pub fn start(which: Which, dir: &Path) -> Result<Server> {
+    let port = free_port();
+    let text = port.to_string();
+    let (name, mut command) = match which {
+        Which::HttpServer => ("http.server", python("servers/http_server.py", &[&text])),
+        Which::HttpServer10 => {
+            ("http.server-1.0", python("servers/http_server.py", &[&text, "HTTP/1.0"]))
+        }
+        Which::Uvicorn => return uvicorn("uvicorn", "asyncio", "h11", port, dir),
+        Which::UvicornLoop => return uvicorn("uvicorn-uvloop", "uvloop", "httptools", port, dir),
+        Which::GunicornSync => ("gunicorn", gunicorn(port, dir, &["--workers", "2"])),
+        Which::GunicornThreads => {
+            ("gunicorn-threads", gunicorn(port, dir, &["--workers", "2", "--threads", "8"]))
+        }
+        Which::Node => {
+            let mut command = Command::new("node");
+            command.arg(workload("servers/server.js")).arg(&text);
+            ("node", command)
+        }
+        Which::Go => {
+            let mut command = Command::new(installed("go/server"));
+            command.arg(&text);
+            ("go", command)
+        }
+        Which::Java => {
+            let mut command = Command::new("java");
+            command.args(["-Xmx128m", "-XX:+UseSerialGC", "-cp"]).arg(installed("java"));
+            ("java", {
+                command.args(["Server", &text]);
+                command
+            })
+        }
+    };
+    let mut process = Process::spawn(name, dir, &mut command)?;
+    process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    Ok(Server { name, port, processes: vec![process], upstream: None, pids: OnceLock::new() })
+}
+
+/// Starts the server by hand (workloads/raw/server.py) with a way of reading and one of writing.
+pub fn by_hand(dir: &Path, style: &str) -> Result<Server> {
+    let port = free_port();
+    let mut command = python("raw/server.py", &[&format!("{style}:{port}")]);
+    let label = format!("server-{}-{port}", style.replace('/', "-"));
+    let mut process = Process::spawn(&label, dir, &mut command)?;
+    process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    let name = "by-hand";
+    Ok(Server { name, port, processes: vec![process], upstream: None, pids: OnceLock::new() })
+}
+
+/// A command that runs a Python workload in the virtual environment.
+pub fn python(script: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(installed("venv/bin/python"));
+    command.arg(workload(script)).args(args).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+fn uvicorn(
+    name: &'static str,
+    event_loop: &str,
+    parser: &str,
+    port: u16,
+    dir: &Path,
+) -> Result<Server> {
+    let mut processes = Vec::new();
+    // One family for each process: asyncio makes IPv6 sockets that take no IPv4.
+    for host in ["127.0.0.1", "::1"] {
+        let mut command = Command::new(installed("venv/bin/uvicorn"));
+        command
+            .args(["asgi:app", "--no-access-log", "--log-level", "warning", "--host", host])
+            .args(["--port", &port.to_string(), "--loop", event_loop, "--http", parser])
+            .current_dir(workload("servers"))
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        if parser == "h11" {
+            command.args(["--h11-max-incomplete-event-size", "65536"]);
+        }
+        let label = format!("{name}-{}", if host == "::1" { 6 } else { 4 });
+        let mut process = Process::spawn(&label, dir, &mut command)?;
+        process.wait_port(SocketAddr::new(host.parse()?, port))?;
+        processes.push(process);
+    }
+    Ok(Server { name, port, processes, upstream: None, pids: OnceLock::new() })
+}
+
+fn gunicorn(port: u16, dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(installed("venv/bin/gunicorn"));
+    command
+        .args(["wsgi:app", "--keep-alive", "60", "--log-level", "warning", "--no-control-socket"])
+        .args(["-b", &format!("127.0.0.1:{port}"), "-b", &format!("[::1]:{port}")])
+        .args(args)
+        .arg("--worker-tmp-dir")
+        .arg(dir)
+        .current_dir(workload("servers"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Starts nginx with static files of `sizes` bytes, in front of the server at `upstream`.
+pub fn nginx(dir: &Path, upstream: u16, sizes: &[usize]) -> Result<Server> {
+    let port = free_port();
+    let dir = dir.join(format!("nginx-{port}"));
+    std::fs::create_dir_all(dir.join("files/bytes"))?;
+    for size in sizes {
+        std::fs::write(dir.join(format!("files/bytes/{size}")), vec![b'x'; *size])?;
+    }
+    let config = std::fs::read_to_string(workload("servers/nginx.conf"))?
+        .replace("{dir}", dir.to_str().unwrap_or_default())
+        .replace("{port}", &port.to_string())
+        .replace("{upstream}", &upstream.to_string());
+    std::fs::write(dir.join("nginx.conf"), config)?;
+    let mut command = Command::new("/usr/sbin/nginx");
+    command.arg("-p").arg(&dir).arg("-c").arg(dir.join("nginx.conf"));
+    command.arg("-e").arg(dir.join("error.log")).args(["-g", "daemon off;"]);
+    let mut process = Process::spawn("nginx", &dir, &mut command)?;
+    process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    Ok(Server {
+        name: "nginx",
+        port,
+        processes: vec![process],
+        upstream: Some(upstream),
+        pids: OnceLock::new(),
+    })
+}

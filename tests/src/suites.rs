@@ -1,0 +1,28 @@
+//! The suites, in the order in which they run.
+
+use crate::Suite;
+
+mod matrix;
+mod shapes;
+mod sockets;
+mod volume;
+mod workloads;
+
+/// Every suite.
+pub(crate) const ALL: &[Suite] = &[
+    Suite {
+        name: "workloads",
+        about: "the programs and their logs work by themselves, without the agent",
+        run: workloads::run,
+        // The other suites check the same on the way; this one is for work on the programs.
+        only_named: true,
+    },
+    suite("matrix", "every client, server and kind of answer, IPv4 and IPv6", matrix::run),
+    suite("sockets", "every way of reading and writing a socket", sockets::run),
+    suite("shapes", "pipelines, early answers, upgrades, streams, no answers", shapes::run),
+    suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
+];
+
+const fn suite(name: &'static str, about: &'static str, run: crate::Run) -> Suite {
+    Suite { name, about, run, only_named: false }
+}
