@@ -16,7 +16,7 @@ const TARGET: &str = "bpfel-unknown-none";
 const SEPARATOR: &str = "\u{1f}";
 
 /// Builds the object; with `check`, compares it with the committed one instead of replacing it.
-pub fn run(check: bool) -> anyhow::Result<()> {
+pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let root =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in a workspace")?;
     let scratch = tempfile::tempdir()?;
