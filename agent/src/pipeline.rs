@@ -107,7 +107,9 @@ impl Pipeline {
             Event::Lost { id, records } => {
                 self.calls.stats.lose(Loss::RingFull, u64::from(records));
                 if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.streams.lost();
+                    connection.streams.lost(&mut self.parts);
+                    let thread = connection.thread;
+                    connection.take(&mut self.parts, thread, 0, &mut self.calls);
                 }
             }
         }
@@ -116,7 +118,7 @@ impl Pipeline {
     /// What is to be done after time went by: at least every second.
     pub fn tick(&mut self, now: Time) {
         self.calls.clock.re_anchor();
-        self.calls.workloads.tick(now);
+        self.calls.workloads.expire(now);
         self.calls.same_host.expire(now);
         if let Some(timeout) = self.request_timeout {
             let before = Time(now.0.saturating_sub(timeout));
@@ -149,6 +151,8 @@ impl Pipeline {
             self.wishes.push(Wish::Ignore(opened.id));
             return;
         }
+        // Now, because a short-lived process is gone when its call ends.
+        self.calls.workloads.resource(opened.pid);
         let connection = Connection {
             endpoint: None,
             streams: Streams::new(opened.role, opened.midlife),

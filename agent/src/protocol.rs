@@ -58,7 +58,9 @@ pub enum Step {
     /// The next `n` bytes, the first of them `bytes[0]`, mean nothing to it: do not show them.
     Skip(u64),
     /// Nothing that follows in this direction means anything until the other direction begins a
-    /// new message (a body of unknown length whose framing was lost, or ended by close).
+    /// new message (a body of unknown length whose framing was lost, or ended by close). It is shown
+    /// again from the first bytes of a turn: those that come after bytes of the other direction.
+    /// If just these are missing, that is a [`gap`](Parser::gap).
     SkipTurn,
     /// The connection speaks something else from here on (an upgrade, a tunnel): never ask again.
     Leave,

@@ -71,6 +71,8 @@ pub struct Opened {
     pub midlife: bool,
     /// The process that used it first.
     pub pid: u32,
+    /// Name of its thread, at most 15 bytes: all there is if the process is gone already.
+    pub comm: Box<str>,
     /// Inode of the network namespace (`ns.inum`).
     pub netns: u32,
     /// TCP sequence number of the first byte that this socket sent (initial sequence number + 1).

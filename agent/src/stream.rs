@@ -124,9 +124,20 @@ impl Streams {
         self.reach(Direction::Sent, position, time, out);
     }
 
-    /// Records were lost: what was last understood says nothing about what comes.
-    pub fn lost(&mut self) {
+    /// Records were lost: any message of either side may be among them.
+    pub fn lost(&mut self, out: &mut Vec<Timed>) {
         self.midway = true;
+        for direction in [Direction::Received, Direction::Sent] {
+            let side = self.side(direction);
+            let half = self.half(direction);
+            let (to, time) = (half.wants(), half.reached_at);
+            half.forget();
+            if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+                let step = parser.gap(side, to, &mut self.parts);
+                self.obey(direction, step);
+                self.drain(time, time, out);
+            }
+        }
     }
 
     /// A direction or the connection ended.

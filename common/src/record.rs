@@ -67,6 +67,9 @@ pub struct Conn {
     pub local: [u8; 16],
     /// Peer's address.
     pub remote: [u8; 16],
+    /// Name of the thread that used it first (`task_struct.comm`): all that is left to say who it
+    /// was when the process is gone before the agent looks.
+    pub comm: [u8; 16],
 }
 
 /// `Header::flags` of [`Data`]: sent, not received.
@@ -152,7 +155,7 @@ pub struct State {
 
 const _: () = {
     assert!(size_of::<Header>() == 24);
-    assert!(size_of::<Conn>() == 88);
+    assert!(size_of::<Conn>() == 104);
     assert!(size_of::<Data>() == 56);
     assert!(size_of::<Sent>() == 32);
     assert!(size_of::<State>() == 48);

@@ -11,7 +11,7 @@ pub fn position(last_position: u64, last: u32, sequence: u32) -> u64 {
         last_position.wrapping_add(step as u64)
     } else {
         let back = (step as i64).unsigned_abs();
-        if back > last_position { 0 } else { last_position - back }
+        last_position.saturating_sub(back)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Records into the ring, and the counters of what did not get there.
 
 use aya_ebpf::{
-    EbpfContext as _,
-    helpers::{bpf_ktime_get_boot_ns, generated::bpf_probe_read_kernel},
+    helpers::{bpf_get_current_comm, bpf_ktime_get_boot_ns, generated::bpf_probe_read_kernel},
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
@@ -95,6 +94,7 @@ pub(crate) fn open(tcp: &mut Tcp, pid: u32) {
             reserved: 0,
             local: [0; 16],
             remote: [0; 16],
+            comm: bpf_get_current_comm().unwrap_or_default(),
         };
         let (local, remote, size) = if conn.family == AF_INET {
             (layout::skc_rcv_saddr(), layout::skc_daddr(), 4)
@@ -118,10 +118,4 @@ pub(crate) fn open(tcp: &mut Tcp, pid: u32) {
 #[inline(always)]
 pub(crate) fn as_bytes<T: zerocopy::IntoBytes + zerocopy::Immutable>(record: &T) -> &[u8] {
     record.as_bytes()
-}
-
-/// Thread group and thread of the caller.
-#[inline(always)]
-pub(crate) fn caller<C: aya_ebpf::EbpfContext>(ctx: &C) -> (u32, u32) {
-    (ctx.tgid(), ctx.pid())
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{EbpfContext as _, macros::map, programs::BtfTracePointContext};
 use tracebee_common::{
-    counter,
+    mode,
     record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent},
     sequence,
 };
@@ -53,7 +53,7 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
         tcp.state.sent_sequence = sequence;
         let end = position + left;
         let continued = end == tcp.state.announced && tcp.state.pending == 2;
-        if continued && tcp.state.mode != tracebee_common::mode::EVERYTHING {
+        if continued && tcp.state.mode != mode::EVERYTHING {
             return;
         }
         tcp.state.announced = end;
@@ -122,7 +122,7 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         state.sent = position;
         state.sent_sequence = sequence;
         state.pending = 0;
-        if state.mode == tracebee_common::mode::IGNORE || position < state.skip_sent {
+        if state.mode == mode::IGNORE || position < state.skip_sent {
             return;
         }
         state.announced = position;
@@ -131,5 +131,4 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         let sent = Sent { header: emit::header(&mut tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
     }
-    let _ = counter::COUNT;
 }

@@ -102,7 +102,8 @@ impl<I: Clone> Pairing<I> {
                 }
                 Part::Orphan => sink.lost(None),
                 Part::Desync => {
-                    if let Some(call) = self.open.pop_front() {
+                    let oldest = self.open.iter().position(|call| call.end.is_none());
+                    if let Some(call) = oldest.and_then(|index| self.open.remove(index)) {
                         sink.lost((!call.told).then_some(call.identity));
                     }
                 }

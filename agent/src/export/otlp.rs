@@ -46,26 +46,35 @@ pub enum ClientError {
 
 /// A connection to a receiver, by either protocol. Connects at the first request.
 #[derive(Debug)]
-pub(super) enum Client {
+pub(super) struct Client(Transport);
+
+#[derive(Debug)]
+enum Transport {
     Grpc(grpc::Grpc),
     Http(http::Http),
+    /// Answers without a network, for tests of what is made of answers.
+    #[cfg(test)]
+    Script(deliver::tests::Script),
 }
 
 impl Client {
     /// Must be called inside the runtime that will send.
     pub(super) fn new(config: &OtlpConfig) -> Result<Self, ClientError> {
         match config.protocol {
-            Protocol::Grpc => grpc::Grpc::new(config).map(Client::Grpc),
-            Protocol::HttpProtobuf => http::Http::new(config).map(Client::Http),
+            Protocol::Grpc => grpc::Grpc::new(config).map(Transport::Grpc),
+            Protocol::HttpProtobuf => http::Http::new(config).map(Transport::Http),
         }
+        .map(Client)
         .map_err(|reason| ClientError::Setup { endpoint: config.endpoint.to_string(), reason })
     }
 
     /// One attempt.
     async fn send(&self, payload: &Payload) -> Answer {
-        match self {
-            Client::Grpc(client) => client.send(payload).await,
-            Client::Http(client) => client.send(payload).await,
+        match &self.0 {
+            Transport::Grpc(client) => client.send(payload).await,
+            Transport::Http(client) => client.send(payload).await,
+            #[cfg(test)]
+            Transport::Script(script) => script.send(payload).await,
         }
     }
 }
@@ -90,7 +99,7 @@ pub(super) async fn run(
 ) {
     let max_batch = config.max_batch.get();
     let delay = config.schedule_delay;
-    let courier = Arc::new(Courier::new(client, &config, Arc::clone(&stats), closing));
+    let courier = Arc::new(Courier::new(client, &config, closing));
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     while queue.wait_for(1).await {
         gather(&queue, max_batch, delay).await;

@@ -1,23 +1,30 @@
-use std::sync::Arc;
+mod delivery;
+mod receiver;
+
+use std::sync::{Arc, LazyLock};
 
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
 
+use super::{OtlpArgs, OtlpConfig};
 use crate::trace::{Kind, Parent, Span, Value};
 use crate::workload::Resource;
 
-fn resource(service: &str, attributes: Vec<(Arc<str>, Value)>) -> Arc<Resource> {
-    let mut all = vec![("service.name".into(), Value::Shared(service.into()))];
-    all.extend(attributes);
-    Arc::new(Resource { service: service.into(), pid: 4242, attributes: all })
+static SHOP: LazyLock<Arc<Resource>> = LazyLock::new(|| resource("shop", Some(4242)));
+static CART: LazyLock<Arc<Resource>> = LazyLock::new(|| resource("cart", None));
+
+fn resource(service: &str, pid: Option<i64>) -> Arc<Resource> {
+    let mut attributes = vec![("service.name".into(), Value::Shared(service.into()))];
+    attributes.extend(pid.map(|pid| ("process.pid".into(), Value::Int(pid))));
+    Arc::new(Resource { service: service.into(), pid: 4242, attributes })
 }
 
 /// A call of service `shop` that took 3.2 ms and ended well.
 pub(super) fn span(id: u64) -> Span {
     Span {
-        resource: resource("shop", vec![("process.pid".into(), Value::Int(4242))]),
+        resource: Arc::clone(&SHOP),
         trace_id: TraceId::from(0xabcd),
         span_id: SpanId::from(id),
         parent: None,
@@ -43,7 +50,7 @@ pub(super) fn span(id: u64) -> Span {
 /// A call that service `cart` made, 1.5 s, below a remote parent.
 pub(super) fn client_span(id: u64) -> Span {
     Span {
-        resource: resource("cart", vec![]),
+        resource: Arc::clone(&CART),
         parent: Some(Parent { span_id: SpanId::from(0x99), remote: true, link: "header" }),
         trace_state: Some("a=1".into()),
         kind: Kind::Client,
@@ -85,4 +92,14 @@ pub(super) fn flatten(request: ExportTraceServiceRequest) -> Vec<(String, OtlpSp
         }
     }
     all
+}
+
+/// A configuration made from the flags `--otlp-endpoint ENDPOINT` and `variables`.
+pub(super) fn otlp_config(endpoint: &str, variables: &[(&str, &str)]) -> OtlpConfig {
+    let args = OtlpArgs { otlp_endpoint: Some(endpoint.to_owned()), ..OtlpArgs::default() };
+    let lookup = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    args.resolve(lookup).expect("valid").expect("an endpoint is set")
 }

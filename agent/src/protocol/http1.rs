@@ -37,8 +37,9 @@
 //! ([`Step::Leave`]), whichever comes first. Bytes missing right after a request that nobody has
 //! answered yet are such a request, too.
 //!
-//! What remains is a client that pipelines only where we cannot see it: each time inside the
-//! very bytes that are missing from the end of a body whose length is not known.
+//! What remains is a client that pipelines unseen, and from then on so evenly that each request
+//! we see is followed by exactly one response: that of an older one. From outside nothing tells
+//! it from a client that waits.
 //!
 //! This needs an engine that reports a gap as soon as it knows of it, before it shows later bytes
 //! of either side, and that shows both sides in the order in which things happened.

@@ -188,6 +188,7 @@ fn opened(conn: &record::Conn) -> Opened {
         role,
         midlife: role.is_none(),
         pid: conn.pid,
+        comm: text(&conn.comm),
         netns: conn.netns,
         sent_base: Some(conn.sent_base),
         received_base: Some(conn.received_base),
@@ -216,4 +217,9 @@ fn end(state: &record::State) -> Option<End> {
         }),
         _ => None,
     }
+}
+
+fn text(comm: &[u8; 16]) -> Box<str> {
+    let length = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+    String::from_utf8_lossy(&comm[..length]).into()
 }

@@ -76,6 +76,12 @@ impl Half {
         true
     }
 
+    /// Gives up what was kept.
+    pub(super) fn forget(&mut self) {
+        self.understood = self.wants();
+        self.kept = None;
+    }
+
     /// Gives up everything before `to`. False if that was not wanted anyway.
     pub(super) fn jump(&mut self, to: u64) -> bool {
         if self.wants() >= to {

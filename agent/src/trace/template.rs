@@ -107,7 +107,7 @@ fn is_name(segment: &str, is_first: bool) -> bool {
     for word in segment.split(['-', '_', '.', '~', '$']).filter(|word| !word.is_empty()) {
         words += 1;
         // `v1.2` is a version too.
-        if !is_word(word, is_first) && !(version && is_number(word)) {
+        if !(is_word(word, is_first) || version && is_number(word)) {
             return false;
         }
         version = is_version(word);
@@ -158,17 +158,30 @@ fn is_number(text: &str) -> bool {
 
 /// True if letters could be said aloud; false for random ones (`xKqZbTnPw`).
 ///
-/// Two marks of chance: the case changes more often than in `getUserById`, or hardly any vowels.
+/// Marks of chance: small letters in shorter runs than the words of `getUserById` or
+/// `listHTTPRoutes`, hardly any vowels, or consonants in rows that no language has. Random letters
+/// without a digit among them are rare, and a few of them may pass: names are bounded anyway.
 fn looks_spoken(letters: &[u8]) -> bool {
-    let humps =
-        letters.windows(2).filter(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
-    // Runs such as `HTTPServer` end in an upper-to-lower change that is no hump.
-    if letters.len() >= 8 && humps.count() * 3 > letters.len() {
-        return false;
+    if letters.len() < 8 {
+        return true;
     }
-    let is_vowel =
-        |c: &&u8| matches!(c.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
-    letters.len() < 10 || letters.iter().filter(is_vowel).count() * 6 >= letters.len()
+    let (mut small, mut runs, mut vowels) = (0, 0, 0);
+    let (mut row, mut longest_row) = (0, 0);
+    let mut was_small = false;
+    for letter in letters {
+        let is_small = letter.is_ascii_lowercase();
+        small += usize::from(is_small);
+        runs += usize::from(is_small && !was_small);
+        was_small = is_small;
+        let is_vowel =
+            matches!(letter.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+        vowels += usize::from(is_vowel);
+        row = if is_vowel || !is_small { 0 } else { row + 1 };
+        longest_row = longest_row.max(row);
+    }
+    let chopped = runs >= 3 && small * 10 < runs * 24;
+    let few_vowels = letters.len() >= 10 && vowels * 7 < letters.len();
+    !(chopped || few_vowels || longest_row >= 7)
 }
 
 #[cfg(test)]
@@ -207,6 +220,10 @@ mod tests {
             "/en-US/terms-and-conditions",
             "/getUserProfileById",
             "/GetHTTPResponseCode",
+            "/GetOAuthAccessTokenByID",
+            "/listAllHTTPSEndpoints",
+            "/matchSchemaVersions",
+            "/WSDLXMLSchema",
             "/com.acme.shop.v1.OrderService/PlaceOrder",
             "/favicon.ico",
             "/static/main.css",

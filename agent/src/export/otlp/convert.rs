@@ -88,3 +88,86 @@ fn key_value(key: &str, value: Value) -> KeyValue {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::tests::{client_span, span};
+
+    fn text(key: &str, value: &str) -> KeyValue {
+        key_value(key, Value::Text(value.into()))
+    }
+
+    fn int(key: &str, value: i64) -> KeyValue {
+        key_value(key, Value::Int(value))
+    }
+
+    #[test]
+    fn every_field_has_its_place() {
+        let mut failed = client_span(0x52);
+        failed.error = true;
+        let server = Arc::new(span(0x51));
+        let mut again = span(0x53);
+        again.resource = Arc::clone(&server.resource);
+        let request = request(vec![Arc::clone(&server), Arc::new(failed), Arc::new(again)]);
+
+        let [shop, cart] = &request.resource_spans[..] else { panic!("{request:#?}") };
+        let resource = |of: &ResourceSpans| of.resource.clone().expect("set").attributes;
+        assert_eq!(resource(shop), [text("service.name", "shop"), int("process.pid", 4242)]);
+        assert_eq!(resource(cart), [text("service.name", "cart")]);
+        for group in [shop, cart] {
+            assert_eq!(group.schema_url, "https://opentelemetry.io/schemas/1.44.0");
+            let [scope] = &group.scope_spans[..] else { panic!("one scope: {group:?}") };
+            assert_eq!(scope.schema_url, group.schema_url);
+            let scope = scope.scope.as_ref().expect("set");
+            assert_eq!((scope.name.as_str(), scope.version.as_str()), ("tracebee", SCOPE_VERSION));
+        }
+        assert_eq!(shop.scope_spans[0].spans.len(), 2);
+        let id = |low: u8| [[0; 7].as_slice(), &[low]].concat();
+        let trace_id = [[0; 14].as_slice(), &[0xab, 0xcd]].concat();
+        assert_eq!(
+            shop.scope_spans[0].spans[0],
+            OtlpSpan {
+                trace_id: trace_id.clone(),
+                span_id: id(0x51),
+                flags: 0x103,
+                name: "GET /movies/{id}".to_owned(),
+                kind: 2,
+                start_time_unix_nano: 1_790_000_000_123_000_000,
+                end_time_unix_nano: 1_790_000_000_126_200_000,
+                attributes: vec![
+                    text("http.request.method", "GET"),
+                    text("url.path", "/movies/7"),
+                    text("url.query", "lang=en"),
+                    int("http.response.status_code", 200),
+                    text("client.address", "10.0.0.9"),
+                    text("network.peer.address", "10.0.0.1"),
+                ],
+                ..Default::default()
+            }
+        );
+        assert_eq!(
+            cart.scope_spans[0].spans[0],
+            OtlpSpan {
+                trace_id,
+                span_id: id(0x52),
+                parent_span_id: id(0x99),
+                trace_state: "a=1".to_owned(),
+                flags: 0x303,
+                name: "POST".to_owned(),
+                kind: 3,
+                start_time_unix_nano: 1_790_000_000_123_000_000,
+                end_time_unix_nano: 1_790_000_001_623_000_000,
+                attributes: vec![
+                    text("http.request.method", "POST"),
+                    text("url.full", "https://pay.example/v2/pay?t=REDACTED"),
+                    text("server.address", "pay.example"),
+                    int("server.port", 443),
+                    text("tracebee.link", "header"),
+                ],
+                status: Some(Status { code: 2, message: String::new() }),
+                ..Default::default()
+            }
+        );
+    }
+}

@@ -20,6 +20,11 @@ impl Custody {
         Custody { spans: spans as u64, stats }
     }
 
+    /// How many are not settled.
+    pub(super) fn spans(&self) -> u64 {
+        self.spans
+    }
+
     /// Hands `spans` of these to a custody of their own.
     pub(super) fn split(&mut self, spans: usize) -> Custody {
         let spans = (spans as u64).min(self.spans);

@@ -11,7 +11,6 @@ use super::payload::MAX_BYTES;
 use super::{Answer, Client, Custody, Payload};
 use crate::export::config::OtlpConfig;
 use crate::export::quiet::Quiet;
-use crate::stats::Stats;
 use crate::trace::Span;
 
 /// First wait before a retry; it doubles each time.
@@ -31,7 +30,6 @@ pub(super) struct Courier {
     endpoint: String,
     timeout: Option<Duration>,
     retry_budget: Duration,
-    stats: Arc<Stats>,
     closing: watch::Receiver<bool>,
     trouble: Quiet,
     dropped: Quiet,
@@ -39,18 +37,12 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    pub(super) fn new(
-        client: Client,
-        config: &OtlpConfig,
-        stats: Arc<Stats>,
-        closing: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(client: Client, config: &OtlpConfig, closing: watch::Receiver<bool>) -> Self {
         Courier {
             client,
             endpoint: config.endpoint.to_string(),
             timeout: config.timeout,
             retry_budget: config.retry_budget,
-            stats,
             closing,
             trouble: Quiet::new(LOG_EVERY),
             dropped: Quiet::new(LOG_EVERY),
@@ -78,10 +70,10 @@ impl Courier {
                         parts.push((second, second_custody));
                         parts.push((first, first_custody));
                     }
-                    None => self.lost(&custody_lost(custody, payload.spans), &error),
+                    None => self.lost(custody, &error),
                 },
                 Answer::Later { error, .. } | Answer::Refused { error } => {
-                    self.lost(&custody_lost(custody, payload.spans), &error);
+                    self.lost(custody, &error);
                 }
             }
         }
@@ -151,23 +143,16 @@ impl Courier {
         }
     }
 
-    fn lost(&self, lost: &LostSpans, error: &str) {
+    /// Drops the spans of `custody`, which counts them.
+    fn lost(&self, custody: Custody, error: &str) {
         if let Some(silenced) = self.dropped.say() {
             tracing::warn!(
                 "{} spans dropped, OTLP receiver {}: {error}{silenced}",
-                lost.0,
+                custody.spans(),
                 self.endpoint
             );
         }
     }
-}
-
-/// Proof that spans were counted as lost.
-struct LostSpans(usize);
-
-fn custody_lost(custody: Custody, spans: usize) -> LostSpans {
-    drop(custody);
-    LostSpans(spans)
 }
 
 /// Half to one and a half of `wait`, so that many agents do not knock at once.
@@ -179,3 +164,6 @@ fn jitter(wait: Duration) -> Duration {
 fn jitter_up(wait: Duration) -> Duration {
     wait.mul_f64(rand::rng().random_range(1.0..1.1))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

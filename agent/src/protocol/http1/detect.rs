@@ -13,6 +13,16 @@ const MAX_METHOD: usize = 24;
 /// The longest run of line ends skipped before a message: RFC 9112 2.2 asks for "at least one".
 const MAX_BLANK: usize = 8;
 
+/// The IANA registry of methods.
+#[rustfmt::skip]
+const REGISTERED: &[&str] = &[
+    "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET",
+    "HEAD", "LABEL", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF",
+    "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH", "PATCH", "POST", "PROPFIND", "PROPPATCH",
+    "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE", "UNBIND", "UNCHECKOUT", "UNLINK",
+    "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
+];
+
 /// How far a line was recognised.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen<T> {
@@ -64,6 +74,17 @@ pub(super) fn leading_blank(bytes: &[u8]) -> usize {
             _ => return blank,
         }
     }
+}
+
+/// Whether `bytes` begin with a registered method and a space, as far as they go. Where a message
+/// does not have to begin, that is better evidence than a token.
+pub(super) fn begins_with_registered_method(bytes: &[u8]) -> bool {
+    let word = bytes.split(|byte| *byte == b' ').next().unwrap_or(bytes);
+    let complete = word.len() < bytes.len();
+    REGISTERED.iter().map(|method| method.as_bytes()).any(|method| match complete {
+        true => method == word,
+        false => method.starts_with(word),
+    })
 }
 
 /// Reads `method SP target SP HTTP/1.x line-end`.

@@ -11,7 +11,10 @@ use super::super::{MAX_UNPARSED, Parser, Part, Side, Step};
 /// how many bytes, and those.
 pub fn fuzz(data: &[u8]) {
     let (&[joined_midway, ..], mut rest) = data.split_at(data.len().min(1)) else { return };
-    let mut driver = Driver::new(if joined_midway & 1 == 1 { 1000 } else { 0 });
+    let mut driver = match joined_midway {
+        0..128 => Driver::joined(0, 0),
+        _ => Driver::joined(1000, 1000),
+    };
     while let [what, length, tail @ ..] = rest {
         let side = if what & 1 == 0 { Side::Request } else { Side::Response };
         let length = usize::from(*length);
@@ -61,12 +64,12 @@ struct Stream {
 }
 
 impl Driver {
-    /// A driver of a connection both of whose streams are at position `at`.
-    pub(super) fn new(at: u64) -> Self {
-        let stream = || Stream { at, ..Stream::default() };
+    /// A driver of a connection whose streams are at these positions, 0 from its beginning.
+    pub(super) fn joined(requests: u64, responses: u64) -> Self {
+        let stream = |at| Stream { at, ..Stream::default() };
         Self {
             parser: (super::DETECTOR.parser)(),
-            streams: [stream(), stream()],
+            streams: [stream(requests), stream(responses)],
             turn: None,
             parts: Vec::new(),
             over: None,
@@ -95,8 +98,9 @@ impl Driver {
 
     /// `side` sent `length` bytes that nobody saw.
     pub(super) fn gap(&mut self, side: Side, length: u64) {
-        self.turn = Some(side);
+        let new_turn = self.turn.replace(side) != Some(side);
         let stream = &mut self.streams[side as usize];
+        stream.skip_turn &= !new_turn;
         let wanted = !stream.skip_turn;
         stream.at += stream.unparsed.len() as u64 + length;
         stream.unparsed.clear();

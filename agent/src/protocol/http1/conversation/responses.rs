@@ -1,0 +1,178 @@
+//! The stream of responses.
+
+use super::super::body::{Chunked, Framing, Progress};
+use super::super::detect::leading_blank;
+use super::super::head::{self, Head, ResponseHead};
+use super::{Conversation, Hidden, Requests, Responses};
+use crate::protocol::{self, Part, Step};
+
+impl Conversation {
+    pub(super) fn parse_response(&mut self, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step {
+        match &mut self.responses {
+            Responses::Head => self.parse_response_head(at, bytes, parts),
+            Responses::UntilClose(_) | Responses::Lost => Step::SkipTurn,
+            Responses::Chunked(chunked) => match chunked.advance(bytes) {
+                Progress::Took(n) => Step::Took(n),
+                Progress::Skip(n) => Step::Skip(n),
+                Progress::Need => Step::Need,
+                Progress::Broken => self.lose_response(parts),
+                Progress::End { taken, payload } => {
+                    self.responses = Responses::Head;
+                    let at = Some(at.saturating_add(taken as u64));
+                    parts.push(Part::ResponseEnd { at, body: Some(payload) });
+                    let next_was_sent = !self.waiting.is_empty();
+                    match self.learn_pipelining(next_was_sent, parts) {
+                        Step::Leave => Step::Leave,
+                        _ => Step::Took(taken),
+                    }
+                }
+            },
+        }
+    }
+
+    fn parse_response_head(&mut self, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step {
+        match leading_blank(bytes) {
+            0 => {}
+            blank => return Step::Took(blank),
+        }
+        let (head, len) = match self.response_head.read(at, bytes, head::response) {
+            None => return Step::Need,
+            Some(Head::Whole(head, len)) => (head, Some(len)),
+            Some(Head::Broken(head) | Head::Partial(Some(head))) => (head, None),
+            Some(Head::Not | Head::Partial(None)) => {
+                if !self.exchanged && !self.doubt {
+                    return Step::NotMine;
+                }
+                return self.desync(parts);
+            }
+        };
+        match (head.response.status, len) {
+            // RFC 9110 15.2: interim, any number of them may come before the answer.
+            (100 | 102..=199, Some(len)) => Step::Took(len),
+            (100 | 102..=199, None) => self.desync(parts),
+            _ => self.answer(at, head, len, parts),
+        }
+    }
+
+    /// A final response begins; `len` is the length of its head if that is known.
+    fn answer(
+        &mut self,
+        at: u64,
+        head: ResponseHead,
+        len: Option<usize>,
+        parts: &mut Vec<Part>,
+    ) -> Step {
+        if self.waiting.is_empty() {
+            self.answer_unfinished_request(parts);
+        }
+        let next_was_sent = self.waiting.len() > 1;
+        if self.learn_pipelining(next_was_sent, parts) == Step::Leave {
+            return Step::Leave;
+        }
+        let Some(method) = self.waiting.pop_front() else {
+            return self.orphan(head.response.status, parts);
+        };
+        if self.waiting.is_empty() {
+            match self.requests {
+                Requests::Lost { since: at } | Requests::Expect { head_end: at, .. } => {
+                    self.end_request(at, None, parts);
+                }
+                Requests::Head | Requests::Chunked(_) => {}
+            }
+        }
+        self.exchanged = true;
+
+        let ResponseHead { response, fields } = head;
+        let framing = match (fields.of_response(response.minor, response.status, method), len) {
+            (Framing::Tunnel, _) => Framing::Tunnel,
+            (_, None) => Framing::Unknown,
+            (framing, Some(_)) => framing,
+        };
+        let response = protocol::Response::Http(Box::new(response));
+        parts.push(Part::Response { at, response });
+
+        let len = len.unwrap_or_default();
+        let head_end = at.saturating_add(len as u64);
+        match framing {
+            Framing::Length(length) => {
+                let end = head_end.saturating_add(length);
+                parts.push(Part::ResponseEnd { at: Some(end), body: Some(length) });
+                match length {
+                    0 => Step::Took(len),
+                    length => Step::Skip(length.saturating_add(len as u64)),
+                }
+            }
+            Framing::Chunked => {
+                self.responses = Responses::Chunked(Chunked::default());
+                Step::Took(len)
+            }
+            Framing::UntilClose => {
+                self.responses = Responses::UntilClose(head_end);
+                Step::Took(len)
+            }
+            Framing::Tunnel => {
+                let known = len > 0;
+                parts.push(Part::ResponseEnd {
+                    at: known.then_some(head_end),
+                    body: known.then_some(0),
+                });
+                self.leave(parts)
+            }
+            Framing::Unknown => self.lose_response(parts),
+        }
+    }
+
+    /// A response while the only request there is has not sent all of its head: a refusal
+    /// (400, 408, 431). Without doubt about the connection they belong together.
+    fn answer_unfinished_request(&mut self, parts: &mut Vec<Part>) {
+        if self.request_head.scanned == 0 {
+            return;
+        }
+        let unfinished = self.request_head.take();
+        if let (Some(head), false, Requests::Head) = (unfinished.known, self.doubt, &self.requests)
+        {
+            self.open_request(unfinished.at, head, parts);
+        }
+        self.requests = Requests::Lost { since: unfinished.at };
+        self.abandoned = Some(unfinished.at);
+        self.doubt = true;
+    }
+
+    /// A response to nothing that we saw: as its method is unknown, so is its length.
+    fn orphan(&mut self, status: u16, parts: &mut Vec<Part>) -> Step {
+        parts.push(Part::Orphan);
+        if status == 101 {
+            return self.leave(parts);
+        }
+        self.doubt_from_here(parts)
+    }
+
+    /// The end of the response under way will not be seen.
+    fn lose_response(&mut self, parts: &mut Vec<Part>) -> Step {
+        self.responses = Responses::Lost;
+        self.pipelined |= !self.waiting.is_empty();
+        let step = self.doubt_from_here(parts);
+        if step != Step::Leave && self.hidden != Hidden::No {
+            self.desync_answer(parts);
+        }
+        step
+    }
+
+    pub(super) fn response_gap(&mut self, parts: &mut Vec<Part>) -> Step {
+        let unfinished = self.response_head.take();
+        match self.responses {
+            Responses::UntilClose(_) | Responses::Lost => Step::SkipTurn,
+            Responses::Chunked(_) => self.lose_response(parts),
+            Responses::Head => match unfinished.known {
+                Some(head)
+                    if self.waiting.len() == 1
+                        && self.hidden == Hidden::No
+                        && !matches!(head.response.status, 100 | 102..=199) =>
+                {
+                    self.answer(unfinished.at, head, None, parts)
+                }
+                _ => self.desync(parts),
+            },
+        }
+    }
+}

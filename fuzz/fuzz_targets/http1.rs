@@ -1,0 +1,5 @@
+//! Conversations of HTTP/1.x; see `tracebee::protocol::http1::fuzz` for what the bytes mean.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tracebee::protocol::http1::fuzz(data));
