@@ -113,23 +113,33 @@ impl Agent {
     }
 
     /// SIGTERM; waits for the end, longer than allowed so that the lateness can be reported.
-    pub fn stop(mut self) -> Result<Stopped> {
+    pub fn stop(self) -> Result<Stopped> {
+        self.stop_with(libc::SIGTERM)
+    }
+
+    /// The same with another signal.
+    pub fn stop_with(mut self, signal: libc::c_int) -> Result<Stopped> {
         let asked = Instant::now();
-        self.process.signal(libc::SIGTERM);
+        self.process.signal(signal);
         let status = self.process.wait(STOP_LIMIT * 5)?;
         let took = asked.elapsed();
         let stderr = self.process.stderr();
         if !status.success() || took > STOP_LIMIT {
-            bail!("after SIGTERM the agent ended with {status} in {took:?}:\n{stderr}");
+            bail!("after signal {signal} the agent ended with {status} in {took:?}:\n{stderr}");
         }
         Ok(Stopped { status, took, stderr, stdout: self.dir.join(self.name + ".stdout") })
     }
 }
 
 impl Stopped {
+    /// All that it wrote to stdout.
+    pub fn stdout(&self) -> Result<String> {
+        std::fs::read_to_string(&self.stdout).context("the agent's stdout")
+    }
+
     /// The spans that it wrote as OTLP/JSON.
     pub fn spans(&self) -> Result<Vec<Span>> {
-        let text = std::fs::read_to_string(&self.stdout)?;
+        let text = self.stdout()?;
         let mut spans = Vec::new();
         for (number, line) in text.lines().enumerate() {
             spans.extend(

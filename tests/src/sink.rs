@@ -3,6 +3,7 @@
 //! It counts always and keeps spans if asked to. It can be stopped and started again on the same
 //! ports, as a receiver in trouble would.
 
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::trace::v1 as proto;
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -31,6 +33,18 @@ use crate::span::{Kind, Span, from_proto};
 
 /// Largest request that is accepted: far more than any agent should send at once.
 const MAX_REQUEST: usize = 64 << 20;
+
+/// What a receiver remembers of spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Only how many there were: for benchmarks.
+    #[default]
+    Nothing,
+    /// Their ids, so that one that came twice counts once.
+    Ids,
+    /// Everything.
+    Spans,
+}
 
 /// What was received so far.
 #[derive(Debug, Default)]
@@ -45,8 +59,9 @@ pub struct Received {
     pub linked: AtomicU64,
     /// Requests that could not be understood.
     pub invalid: AtomicU64,
-    /// The spans themselves, if they are kept.
-    kept: Option<Mutex<Vec<Span>>>,
+    keep: Keep,
+    kept: Mutex<Vec<Span>>,
+    ids: Mutex<HashSet<Vec<u8>>>,
     /// Why the first invalid request was invalid.
     problem: Mutex<Option<String>>,
 }
@@ -54,13 +69,20 @@ pub struct Received {
 impl Received {
     fn take(&self, request: ExportTraceServiceRequest) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let Some(kept) = &self.kept else { return self.count(&request) };
+        match self.keep {
+            Keep::Nothing => return self.count(&request),
+            Keep::Ids => {
+                self.count(&request);
+                return lock(&self.ids).extend(spans(&request).map(|span| span.span_id.clone()));
+            }
+            Keep::Spans => {}
+        }
         match from_proto(request) {
             Ok(spans) => {
                 for span in &spans {
                     self.count_span(span.kind == Kind::Client, span.parent.is_some());
                 }
-                lock(kept).extend(spans);
+                lock(&self.kept).extend(spans);
             }
             Err(error) => self.refuse(format!("{error:#}")),
         }
@@ -68,8 +90,7 @@ impl Received {
 
     /// Counts without unpacking: a benchmark's receiver must be cheap.
     fn count(&self, request: &ExportTraceServiceRequest) {
-        let scopes = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
-        for span in scopes.flat_map(|scope| &scope.spans) {
+        for span in spans(request) {
             self.count_span(span.kind == 3, !span.parent_span_id.is_empty());
         }
     }
@@ -85,6 +106,11 @@ impl Received {
         lock(&self.problem).get_or_insert(problem);
     }
 
+    /// Requests received so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// Spans received so far.
     pub fn spans(&self) -> u64 {
         self.spans.load(Ordering::Relaxed)
@@ -92,13 +118,23 @@ impl Received {
 
     /// Takes the spans that were kept.
     pub fn take_spans(&self) -> Vec<Span> {
-        self.kept.as_ref().map(|kept| std::mem::take(&mut *lock(kept))).unwrap_or_default()
+        std::mem::take(&mut *lock(&self.kept))
+    }
+
+    /// How many different spans there were, with [`Keep::Ids`].
+    pub fn different(&self) -> u64 {
+        lock(&self.ids).len() as u64
     }
 
     /// Why a request was not understood, if one was not.
     pub fn problem(&self) -> Option<String> {
         lock(&self.problem).clone()
     }
+}
+
+fn spans(request: &ExportTraceServiceRequest) -> impl Iterator<Item = &proto::Span> {
+    let scopes = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
+    scopes.flat_map(|scope| &scope.spans)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -115,9 +151,9 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Starts a receiver; `keep` its spans or only count them.
-    pub fn start(keep: bool) -> Result<Self> {
-        let received = Received { kept: keep.then(Mutex::default), ..Received::default() };
+    /// Starts a receiver.
+    pub fn start(keep: Keep) -> Result<Self> {
+        let received = Received { keep, ..Received::default() };
         let (grpc, http) = (free_port(), free_port());
         let mut sink = Self { grpc, http, received: Arc::new(received), running: None };
         sink.resume()?;

@@ -67,6 +67,11 @@ impl Span {
         int(&self.attributes, key)
     }
 
+    /// A text attribute of the resource.
+    pub fn resource_text(&self, key: &str) -> Option<&str> {
+        text(&self.resource, key)
+    }
+
     /// The observed process.
     pub fn pid(&self) -> u32 {
         int(&self.resource, "process.pid").unwrap_or(0) as u32

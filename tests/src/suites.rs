@@ -2,13 +2,18 @@
 
 use crate::Suite;
 
+mod cleanup;
 mod foreign;
 mod matrix;
 mod midlife;
 mod namespaces;
+mod outage;
+mod output;
+mod receivers;
 mod shapes;
 mod sockets;
 mod timing;
+mod usage;
 mod volume;
 mod workloads;
 
@@ -28,6 +33,11 @@ pub(crate) const ALL: &[Suite] = &[
     suite("foreign", "TLS, other protocols and noise give no span", foreign::run),
     suite("timing", "durations are those that the client measured", timing::run),
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
+    suite("output", "text, JSON, filters, selection, service names", output::run),
+    suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
+    suite("outage", "the receiver goes away under load", outage::run),
+    suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
+    suite("usage", "errors: one clear line and the right exit code", usage::run),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 

@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// the body of either direction, a stream of chunks or nothing at all on the wire.
 const CALLS: &[(&str, &str, usize)] = &[
     ("GET", "/bytes/100", 0),
-    ("GET", "/delay/300", 0),
+    ("GET", "/delay/2000", 0),
     ("POST", "/echo", 5000),
     ("GET", "/chunked/20000", 0),
     ("GET", "/bytes/3000000", 0),
