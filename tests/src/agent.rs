@@ -146,15 +146,15 @@ impl Stopped {
     }
 }
 
-/// The number that stands beside a word: `name=3`, `name: 3`, `name 3` or `3 name`.
+/// The number that stands beside a word: `3 name`, `name=3`, `name: 3`; thousands may be grouped.
 fn number_beside(line: &str, name: &str) -> Option<u64> {
     let words: Vec<&str> = line
-        .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
-        .filter(|word| !word.is_empty())
+        .split(|c: char| c.is_whitespace() || c == '=')
+        .map(|word| word.trim_end_matches([',', ':']))
         .collect();
     let at = words.iter().position(|word| *word == name)?;
-    let number = |index: Option<usize>| words.get(index?)?.parse().ok();
-    number(at.checked_add(1)).or_else(|| number(at.checked_sub(1)))
+    let number = |index: Option<usize>| words.get(index?)?.replace(',', "").parse().ok();
+    number(at.checked_sub(1)).or_else(|| number(at.checked_add(1)))
 }
 
 /// Unix time in nanoseconds.
@@ -169,8 +169,8 @@ mod tests {
 
     #[test]
     fn numbers_of_the_summary() {
-        for line in ["lost: gap=3", "gap: 3 calls", "  gap 3", "lost 3 gap, 4 ring_full", "3 gap"] {
-            assert_eq!(number_beside(line, "gap"), Some(3), "{line}");
+        for line in ["lost: gap=1203", "gap: 1,203", "lost: 1,203 gap, 4 ring_full", "1203 gap"] {
+            assert_eq!(number_beside(line, "gap"), Some(1203), "{line}");
         }
         assert_eq!(number_beside("lost nothing", "gap"), None);
     }

@@ -146,6 +146,16 @@ impl Running {
         read_log(&self.log)
     }
 
+    /// How many calls it made so far.
+    pub fn calls(&self) -> usize {
+        std::fs::read(&self.log).map_or(0, |log| log.iter().filter(|b| **b == b'\n').count())
+    }
+
+    /// Its complaints.
+    pub fn stderr(&self) -> String {
+        self.process.stderr()
+    }
+
     /// True as long as it works.
     pub fn running(&mut self) -> bool {
         self.process.running()

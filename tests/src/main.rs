@@ -107,6 +107,7 @@ fn main() -> Result<ExitCode> {
             failed.push(*name);
         }
         if arguments.keep || !report.passed() {
+            std::fs::write(setting.dir.path().join("failures"), report.all_failures())?;
             println!("files in {}", setting.dir.keep().display());
         }
     }

@@ -1,13 +1,12 @@
 //! What a suite found: failures with their reasons, and counts for people.
 
-/// Failures after which a suite only counts: the first ones tell the story.
+/// Failures that are printed: the first ones tell the story, the rest goes to a file.
 const MAX_PRINTED: usize = 25;
 
 /// The findings of one suite.
 #[derive(Debug, Default)]
 pub struct Report {
     failures: Vec<String>,
-    failed: usize,
     checked: usize,
     notes: Vec<String>,
 }
@@ -17,10 +16,7 @@ impl Report {
     pub fn check(&mut self, holds: bool, message: impl FnOnce() -> String) {
         self.checked += 1;
         if !holds {
-            self.failed += 1;
-            if self.failures.len() < MAX_PRINTED {
-                self.failures.push(message());
-            }
+            self.failures.push(message());
         }
     }
 
@@ -41,25 +37,31 @@ impl Report {
 
     /// True if nothing failed.
     pub fn passed(&self) -> bool {
-        self.failed == 0
+        self.failures.is_empty()
     }
 
     /// The figures, for the summary line.
     pub fn summary(&self) -> String {
         let mut parts = self.notes.clone();
         parts.push(format!("{} checks", self.checked));
-        if self.failed > 0 {
-            parts.push(format!("{} FAILED", self.failed));
+        if !self.failures.is_empty() {
+            parts.push(format!("{} FAILED", self.failures.len()));
         }
         parts.join(", ")
     }
 
     /// The first failures, one a line.
     pub fn failures(&self) -> String {
-        let mut text = self.failures.join("\n");
-        if self.failed > self.failures.len() {
-            text += &format!("\n... and {} more", self.failed - self.failures.len());
+        let first = &self.failures[..self.failures.len().min(MAX_PRINTED)];
+        let mut text = first.join("\n");
+        if self.failures.len() > first.len() {
+            text += &format!("\n... and {} more", self.failures.len() - first.len());
         }
         text
+    }
+
+    /// All of them.
+    pub fn all_failures(&self) -> String {
+        self.failures.join("\n")
     }
 }

@@ -26,6 +26,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// A server that was started elsewhere.
+    pub fn single(name: &'static str, port: u16, process: Process) -> Self {
+        Self { name, port, processes: vec![process], upstream: None, pids: OnceLock::new() }
+    }
+
     /// Base URL of the IPv4 or IPv6 loopback address.
     pub fn base(&self, v6: bool) -> String {
         format!("http://{}:{}", if v6 { "[::1]" } else { "127.0.0.1" }, self.port)
@@ -131,7 +136,7 @@ pub fn start(which: Which, dir: &Path) -> Result<Server> {
     };
     let mut process = Process::spawn(name, dir, &mut command)?;
     process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
-    Ok(Server { name, port, processes: vec![process], upstream: None, pids: OnceLock::new() })
+    Ok(Server::single(name, port, process))
 }
 
 /// Starts the server by hand (workloads/raw/server.py) with a way of reading and one of writing.
@@ -141,8 +146,7 @@ pub fn by_hand(dir: &Path, style: &str) -> Result<Server> {
     let label = format!("server-{}-{port}", style.replace('/', "-"));
     let mut process = Process::spawn(&label, dir, &mut command)?;
     process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
-    let name = "by-hand";
-    Ok(Server { name, port, processes: vec![process], upstream: None, pids: OnceLock::new() })
+    Ok(Server::single("by-hand", port, process))
 }
 
 /// A command that runs a Python workload in the virtual environment.

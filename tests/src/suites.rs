@@ -2,9 +2,13 @@
 
 use crate::Suite;
 
+mod foreign;
 mod matrix;
+mod midlife;
+mod namespaces;
 mod shapes;
 mod sockets;
+mod timing;
 mod volume;
 mod workloads;
 
@@ -20,6 +24,10 @@ pub(crate) const ALL: &[Suite] = &[
     suite("matrix", "every client, server and kind of answer, IPv4 and IPv6", matrix::run),
     suite("sockets", "every way of reading and writing a socket", sockets::run),
     suite("shapes", "pipelines, early answers, upgrades, streams, no answers", shapes::run),
+    suite("midlife", "connections older than the agent", midlife::run),
+    suite("foreign", "TLS, other protocols and noise give no span", foreign::run),
+    suite("timing", "durations are those that the client measured", timing::run),
+    suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 

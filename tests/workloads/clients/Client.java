@@ -52,7 +52,7 @@ public class Client {
 
     public static void main(String[] args) throws Exception {
         Queue<String> plan = new ConcurrentLinkedQueue<>(Files.readAllLines(Path.of(args[0])));
-        PrintWriter log = new PrintWriter(Files.newBufferedWriter(Path.of(args[1])));
+        PrintWriter log = new PrintWriter(Files.newBufferedWriter(Path.of(args[1])), true);
         List<Thread> threads = new ArrayList<>();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             stopping = true;

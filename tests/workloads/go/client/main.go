@@ -113,6 +113,9 @@ func main() {
 				entry, pause := run(client, strings.Split(line, "\t"), worker)
 				mutex.Lock()
 				fatal(encoder.Encode(entry))
+				if pause > 0 {
+					fatal(buffered.Flush()) // somebody is watching how far it came
+				}
 				mutex.Unlock()
 				time.Sleep(pause)
 			}
