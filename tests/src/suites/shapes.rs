@@ -220,8 +220,3 @@ fn check_tunnel(report: &mut Report, spans: &[Span], log: &[Truth], servers: &Ha
         }
     }
 }
-
-/// Used by other suites that need a single plain server.
-pub(crate) fn go(setting: &Setting) -> Result<Server> {
-    servers::start(Which::Go, setting.dir.path())
-}
