@@ -69,10 +69,18 @@ pub enum StartError {
 /// Dropped without [`Exporters::shutdown`], they end at once and count nothing.
 #[derive(Debug)]
 pub struct Exporters {
-    queues: Vec<Arc<Queue>>,
-    stats: Arc<Stats>,
+    inlet: Inlet,
     otlp: Option<OtlpSink>,
     output: Option<OutputSink>,
+}
+
+/// Where spans enter: for the pipeline's thread, while another one keeps the [`Exporters`].
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    queues: Vec<Arc<Queue>>,
+    stats: Arc<Stats>,
+    /// Set once nobody reads standard output any more.
+    output_closed: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -84,7 +92,6 @@ struct OtlpSink {
 
 #[derive(Debug)]
 struct OutputSink {
-    closed: Arc<AtomicBool>,
     done: mpsc::Receiver<()>,
 }
 
@@ -112,7 +119,8 @@ impl Exporters {
         stats: Arc<Stats>,
         stdout: Box<dyn io::Write + Send>,
     ) -> Result<Self, StartError> {
-        let mut exporters = Exporters { queues: Vec::new(), stats, otlp: None, output: None };
+        let inlet = Inlet { queues: Vec::new(), stats, output_closed: Arc::default() };
+        let mut exporters = Exporters { inlet, otlp: None, output: None };
         if let Some(otlp) = config.otlp {
             exporters.start_otlp(otlp)?;
         }
@@ -127,6 +135,94 @@ impl Exporters {
         Ok(exporters)
     }
 
+    /// An entrance for another thread.
+    pub fn inlet(&self) -> Inlet {
+        self.inlet.clone()
+    }
+
+    /// See [`Inlet::push`].
+    pub fn push(&self, spans: Vec<Span>) {
+        self.inlet.push(spans);
+    }
+
+    /// See [`Inlet::output_closed`].
+    pub fn output_closed(&self) -> bool {
+        self.inlet.output_closed()
+    }
+
+    /// Delivers and prints what is queued, for at most `limit`; the rest is counted as lost.
+    pub fn shutdown(self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        for queue in &self.inlet.queues {
+            queue.close();
+        }
+        if let Some(otlp) = self.otlp {
+            // No receiver means that the task has ended already.
+            _ = otlp.closing.send(true);
+            wait(&otlp.done, deadline);
+            // Deliveries under way are dropped here, and count what they held.
+            otlp.runtime.shutdown_timeout(STOP_GRACE);
+        }
+        if let Some(output) = self.output {
+            // A write that hangs cannot be ended; its thread dies with the process.
+            wait(&output.done, deadline);
+        }
+        for queue in &self.inlet.queues {
+            let left = queue.take(usize::MAX).len();
+            self.inlet.stats.lose(Loss::ExportFailed, left as u64);
+        }
+    }
+
+    fn start_otlp(&mut self, config: OtlpConfig) -> Result<(), StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("tracebee-export")
+            .enable_all()
+            .build()?;
+        let client = {
+            let _entered = runtime.enter();
+            otlp::Client::new(&config)?
+        };
+        let queue = self.add_queue(config.queue);
+        let (closing, closing_seen) = watch::channel(false);
+        let (done_sender, done) = mpsc::channel();
+        let stats = Arc::clone(&self.inlet.stats);
+        runtime.spawn(async move {
+            otlp::run(queue, client, config, stats, closing_seen).await;
+            // Nobody listens if the deadline has passed.
+            _ = done_sender.send(());
+        });
+        self.otlp = Some(OtlpSink { runtime, closing, done });
+        Ok(())
+    }
+
+    fn start_output(
+        &mut self,
+        format: output::Format,
+        filter: Filter,
+        mut stdout: Box<dyn io::Write + Send>,
+    ) -> Result<(), StartError> {
+        let queue = self.add_queue(Limit::default());
+        let closed = Arc::clone(&self.inlet.output_closed);
+        let (done_sender, done) = mpsc::channel();
+        thread::Builder::new().name("tracebee-output".to_owned()).spawn(move || {
+            output::run(&queue, format, &filter, &mut *stdout, &closed);
+            // Nobody listens if the deadline has passed.
+            _ = done_sender.send(());
+        })?;
+        self.output = Some(OutputSink { done });
+        Ok(())
+    }
+
+    fn add_queue(&mut self, limit: Limit) -> Arc<Queue> {
+        let queue = Arc::new(Queue::new(limit, Arc::clone(&self.inlet.stats)));
+        self.inlet.queues.push(Arc::clone(&queue));
+        queue
+    }
+}
+
+impl Inlet {
     /// Hands finished spans to every sink and returns at once.
     ///
     /// Counts them as [`Stats::spans`]; what a sink's queue cannot hold is dropped there and
@@ -146,81 +242,7 @@ impl Exporters {
     ///
     /// Printing has then stopped for good; without an OTLP receiver there is nothing left to do.
     pub fn output_closed(&self) -> bool {
-        self.output.as_ref().is_some_and(|output| output.closed.load(Ordering::Relaxed))
-    }
-
-    /// Delivers and prints what is queued, for at most `limit`; the rest is counted as lost.
-    pub fn shutdown(self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        for queue in &self.queues {
-            queue.close();
-        }
-        if let Some(otlp) = self.otlp {
-            // No receiver means that the task has ended already.
-            _ = otlp.closing.send(true);
-            wait(&otlp.done, deadline);
-            // Deliveries under way are dropped here, and count what they held.
-            otlp.runtime.shutdown_timeout(STOP_GRACE);
-        }
-        if let Some(output) = self.output {
-            // A write that hangs cannot be ended; its thread dies with the process.
-            wait(&output.done, deadline);
-        }
-        for queue in &self.queues {
-            let left = queue.take(usize::MAX).len();
-            self.stats.lose(Loss::ExportFailed, left as u64);
-        }
-    }
-
-    fn start_otlp(&mut self, config: OtlpConfig) -> Result<(), StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(BLOCKING_THREADS)
-            .thread_name("tracebee-export")
-            .enable_all()
-            .build()?;
-        let client = {
-            let _entered = runtime.enter();
-            otlp::Client::new(&config)?
-        };
-        let queue = self.add_queue(config.queue);
-        let (closing, closing_seen) = watch::channel(false);
-        let (done_sender, done) = mpsc::channel();
-        let stats = Arc::clone(&self.stats);
-        runtime.spawn(async move {
-            otlp::run(queue, client, config, stats, closing_seen).await;
-            // Nobody listens if the deadline has passed.
-            _ = done_sender.send(());
-        });
-        self.otlp = Some(OtlpSink { runtime, closing, done });
-        Ok(())
-    }
-
-    fn start_output(
-        &mut self,
-        format: output::Format,
-        filter: Filter,
-        mut stdout: Box<dyn io::Write + Send>,
-    ) -> Result<(), StartError> {
-        let queue = self.add_queue(Limit::default());
-        let closed = Arc::new(AtomicBool::new(false));
-        let (done_sender, done) = mpsc::channel();
-        thread::Builder::new().name("tracebee-output".to_owned()).spawn({
-            let closed = Arc::clone(&closed);
-            move || {
-                output::run(&queue, format, &filter, &mut *stdout, &closed);
-                // Nobody listens if the deadline has passed.
-                _ = done_sender.send(());
-            }
-        })?;
-        self.output = Some(OutputSink { closed, done });
-        Ok(())
-    }
-
-    fn add_queue(&mut self, limit: Limit) -> Arc<Queue> {
-        let queue = Arc::new(Queue::new(limit, Arc::clone(&self.stats)));
-        self.queues.push(Arc::clone(&queue));
-        queue
+        self.output_closed.load(Ordering::Relaxed)
     }
 }
 

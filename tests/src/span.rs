@@ -86,7 +86,7 @@ impl Span {
     pub fn call(&self) -> Option<&str> {
         ["url.query", "url.full", "url.path", "server.address"].iter().find_map(|key| {
             let rest = self.text(key)?.split_once("call=")?.1;
-            Some(rest.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).next()?)
+            rest.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).next()
         })
     }
 }

@@ -101,12 +101,13 @@ struct KeyValue<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 enum AnyValue<'a> {
-    StringValue(&'a str),
-    #[serde(serialize_with = "as_text")]
-    IntValue(i64),
-    BoolValue(bool),
+    #[serde(rename = "stringValue")]
+    Text(&'a str),
+    #[serde(rename = "intValue", serialize_with = "as_text")]
+    Int(i64),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
 }
 
 fn resource_json(resource: &workload::Resource) -> ResourceJson<'_> {
@@ -135,11 +136,11 @@ fn span_json(span: &Span) -> SpanJson<'_> {
 
 fn key_value<'a>(key: &'a str, value: &'a Value) -> KeyValue<'a> {
     let value = match value {
-        Value::Static(text) => AnyValue::StringValue(text),
-        Value::Text(text) => AnyValue::StringValue(text),
-        Value::Shared(text) => AnyValue::StringValue(text),
-        Value::Int(n) => AnyValue::IntValue(*n),
-        Value::Bool(truth) => AnyValue::BoolValue(*truth),
+        Value::Static(text) => AnyValue::Text(text),
+        Value::Text(text) => AnyValue::Text(text),
+        Value::Shared(text) => AnyValue::Text(text),
+        Value::Int(n) => AnyValue::Int(*n),
+        Value::Bool(truth) => AnyValue::Bool(*truth),
     };
     KeyValue { key, value }
 }

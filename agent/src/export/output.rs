@@ -61,8 +61,7 @@ impl Format {
 /// Prints what the queue holds until it is closed and empty, or nobody reads any more.
 ///
 /// Every batch is flushed at once: what is printed is never more than one batch behind. If the
-/// reader has gone (`tracebee | head`), `closed` is set, the queue is closed and what is in it
-/// is dropped uncounted: nobody wants it.
+/// reader has gone (`tracebee | head`), `closed` is set and the queue is abandoned.
 pub(super) fn run(
     queue: &Queue,
     mut format: Format,
@@ -84,8 +83,7 @@ pub(super) fn run(
                 tracing::error!("cannot write to standard output: {error}; printing stops");
             }
             closed.store(true, Ordering::Relaxed);
-            queue.close();
-            queue.take(usize::MAX);
+            queue.abandon();
             return;
         }
     }

@@ -50,7 +50,10 @@ struct State {
     /// Spans with the size that was counted for them.
     spans: VecDeque<(Arc<Span>, usize)>,
     bytes: usize,
+    /// Nothing more comes in.
     closed: bool,
+    /// Nobody wants what would.
+    abandoned: bool,
 }
 
 impl Queue {
@@ -67,11 +70,14 @@ impl Queue {
 
     /// Takes as many of `spans` as fit, in order; counts the others as [`Loss::QueueFull`].
     ///
-    /// The lock is held for pointer moves only. A closed queue takes nothing and counts nothing:
-    /// its consumer is gone and has accounted for itself.
+    /// The lock is held for pointer moves only. What comes after [`Queue::close`] is counted as
+    /// [`Loss::ExportFailed`], after [`Queue::abandon`] not at all.
     pub fn push(&self, spans: &[Arc<Span>]) {
         let mut state = self.lock();
         if state.closed {
+            if !state.abandoned {
+                self.stats.lose(Loss::ExportFailed, spans.len() as u64);
+            }
             return;
         }
         let mut taken = 0;
@@ -120,6 +126,14 @@ impl Queue {
     /// Ends the queue: what is in it can still be taken, nothing more comes.
     pub fn close(&self) {
         self.lock().closed = true;
+        self.wake();
+    }
+
+    /// Ends the queue and drops what is in it, uncounted: nobody wants it any more.
+    pub fn abandon(&self) {
+        let mut state = self.lock();
+        *state = State { closed: true, abandoned: true, ..State::default() };
+        drop(state);
         self.wake();
     }
 
@@ -231,10 +245,12 @@ mod tests {
 
     #[test]
     fn closed_queue_ends_after_its_last_span() {
-        let queue = Queue::new(limit(10), Arc::default());
+        let stats = Arc::new(Stats::default());
+        let queue = Queue::new(limit(10), Arc::clone(&stats));
         queue.push(&spans(1));
         queue.close();
-        queue.push(&spans(1));
+        queue.push(&spans(2));
+        assert_eq!(stats.lost(Loss::ExportFailed), 2, "too late, but not unseen");
         assert!(queue.wait_blocking());
         assert_eq!(queue.take(9).len(), 1);
         assert!(!queue.wait_blocking());
