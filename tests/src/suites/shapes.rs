@@ -8,7 +8,7 @@ use tracebee_tests::check::{self, Hop, Spans};
 use tracebee_tests::clients::{self, Client};
 use tracebee_tests::plan::{Plan, Truth};
 use tracebee_tests::report::Report;
-use tracebee_tests::servers::{self, Server, Which};
+use tracebee_tests::servers::{self, Server};
 use tracebee_tests::span::{Kind, Span};
 
 use crate::Setting;
