@@ -21,6 +21,9 @@ mod suites;
 struct Arguments {
     /// Names of the suites to run; all if none are given.
     suites: Vec<String>,
+    /// Run the long forms: a receiver that is gone for a minute.
+    #[arg(long)]
+    full: bool,
     /// Only list the suites.
     #[arg(long)]
     list: bool,
@@ -38,6 +41,8 @@ struct Setting {
     dir: TempDir,
     /// Distinguishes the calls of this run from everybody else's.
     run: String,
+    /// Long forms.
+    full: bool,
 }
 
 impl Setting {
@@ -87,6 +92,7 @@ fn main() -> Result<ExitCode> {
             binary: binary.clone(),
             dir: tempfile::Builder::new().prefix(&format!("tracebee-{name}-")).tempdir()?,
             run: format!("r{:x}{number:x}", std::process::id()),
+            full: arguments.full,
         };
         let begun = Instant::now();
         let mut report = Report::default();

@@ -30,14 +30,15 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         let sink = Sink::start(Keep::Spans)?;
         let endpoint = if protocol == "grpc" { sink.grpc() } else { sink.http() };
         let label = format!("own-{}-{compression}", protocol.replace('/', "-"));
-        deliver(report, setting, &servers, &label, &endpoint, protocol, compression, &sink)?;
+        deliver(report, setting, &servers, &sink, &Way { label, endpoint, protocol, compression })?;
     }
     for protocol in ["grpc", "http/protobuf"] {
         let sink = Sink::start(Keep::Spans)?;
         let (_rotel, grpc, http) = rotel(setting, &sink)?;
         let endpoint = format!("http://127.0.0.1:{}", if protocol == "grpc" { grpc } else { http });
         let label = format!("rotel-{}", protocol.replace('/', "-"));
-        deliver(report, setting, &servers, &label, &endpoint, protocol, "gzip", &sink)?;
+        let compression = "gzip";
+        deliver(report, setting, &servers, &sink, &Way { label, endpoint, protocol, compression })?;
     }
     Ok(())
 }
@@ -64,17 +65,22 @@ fn rotel(setting: &Setting, sink: &Sink) -> Result<(Process, u16, u16)> {
     Ok((process, grpc, http))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site for each of two lists")]
+/// One way of delivering.
+struct Way<'a> {
+    label: String,
+    endpoint: String,
+    protocol: &'a str,
+    compression: &'a str,
+}
+
 fn deliver(
     report: &mut Report,
     setting: &Setting,
     servers: &[Server],
-    label: &str,
-    endpoint: &str,
-    protocol: &str,
-    compression: &str,
     sink: &Sink,
+    way: &Way<'_>,
 ) -> Result<()> {
+    let Way { label, endpoint, protocol, compression } = way;
     let dir = setting.dir.path();
     let agent = Agent::start_with(
         &setting.binary,

@@ -28,7 +28,7 @@ const CASES: &[(&[&str], i32, &str)] = &[
     (&["run", "--request-timeout", "soon"], 2, "soon"),
     (&["run", "--otlp-endpoint", "not a url"], 2, "not a url"),
     (&["run", "--otlp-endpoint", "ftp://host/"], 2, "ftp"),
-    (&["run", "--otlp-endpoint", "http://h:1", "--otlp-ca", "/no/such/file"], 2, "/no/such/file"),
+    (&["run", "--otlp-endpoint", "https://h:1", "--otlp-ca", "/no/such/file"], 2, "/no/such/file"),
     (&["run", "--trusted-proxy", "10.0.0.0/99"], 2, "10.0.0.0/99"),
 ];
 
