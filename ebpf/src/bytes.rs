@@ -1,7 +1,7 @@
 //! Copying a process's bytes into a data record.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_smp_processor_id, bpf_loop, bpf_probe_read_user},
+    helpers::generated::{bpf_get_smp_processor_id, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user},
     maps::Array,
 };
 use core::ffi::c_void;
@@ -55,6 +55,8 @@ pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, limit: u64) -> u32 {
 #[repr(C)]
 struct Walk {
     vector: u64,
+    /// 1: the vector itself (not what it points to) lies in kernel memory.
+    imported: u64,
     count: u64,
     /// Bytes of the first segment that are not part of the message.
     skip: u64,
@@ -67,12 +69,13 @@ struct Walk {
 #[inline(always)]
 pub(crate) fn copy_vector(
     scratch: &mut Scratch,
+    imported: u64,
     vector: u64,
     count: u64,
     skip: u64,
     limit: u64,
 ) -> u32 {
-    scratch.walk = Walk { vector, count, skip, limit, filled: 0 };
+    scratch.walk = Walk { vector, imported, count, skip, limit, filled: 0 };
     let mut context: *mut Scratch = scratch;
     // SAFETY: the callback gets exactly this context, which outlives the call.
     unsafe {
@@ -92,13 +95,14 @@ unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
         return STOP;
     }
     let mut segment = [0u64; 2];
-    // SAFETY: a checked read into our stack.
+    let from = (walk.vector + u64::from(index) * 16) as *const _;
+    // SAFETY: checked reads into our stack.
     let failed = unsafe {
-        bpf_probe_read_user(
-            (&raw mut segment).cast(),
-            16,
-            (walk.vector + u64::from(index) * 16) as *const _,
-        )
+        if walk.imported != 0 {
+            bpf_probe_read_kernel((&raw mut segment).cast(), 16, from)
+        } else {
+            bpf_probe_read_user((&raw mut segment).cast(), 16, from)
+        }
     };
     if failed != 0 {
         emit::count(counter::UNREADABLE);

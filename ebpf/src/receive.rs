@@ -109,7 +109,7 @@ unsafe fn capture(scratch: &mut Scratch, wanted: u64) -> u32 {
     };
     match call.number {
         arch::READ | arch::RECVFROM => bytes::copy_one(scratch, call.second, wanted),
-        arch::READV => bytes::copy_vector(scratch, call.second, call.third, 0, wanted),
+        arch::READV => bytes::copy_vector(scratch, 0, call.second, call.third, 0, wanted),
         arch::RECVMSG => {
             // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
             let mut vector = [0u64; 2];
@@ -121,7 +121,7 @@ unsafe fn capture(scratch: &mut Scratch, wanted: u64) -> u32 {
                 emit::count(counter::UNREADABLE);
                 return 0;
             }
-            bytes::copy_vector(scratch, vector[0], vector[1], 0, wanted)
+            bytes::copy_vector(scratch, 0, vector[0], vector[1], 0, wanted)
         }
         _ => {
             emit::count(counter::UNKNOWN_CALL);

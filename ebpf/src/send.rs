@@ -78,7 +78,7 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
                 captured = bytes::copy_one(scratch, pointer + offset, wanted);
             } else if kind == layout::iter_iovec() {
                 let segments: u64 = member(msg, layout::nr_segs());
-                captured = bytes::copy_vector(scratch, pointer, segments, offset, wanted);
+                captured = bytes::copy_vector(scratch, 1, pointer, segments, offset, wanted);
             }
             // Pages of a sendfile or splice: counted by position, not read.
             tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);

@@ -286,7 +286,7 @@ pub fn hops(truth: &Truth, servers: &[Server]) -> Result<Vec<Hop>> {
         path: path.into(),
         query: query.into(),
         status: Some(truth.status),
-        sent: Some(truth.sent),
+        sent: (!truth.cut_short).then_some(truth.sent),
         received: Some(truth.received),
         within: (truth.start, truth.end),
         server: address,
@@ -307,6 +307,10 @@ pub fn hops(truth: &Truth, servers: &[Server]) -> Result<Vec<Hop>> {
         second.query = format!("call={}", second.call);
         hops[0].status = Some(302);
         hops[0].received = None;
+        hops[0].port = None; // the port is that of the last connection, too
+        if server.name == "http.server-1.0" && truth.call.contains(".curl.") {
+            second.version = "1.0"; // curl adapts to what it was answered with
+        }
         hops.push(second);
     }
     if let (Some(upstream), Some(rest)) = (server.upstream, path.strip_prefix("/up")) {

@@ -95,11 +95,9 @@ pub(crate) fn run_clients(setting: &Setting, servers: &[Server]) -> Result<Vec<T
         }
     }
     for truth in &mut log {
-        // uvicorn with httptools refuses Java's offer of HTTP/2 in such a way that the answer
-        // comes without `100 Continue`, so that Java never sends the body.
-        if truth.call.ends_with(".13") && truth.call.contains("java.uvicorn-uvloop") {
-            truth.sent = 0;
-        }
+        // uvicorn with httptools misunderstands Java's offer of HTTP/2 and answers before it has
+        // read the body: how much of that Java still sends is a race.
+        truth.cut_short = truth.call.contains("java.uvicorn-uvloop") && truth.method == "POST";
     }
     Ok(log)
 }
@@ -162,8 +160,11 @@ fn nginx_agrees(
         report.equal(&what("peer"), entry.peer.to_string(), text("network.peer.address"));
         report.equal(&what("port"), Some(entry.port), span.int("network.peer.port"));
         report.equal(&what("status"), Some(entry.status), span.int("http.response.status_code"));
-        let body = span.int("http.response.body.size").unwrap_or(0);
-        report.equal(&what("body"), entry.body, body);
+        // nginx counts the framing of chunks and the interim answer to `Expect` as body.
+        if !entry.request.contains("/chunked/") && !call.ends_with(".13") {
+            let body = span.int("http.response.body.size").unwrap_or(0);
+            report.equal(&what("body"), entry.body, body);
+        }
     }
     report.note(format!("{lines} lines of nginx's log agree"));
     Ok(())
