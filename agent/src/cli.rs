@@ -1,12 +1,13 @@
 //! The command line: a contract that people's scripts rely on.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::export::{FilterArgs, OtlpArgs, Output, duration};
-use crate::select::SelectArgs;
+use crate::select::{PortArgs, SelectArgs};
 use crate::trace::client_address::Cidr;
 
 /// Traces the HTTP calls of every program on this host, unchanged, from the kernel.
@@ -26,6 +27,8 @@ pub struct Cli {
 pub enum Command {
     /// Trace until stopped (the default)
     Run(Box<RunArgs>),
+    /// Trace what capture files hold (pcap, pcapng): needs no privilege
+    Replay(Box<ReplayArgs>),
 }
 
 /// How the kernel is watched.
@@ -76,6 +79,41 @@ pub struct RunArgs {
         value_parser = ring_size
     )]
     pub ring_size: NonZeroU32,
+    /// What is logged on standard error: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
+    pub log_level: tracing::Level,
+}
+
+/// Flags of `tracebee replay`.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// Capture files, in the order in which they were written; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where spans go.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
+    /// What is printed [default: text without an OTLP endpoint, none with one]
+    #[arg(long, value_name = "FORMAT", env = "TRACEBEE_OUTPUT")]
+    pub output: Option<Output>,
+    /// What of it is shown.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// What is traced.
+    #[command(flatten)]
+    pub ports: PortArgs,
+    /// Believe the Forwarded and X-Forwarded-* headers of these networks
+    #[arg(long, value_name = "CIDR", env = "TRACEBEE_TRUSTED_PROXY", value_delimiter = ',')]
+    pub trusted_proxy: Vec<Cidr>,
+    /// A call without one byte of an answer ends after this long, in the capture's time; 0s: never
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "TRACEBEE_REQUEST_TIMEOUT",
+        default_value = "60s",
+        value_parser = duration
+    )]
+    pub request_timeout: Duration,
     /// What is logged on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
     pub log_level: tracing::Level,

@@ -74,6 +74,15 @@ pub struct Exporters {
     output: Option<OutputSink>,
 }
 
+/// How full the queues are, in percent; 0 without such a sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Before standard output.
+    pub output: usize,
+    /// Before the OTLP receiver.
+    pub otlp: usize,
+}
+
 /// Where spans enter: for the pipeline's thread, while another one keeps the [`Exporters`].
 #[derive(Clone, Debug)]
 pub struct Inlet {
@@ -85,6 +94,7 @@ pub struct Inlet {
 
 #[derive(Debug)]
 struct OtlpSink {
+    queue: Arc<Queue>,
     runtime: Runtime,
     closing: watch::Sender<bool>,
     done: mpsc::Receiver<()>,
@@ -92,6 +102,7 @@ struct OtlpSink {
 
 #[derive(Debug)]
 struct OutputSink {
+    queue: Arc<Queue>,
     done: mpsc::Receiver<()>,
 }
 
@@ -150,6 +161,14 @@ impl Exporters {
         self.inlet.output_closed()
     }
 
+    /// What waits, for a caller that can wait as well.
+    pub fn backlog(&self) -> Backlog {
+        Backlog {
+            output: self.output.as_ref().map_or(0, |sink| sink.queue.fill()),
+            otlp: self.otlp.as_ref().map_or(0, |sink| sink.queue.fill()),
+        }
+    }
+
     /// Delivers and prints what is queued, for at most `limit`; the rest is counted as lost.
     pub fn shutdown(self, limit: Duration) {
         let deadline = Instant::now() + limit;
@@ -185,6 +204,7 @@ impl Exporters {
             otlp::Client::new(&config)?
         };
         let queue = self.add_queue(config.queue);
+        let own = Arc::clone(&queue);
         let (closing, closing_seen) = watch::channel(false);
         let (done_sender, done) = mpsc::channel();
         let stats = Arc::clone(&self.inlet.stats);
@@ -193,7 +213,7 @@ impl Exporters {
             // Nobody listens if the deadline has passed.
             _ = done_sender.send(());
         });
-        self.otlp = Some(OtlpSink { runtime, closing, done });
+        self.otlp = Some(OtlpSink { queue: own, runtime, closing, done });
         Ok(())
     }
 
@@ -204,6 +224,7 @@ impl Exporters {
         mut stdout: Box<dyn io::Write + Send>,
     ) -> Result<(), StartError> {
         let queue = self.add_queue(Limit::default());
+        let own = Arc::clone(&queue);
         let closed = Arc::clone(&self.inlet.output_closed);
         let (done_sender, done) = mpsc::channel();
         thread::Builder::new().name("tracebee-output".to_owned()).spawn(move || {
@@ -211,7 +232,7 @@ impl Exporters {
             // Nobody listens if the deadline has passed.
             _ = done_sender.send(());
         })?;
-        self.output = Some(OutputSink { done });
+        self.output = Some(OutputSink { queue: own, done });
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use crate::stream::{Streams, Timed};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Parent, Span, Tracer};
 use crate::workload::Workloads;
+use crate::workload::wire::Servers;
 
 /// Connections that are followed at once. Each takes about a kilobyte; the oldest go first.
 pub const MAX_CONNECTIONS: usize = 65_536;
@@ -41,6 +42,8 @@ struct Connection {
     peer_finished: Option<Time>,
     finished: Option<Time>,
     ignored: bool,
+    /// The streams are those of the client's end, but calls are told as the server's.
+    turned: bool,
 }
 
 /// Everything between a source and the exporters.
@@ -59,18 +62,50 @@ struct Calls {
     same_host: SameHost,
     ids: Ids,
     tracer: Tracer,
-    workloads: Workloads,
+    owners: Owners,
     clock: Clock,
     spans: Vec<Span>,
 }
 
+/// Whose calls they are.
+enum Owners {
+    /// Live: of the process that made the system call.
+    Processes(Workloads),
+    /// In a capture, which knows no processes: of the server's address.
+    Servers(Servers),
+}
+
 impl Pipeline {
-    /// A pipeline without connections.
+    /// A pipeline for this host, without connections.
     pub fn new(
         selection: Selection,
         tracer: Tracer,
         request_timeout: Option<std::time::Duration>,
         stats: Arc<Stats>,
+    ) -> Self {
+        let owners = Owners::Processes(Workloads::new(Arc::clone(&stats)));
+        Self::with(selection, tracer, request_timeout, stats, owners, Clock::live())
+    }
+
+    /// A pipeline for captures, the times of which are Unix time. Every call is told once, as the
+    /// server's.
+    pub fn replay(
+        selection: Selection,
+        tracer: Tracer,
+        request_timeout: Option<std::time::Duration>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        let owners = Owners::Servers(Servers::default());
+        Self::with(selection, tracer, request_timeout, stats, owners, Clock::fixed(0))
+    }
+
+    fn with(
+        selection: Selection,
+        tracer: Tracer,
+        request_timeout: Option<std::time::Duration>,
+        stats: Arc<Stats>,
+        owners: Owners,
+        clock: Clock,
     ) -> Self {
         Self {
             connections: FxHashMap::default(),
@@ -80,12 +115,12 @@ impl Pipeline {
             parts: Vec::new(),
             wishes: Vec::new(),
             calls: Calls {
-                workloads: Workloads::new(Arc::clone(&stats)),
                 stats,
+                owners,
                 same_host: SameHost::default(),
                 ids: Ids::new(),
                 tracer,
-                clock: Clock::live(),
+                clock,
                 spans: Vec::new(),
             },
         }
@@ -118,17 +153,23 @@ impl Pipeline {
     /// What is to be done after time went by: at least every second.
     pub fn tick(&mut self, now: Time) {
         self.calls.clock.re_anchor();
-        self.calls.workloads.expire(now);
+        if let Owners::Processes(workloads) = &mut self.calls.owners {
+            workloads.expire(now);
+        }
         self.calls.same_host.expire(now);
         if let Some(timeout) = self.request_timeout {
-            let before = Time(now.0.saturating_sub(timeout));
             for connection in self.connections.values_mut() {
                 let Connection { pairing, endpoint, opened, .. } = connection;
                 if !pairing.is_empty() {
-                    pairing.expire(endpoint.as_ref(), before, now, &mut self.calls.of(opened));
+                    pairing.expire(endpoint.as_ref(), timeout, now, &mut self.calls.of(opened));
                 }
             }
         }
+    }
+
+    /// True if [`spans`](Self::spans) has any.
+    pub fn has_spans(&self) -> bool {
+        !self.calls.spans.is_empty()
     }
 
     /// The spans finished since the last time.
@@ -151,8 +192,10 @@ impl Pipeline {
             self.wishes.push(Wish::Ignore(opened.id));
             return;
         }
-        // Now, because a short-lived process is gone when its call ends.
-        self.calls.workloads.resource(opened.pid);
+        if let Owners::Processes(workloads) = &mut self.calls.owners {
+            // Now, because a short-lived process is gone when its call ends.
+            workloads.resource(opened.pid);
+        }
         let connection = Connection {
             endpoint: None,
             streams: Streams::new(opened.role, opened.midlife),
@@ -161,6 +204,7 @@ impl Pipeline {
             peer_finished: None,
             finished: None,
             ignored: false,
+            turned: false,
             opened,
         };
         self.connections.insert(connection.opened.id, connection);
@@ -179,17 +223,19 @@ impl Pipeline {
 
     fn end(&mut self, id: ConnectionId, time: Time, end: End) {
         let Some(connection) = self.connections.get_mut(&id) else {
-            if matches!(end, End::Closed { .. }) {
+            if matches!(end, End::Closed { .. } | End::Unseen) {
                 self.wishes.push(Wish::Release(id));
             }
             return;
         };
-        match end {
-            End::PeerFinished(_) => connection.peer_finished = Some(time),
-            End::Finished(_) => {
+        match (end, connection.turned) {
+            (End::PeerFinished(_), false) | (End::Finished(_), true) => {
+                connection.peer_finished = Some(time);
+            }
+            (End::PeerFinished(_), true) | (End::Finished(_), false) => {
                 connection.finished.get_or_insert(time);
             }
-            End::Closed { .. } => {}
+            (End::Closed { .. } | End::Unseen, _) => {}
         }
         connection.streams.end(end, time, &mut self.parts);
         let thread = connection.thread;
@@ -202,6 +248,12 @@ impl Pipeline {
             }
             self.wishes.push(Wish::Release(id));
         }
+        if end == End::Unseen
+            && let Some(mut connection) = self.connections.remove(&id)
+        {
+            self.calls.stats.lose(Loss::Unfinished, connection.pairing.abandon());
+            self.wishes.push(Wish::Release(id));
+        }
     }
 }
 
@@ -211,10 +263,14 @@ impl Connection {
             && self.streams.spoken()
             && let Some(role) = self.streams.role()
         {
-            self.opened.role = Some(role);
+            if role == Role::Client && matches!(calls.owners, Owners::Servers(_)) {
+                self.turn();
+            } else {
+                self.opened.role = Some(role);
+            }
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
-                role,
+                role: self.opened.role.unwrap_or(role),
                 local: self.opened.local,
                 remote: self.opened.remote,
             }));
@@ -228,6 +284,15 @@ impl Connection {
         if self.streams.left() {
             self.pairing.lose(sink);
         }
+    }
+
+    /// What was taken for the server is the client: its calls are told as the other end's.
+    fn turn(&mut self) {
+        self.turned = true;
+        let Opened { role, local, remote, .. } = &mut self.opened;
+        *role = Some(Role::Server);
+        std::mem::swap(local, remote);
+        std::mem::swap(&mut self.peer_finished, &mut self.finished);
     }
 
     /// Why what is still open gets no answer, and since when that is certain.
@@ -310,7 +375,10 @@ impl Sink<Identity> for CallsOf<'_> {
         if call.endpoint.role == Role::Client && identity.parent.is_none() {
             count(&calls.stats.unlinked);
         }
-        let resource = calls.workloads.resource(call.thread.pid);
+        let resource = match &mut calls.owners {
+            Owners::Processes(workloads) => workloads.resource(call.thread.pid),
+            Owners::Servers(servers) => servers.resource(call.endpoint.local),
+        };
         calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
     }
 

@@ -1,6 +1,7 @@
 //! `tracebee run`: the live kernel, until a signal ends it.
 
 use std::net::ToSocketAddrs as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::export::{self, Config, ConfigError, Exporters, Output, StartError, su
 use crate::pipeline::{Pipeline, Wish};
 use crate::select::Selection;
 use crate::source::Time;
+use crate::source::capture::file::OpenError;
 use crate::source::live::{Live, LoadError};
 use crate::stats::Stats;
 use crate::trace::Tracer;
@@ -31,6 +33,14 @@ pub enum RunError {
     /// Signals cannot be handled.
     #[error("installing the signal handlers: {0}")]
     Signals(std::io::Error),
+    /// A file is no capture that can be read.
+    #[error("{}: {error}", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: OpenError,
+    },
 }
 
 /// Longest time that records wait in the ring: what a person takes as at once.
@@ -106,7 +116,8 @@ fn now() -> Time {
     Time(now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs())
 }
 
-fn stop_on_signals() -> Result<Arc<AtomicBool>, RunError> {
+/// A flag that SIGTERM and SIGINT set.
+pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, RunError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;

@@ -9,21 +9,30 @@ use crate::source::Opened;
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Trace only")]
 pub struct SelectArgs {
+    /// Which ports.
+    #[command(flatten)]
+    pub ports: PortArgs,
     /// Only these processes; repeat it for several (the variable takes a list: 1,2)
     #[arg(long, value_name = "PID", env = "TRACEBEE_PID", value_delimiter = ',')]
     pub pid: Vec<u32>,
-    /// Only connections with this port at either end
-    #[arg(long, value_name = "PORT", env = "TRACEBEE_PORT", value_delimiter = ',')]
-    pub port: Vec<u16>,
     /// Only processes whose executable has this file name
     #[arg(long, value_name = "NAME", env = "TRACEBEE_EXE", value_delimiter = ',')]
     pub exe: Vec<String>,
-    /// No connections with this port at either end
-    #[arg(long, value_name = "PORT", env = "TRACEBEE_EXCLUDE_PORT", value_delimiter = ',')]
-    pub exclude_port: Vec<u16>,
     /// No processes whose executable has this file name
     #[arg(long, value_name = "NAME", env = "TRACEBEE_EXCLUDE_EXE", value_delimiter = ',')]
     pub exclude_exe: Vec<String>,
+}
+
+/// The flags that select connections by port.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Trace only")]
+pub struct PortArgs {
+    /// Only connections with this port at either end
+    #[arg(long, value_name = "PORT", env = "TRACEBEE_PORT", value_delimiter = ',')]
+    pub port: Vec<u16>,
+    /// No connections with this port at either end
+    #[arg(long, value_name = "PORT", env = "TRACEBEE_EXCLUDE_PORT", value_delimiter = ',')]
+    pub exclude_port: Vec<u16>,
 }
 
 /// Decides whether a connection is traced.
@@ -47,10 +56,11 @@ impl Selection {
         if self.receives(opened.local) || self.receives(opened.remote) {
             return false;
         }
-        if args.exclude_port.iter().any(|port| ports.contains(port)) {
+        if args.ports.exclude_port.iter().any(|port| ports.contains(port)) {
             return false;
         }
-        if !args.port.is_empty() && !args.port.iter().any(|port| ports.contains(port)) {
+        let port = &args.ports.port;
+        if !port.is_empty() && !port.iter().any(|port| ports.contains(port)) {
             return false;
         }
         if !args.pid.is_empty() && !args.pid.contains(&opened.pid) {

@@ -3,6 +3,7 @@
 //! The live kernel and a capture file yield the same [`Event`]s; nothing after this module knows
 //! which of the two it was.
 
+pub mod capture;
 pub mod live;
 
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// Nanoseconds of `CLOCK_BOOTTIME`, the one clock of all events.
+/// Nanoseconds of the one clock of all events: `CLOCK_BOOTTIME` when live, Unix time in a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Time(pub u64);
 
@@ -123,6 +124,8 @@ pub enum End {
         /// End of the sent stream.
         sent: u64,
     },
+    /// Nobody knows: the capture ended, or has nothing more of the connection.
+    Unseen,
 }
 
 /// What happened on a socket. Events of one socket come in the order in which the kernel saw them.

@@ -19,6 +19,13 @@ pub enum Loss {
     JoinedMidway,
     /// A call was given up because bytes that its parser needed are missing.
     Gap,
+    /// A call was under way when a capture ended, or its connection was not seen to end.
+    Unfinished,
+    /// Bytes of a connection are missing in a capture (counted in runs of them). What that costs
+    /// in calls is counted apart.
+    CaptureGap,
+    /// A packet of a capture, or a datagram in fragments, could not be read.
+    BadPacket,
     /// A message head was longer than the parser accepts.
     HeadTooLong,
     /// A table was full and an entry had to go.
@@ -33,12 +40,15 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 10] = [
+    pub const ALL: [Loss; 13] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
         Loss::JoinedMidway,
         Loss::Gap,
+        Loss::Unfinished,
+        Loss::CaptureGap,
+        Loss::BadPacket,
         Loss::HeadTooLong,
         Loss::TableFull,
         Loss::QueueFull,
@@ -54,6 +64,9 @@ impl Loss {
             Loss::Unreadable => "unreadable",
             Loss::JoinedMidway => "joined_midway",
             Loss::Gap => "gap",
+            Loss::Unfinished => "unfinished",
+            Loss::CaptureGap => "capture_gap",
+            Loss::BadPacket => "bad_packet",
             Loss::HeadTooLong => "head_too_long",
             Loss::TableFull => "table_full",
             Loss::QueueFull => "queue_full",
@@ -66,7 +79,7 @@ impl Loss {
 /// Process-wide counters. All operations are relaxed: they are read for people, never for control.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Kernel records read.
+    /// Kernel records, or packets of a capture, read.
     pub events: AtomicU64,
     /// Calls that ended with a span.
     pub calls: AtomicU64,

@@ -143,6 +143,7 @@ impl Streams {
     /// A direction or the connection ended.
     pub fn end(&mut self, end: End, time: Time, out: &mut Vec<Timed>) {
         match end {
+            End::Unseen => return,
             End::PeerFinished(at) => self.received.finish = Some(at),
             End::Finished(at) => self.sent.finish = Some(at),
             End::Closed { .. } => {

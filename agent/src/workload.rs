@@ -16,6 +16,7 @@ mod environ;
 mod host;
 mod name;
 mod process;
+pub mod wire;
 
 use environ::Told;
 use host::Host;

@@ -152,20 +152,26 @@ impl<I: Clone> Pairing<I> {
         }
     }
 
-    /// Ends the calls that began before `before` and got not one byte of an answer.
+    /// Forgets all open calls: nobody will know how they end. Says how many they were.
+    pub fn abandon(&mut self) -> u64 {
+        self.open.drain(..).filter(|call| !call.told).count() as u64
+    }
+
+    /// Ends the calls that got not one byte of an answer within `timeout` nanoseconds.
     pub fn expire(
         &mut self,
         endpoint: Option<&Arc<Endpoint>>,
-        before: Time,
+        timeout: u64,
         now: Time,
         sink: &mut impl Sink<I>,
     ) {
         let Some(endpoint) = endpoint else { return };
         for call in &mut self.open {
-            if call.response.is_none() && !call.told && call.started < before {
+            let certain = Time(call.started.0.saturating_add(timeout));
+            if call.response.is_none() && !call.told && certain < now {
                 call.told = true;
                 sink.ended(
-                    call.call(endpoint, now, Some(NoAnswer::Timeout)),
+                    call.call(endpoint, certain, Some(NoAnswer::Timeout)),
                     call.identity.clone(),
                 );
             }

@@ -169,6 +169,15 @@ impl Queue {
         self.lock().spans.len()
     }
 
+    /// How full it is, in percent.
+    pub fn fill(&self) -> usize {
+        let state = self.lock();
+        match self.limit {
+            Limit::Spans(limit) => state.spans.len().saturating_mul(100) / limit,
+            Limit::Bytes(limit) => state.bytes.saturating_mul(100).div_ceil(limit.max(1)),
+        }
+    }
+
     /// True if no span waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -238,6 +247,7 @@ mod tests {
         let queue = Queue::new(Limit::Bytes(4 * size), Arc::clone(&stats));
         queue.push(&all);
         assert_eq!((queue.len(), stats.lost(Loss::QueueFull)), (4, 6));
+        assert_eq!(queue.fill(), 100);
         assert_eq!(queue.take(3).len(), 3);
         queue.push(&all);
         assert_eq!((queue.len(), stats.lost(Loss::QueueFull)), (4, 13));
