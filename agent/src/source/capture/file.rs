@@ -166,6 +166,3 @@ fn number(bytes: &[u8], at: usize, big_endian: bool) -> u32 {
     let bytes = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
     if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
 }
-
-#[cfg(test)]
-mod tests;

@@ -160,6 +160,3 @@ impl Tcp {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

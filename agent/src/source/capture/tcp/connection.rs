@@ -205,7 +205,8 @@ impl Connection {
         if segment.reset {
             // One that its receiver would not believe is not believed (RFC 9293 3.10.7.4): a
             // stale one, or one that somebody made up.
-            let believed = at >= flow.acknowledged && at <= flow.top().saturating_add(MAX_AHEAD);
+            let believed =
+                at >= flow.acknowledged && at <= flow.top_held().max(flow.acknowledged) + MAX_AHEAD;
             if believed || !flow.started {
                 let at = if flow.started { at.max(flow.next) } else { 0 };
                 flow.ending = Some(Ending { at, time, after, reset: true });
@@ -264,7 +265,7 @@ impl Connection {
         }
         flow.finished = true;
         flow.clear();
-        let at = flow.outward(flow.next);
+        let at = flow.outward(ending.at);
         let end = match self.direction(from) {
             Direction::Received => End::PeerFinished(at),
             Direction::Sent => End::Finished(at),
@@ -318,9 +319,10 @@ impl Connection {
     pub(super) fn flush(&mut self, on: &mut On<'_>) {
         // Ends come last.
         let was_ending = std::mem::replace(&mut self.ending, true);
-        for from in [0, 1] {
+        for from in self.client_first() {
             if self.flows[from].is_known() {
-                let top = self.flows[from].top();
+                let held = self.flows[from].top_held();
+                let top = self.acknowledged(from).map_or(held, |to| to.max(held));
                 self.force(from, top, on);
             }
         }
@@ -343,9 +345,9 @@ impl Connection {
 
     /// Gives up what was awaited for too long.
     pub(super) fn watch(&mut self, time: Time, on: &mut On<'_>) {
-        for from in [0, 1] {
+        for from in self.client_first() {
             let mut missing = self.missing(from);
-            if let (Some(lag), Some(_)) = (self.flows[from].lag, missing)
+            if let (Some(lag), Some(to)) = (self.flows[from].lag, missing)
                 && !self.flows[from].reached(lag.to)
             {
                 let patience = self.packets - lag.packet < PATIENCE_PACKETS
@@ -353,7 +355,7 @@ impl Connection {
                 if patience {
                     continue;
                 }
-                self.force(from, lag.to, on);
+                self.force(from, lag.to.min(to), on);
                 missing = self.missing(from);
             }
             let packet = self.packets;
@@ -374,11 +376,21 @@ impl Connection {
             return flow.is_known().then(|| flow.acknowledged.max(flow.next));
         }
         let alone = !self.flows[1 - from].seen;
-        [Some(flow.acknowledged), reset, first.filter(|_| alone)]
+        [self.acknowledged(from), reset, first.filter(|_| alone)]
             .into_iter()
             .flatten()
             .filter(|to| *to > flow.next)
             .max()
+    }
+
+    /// Up to where bytes are acknowledged beyond what was told. One number after all bytes that
+    /// are known is more likely that of a FIN that was not captured than a byte.
+    fn acknowledged(&self, from: usize) -> Option<u64> {
+        let flow = &self.flows[from];
+        let (to, top) = (flow.acknowledged, flow.top_held());
+        let is_fin = flow.started && to == top + 1 && !self.flows[1 - from].awaits(top);
+        let to = if is_fin { top } else { to };
+        (to > flow.next).then_some(to)
     }
 
     /// Has flow `from` reach `target`, with gaps where nothing is known. Each round tells, skips
@@ -486,6 +498,12 @@ impl Connection {
             Some(client) => 1 - client,
             None => usize::from(self.ends[1].port() < self.ends[0].port()),
         })
+    }
+
+    /// Where nothing else says what came first: who asks comes before who answers.
+    fn client_first(&self) -> [usize; 2] {
+        let server = self.server();
+        [1 - server, server]
     }
 
     /// Which way the bytes of an end go in the view that is told.

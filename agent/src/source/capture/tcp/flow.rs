@@ -196,6 +196,11 @@ impl Flow {
         self.held.first_key_value().map(|(&at, held)| (at, held))
     }
 
+    /// True if a segment waits for more than what comes before `at` of the other direction.
+    pub(super) fn awaits(&self, at: u64) -> bool {
+        self.held.values().any(|held| held.after > at)
+    }
+
     /// The first segment, if all before it was told.
     pub(super) fn ready(&self) -> Option<&Held> {
         self.first_held().filter(|(at, _)| self.started && *at <= self.next).map(|(_, held)| held)
@@ -215,10 +220,9 @@ impl Flow {
         }
     }
 
-    /// The end of what is known to exist.
-    pub(super) fn top(&self) -> u64 {
-        let held = self.held.last_key_value().map_or(0, |(at, held)| at + held.length);
-        self.next.max(self.acknowledged).max(held)
+    /// The end of what was told or waits.
+    pub(super) fn top_held(&self) -> u64 {
+        self.held.last_key_value().map_or(self.next, |(at, held)| self.next.max(at + held.length))
     }
 
     /// Settles where the stream begins for us: with the first bytes that came, else where it was

@@ -1,0 +1,14 @@
+//! Captures with known contents, through the whole path from file to span.
+
+mod cli;
+mod files;
+mod fixture;
+mod formats;
+mod fuzz;
+mod generator;
+mod outcome;
+mod property;
+mod random;
+mod talk;
+mod traps;
+mod wire;

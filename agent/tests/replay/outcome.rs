@@ -1,0 +1,107 @@
+//! What a capture came to.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracebee::replay::Replay;
+use tracebee::select::Selection;
+use tracebee::stats::{Loss, Stats};
+use tracebee::trace::client_address::TrustedProxies;
+use tracebee::trace::{Kind, Span, Tracer, Value};
+
+/// One call as a test knows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) status: Option<i64>,
+    pub(crate) error: Option<String>,
+    /// Size of the response's body.
+    pub(crate) size: Option<i64>,
+}
+
+/// Spans and losses of a run.
+pub(crate) struct Outcome {
+    pub(crate) spans: Vec<Span>,
+    pub(crate) stats: Arc<Stats>,
+}
+
+impl Outcome {
+    /// The calls in the order of their paths.
+    pub(crate) fn calls(&self) -> Vec<Seen> {
+        let mut calls: Vec<Seen> = self.spans.iter().map(seen).collect();
+        calls.sort();
+        calls
+    }
+
+    /// The calls as `path status-or-error`, in the order in which they ended.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let line = |span: &Span| {
+            let Seen { path, status, error, .. } = seen(span);
+            match (status, error) {
+                (Some(status), None) => format!("{path} {status}"),
+                (None, Some(error)) => format!("{path} {error}"),
+                (Some(status), Some(error)) => format!("{path} {status} {error}"),
+                (None, None) => path,
+            }
+        };
+        self.spans.iter().map(line).collect()
+    }
+
+    /// Losses by name, those that are none left out.
+    pub(crate) fn losses(&self) -> Vec<(&'static str, u64)> {
+        Loss::ALL
+            .into_iter()
+            .map(|loss| (loss.name(), self.stats.lost(loss)))
+            .filter(|(_, n)| *n > 0)
+            .collect()
+    }
+
+    pub(crate) fn packets(&self) -> u64 {
+        self.stats.events.load(Ordering::Relaxed)
+    }
+}
+
+fn seen(span: &Span) -> Seen {
+    assert_eq!(span.kind, Kind::Server, "one view of every call");
+    assert_eq!(span.resource.pid, 0);
+    assert!(span.start <= span.end);
+    let text = |key| match span.attribute(key) {
+        Some(Value::Static(text)) => Some((*text).to_owned()),
+        Some(Value::Text(text)) => Some(text.to_string()),
+        Some(Value::Shared(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let number = |key| match span.attribute(key) {
+        Some(Value::Int(n)) => Some(*n),
+        _ => None,
+    };
+    Seen {
+        path: text("url.path").unwrap_or_default(),
+        status: number("http.response.status_code"),
+        error: text("error.type"),
+        size: number("http.response.body.size"),
+    }
+}
+
+/// Replays files in order, without a timeout.
+pub(crate) fn replay(files: &[&[u8]]) -> Outcome {
+    replay_with(files, None)
+}
+
+/// The same with a timeout of requests.
+pub(crate) fn replay_with(files: &[&[u8]], timeout: Option<Duration>) -> Outcome {
+    let stats = Arc::new(Stats::default());
+    let tracer = Tracer::new(TrustedProxies::default());
+    let mut replay = Replay::new(Selection::default(), tracer, timeout, Arc::clone(&stats));
+    let mut spans = Vec::new();
+    for file in files {
+        let read = replay.file("test", *file, |pipeline| {
+            spans.extend(pipeline.spans());
+            true
+        });
+        read.expect("the file has a header");
+    }
+    spans.extend(replay.finish().spans());
+    Outcome { spans, stats }
+}

@@ -1,0 +1,91 @@
+//! Whatever order, however cut, however often: the same calls. With packets missing: none made
+//! up, none mixed up, and something counted for each that is missing.
+//!
+//! `TRACEBEE_CAPTURES` says how many captures each test makes; seeds count from 0, so that a
+//! failure names its capture.
+
+use crate::files::pcap;
+use crate::generator::{Mangle, generate};
+use crate::outcome::{Outcome, Seen, replay};
+use crate::random::Random;
+
+fn captures() -> u64 {
+    match std::env::var("TRACEBEE_CAPTURES") {
+        Ok(count) => count.parse().expect("TRACEBEE_CAPTURES is a number"),
+        Err(_) => 200,
+    }
+}
+
+fn run(seed: u64, mangle: Mangle) -> (Vec<Seen>, Outcome) {
+    let mut random = Random::new(seed);
+    let generated = generate(&mut random, mangle);
+    let frames = generated.frames(&mut random, mangle);
+    (generated.truth, replay(&[&pcap(&frames)]))
+}
+
+#[track_caller]
+fn same_calls(mangle: Mangle) {
+    for seed in 0..captures() {
+        let (truth, outcome) = run(seed, mangle);
+        assert_eq!(outcome.calls(), truth, "seed {seed}, {mangle:?}, {:?}", outcome.losses());
+        assert_eq!(outcome.losses(), [], "seed {seed}, {mangle:?}");
+    }
+}
+
+#[test]
+fn in_order() {
+    same_calls(Mangle::default());
+}
+
+#[test]
+fn repeated() {
+    same_calls(Mangle { repeated: 30, ..Mangle::default() });
+}
+
+#[test]
+fn overlapped() {
+    same_calls(Mangle { overlapped: 50, ..Mangle::default() });
+}
+
+#[test]
+fn reordered() {
+    same_calls(Mangle { reordered: 40, ..Mangle::default() });
+}
+
+#[test]
+fn all_at_once() {
+    same_calls(Mangle { repeated: 20, overlapped: 30, reordered: 60, dropped: 0 });
+}
+
+#[test]
+fn with_packets_missing() {
+    let (mut calls, mut missing) = (0, 0);
+    for seed in 0..captures() {
+        let mangle = Mangle {
+            repeated: seed as usize % 3 * 10,
+            overlapped: seed as usize % 5 * 10,
+            reordered: seed as usize % 4 * 5,
+            dropped: 1 + seed as usize % 40,
+        };
+        let (truth, outcome) = run(seed, mangle);
+        let mut left = truth.clone();
+        for call in outcome.calls() {
+            let real = left.iter().position(|real| {
+                real.path == call.path
+                    && real.status == call.status
+                    && real.error == call.error
+                    && (call.size.is_none() || call.size == real.size)
+            });
+            let at = real.unwrap_or_else(|| panic!("seed {seed}: {call:?} was not in {truth:#?}"));
+            left.remove(at);
+        }
+        calls += truth.len();
+        missing += left.len();
+        assert!(
+            left.is_empty() || !outcome.losses().is_empty(),
+            "seed {seed}: {left:?} lost in silence"
+        );
+    }
+    println!("{missing} of {calls} calls lost, all counted");
+    assert!(missing < calls, "nothing at all was found");
+}
