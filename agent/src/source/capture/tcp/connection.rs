@@ -146,9 +146,7 @@ impl Connection {
             if segment.syn {
                 flow.begin(acknowledged);
             }
-            flow.anchor(acknowledged);
-            after = flow.position(acknowledged).unwrap_or(0);
-            flow.acknowledge(after);
+            after = flow.acknowledge(acknowledged);
         }
         if let Some(at) = self.flows[from].position(sequence) {
             self.data(from, at, segment, after, time, on);

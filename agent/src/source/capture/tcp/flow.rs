@@ -32,6 +32,9 @@ pub(super) struct Flow {
     pub(super) next: u64,
     /// The peer has everything before.
     pub(super) acknowledged: u64,
+    /// It was the peer that told of it first: nothing from [`START`] on had
+    /// arrived then.
+    awaited: bool,
     /// Segments that wait, by position. They do not overlap, nor lie before `next`.
     held: BTreeMap<u64, Held>,
     /// What they cost, in bytes.
@@ -115,7 +118,7 @@ impl Flow {
         self.started && self.origin > 0
     }
 
-    /// Its sender will send this sequence number, or has done so, or its peer expects it.
+    /// This sequence number is one of its own.
     pub(super) fn anchor(&mut self, sequence: u32) {
         if self.base.is_none() {
             self.base = Some(sequence);
@@ -140,9 +143,13 @@ impl Flow {
         }
     }
 
-    /// The peer has everything before `at`.
-    pub(super) fn acknowledge(&mut self, at: u64) {
+    /// The peer expects `sequence`: it has everything before. Says which position that is.
+    pub(super) fn acknowledge(&mut self, sequence: u32) -> u64 {
+        self.awaited |= self.base.is_none();
+        self.anchor(sequence);
+        let at = self.position(sequence).unwrap_or(0);
         self.acknowledged = self.acknowledged.max(self.clamp(at));
+        at
     }
 
     /// True if everything before `at` was told.
@@ -225,11 +232,12 @@ impl Flow {
         self.held.last_key_value().map_or(self.next, |(at, held)| self.next.max(at + held.length))
     }
 
-    /// Settles where the stream begins for us: with the first bytes that came, else where it was
-    /// first heard of.
+    /// Settles where the stream begins for us: with the first bytes that came, or before them
+    /// where its peer said that it waits for more.
     pub(super) fn start(&mut self) {
         self.started = true;
-        self.next = self.first_held().map_or(self.next, |(first, _)| first);
+        let first = self.first_held().map_or(self.next, |(first, _)| first);
+        self.next = if self.awaited { first.min(self.next) } else { first };
     }
 
     /// Forgets what waits.
