@@ -155,7 +155,8 @@ fn a_segment_that_a_card_is_yet_to_cut() {
 fn pcapng_in_either_order_with_any_resolution() {
     for order in [Order::Little, Order::Big] {
         // Units per second: none said (10^6), 10^9, 10^3, 10^12, 2^20, 2^40.
-        let resolutions: [(Option<u8>, fn(u64) -> u128); 5] = [
+        type Units = fn(u64) -> u128;
+        let resolutions: [(Option<u8>, Units); 5] = [
             (None, |t| u128::from(t) / 1000),
             (Some(9), u128::from),
             (Some(12), |t| u128::from(t) * 1000),
