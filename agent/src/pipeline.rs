@@ -94,6 +94,7 @@ impl Pipeline {
     /// Takes in one event.
     pub fn on(&mut self, event: Event<'_>) {
         match event {
+            Event::Program(program) => self.calls.workloads.runs(&program),
             Event::Opened(opened) => self.open(opened),
             Event::Data(data) => self.data(&data),
             Event::Sent { id, time, position } => {
@@ -104,8 +105,7 @@ impl Pipeline {
                 }
             }
             Event::Ended { id, time, end } => self.end(id, time, end),
-            Event::Lost { id, records } => {
-                self.calls.stats.lose(Loss::RingFull, u64::from(records));
+            Event::Lost { id, .. } => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.streams.lost(&mut self.parts);
                     let thread = connection.thread;
@@ -142,6 +142,10 @@ impl Pipeline {
     }
 
     fn open(&mut self, opened: Opened) {
+        if self.connections.contains_key(&opened.id) {
+            // Two threads used it first, in the same instant.
+            return;
+        }
         if !self.selection.wants(&opened) {
             self.wishes.push(Wish::Ignore(opened.id));
             return;

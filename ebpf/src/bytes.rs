@@ -1,7 +1,9 @@
 //! Copying a process's bytes into a data record.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_smp_processor_id, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user},
+    helpers::generated::{
+        bpf_get_smp_processor_id, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user,
+    },
     maps::Array,
 };
 use core::ffi::c_void;

@@ -2,7 +2,10 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs},
+    helpers::{
+        bpf_ktime_get_ns,
+        generated::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs},
+    },
     macros::map,
     programs::BtfTracePointContext,
 };
@@ -49,13 +52,13 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         let Some(mut tcp) = socket::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
         let length = result as u32;
         let mut end: u32 = member(tp, layout::copied_seq());
-        if tcp.state.opened != 0 || tcp.state.role != record::ROLE_UNKNOWN {
+        if !tcp.joined {
             // One too far: this read also consumed the FIN.
             if end.wrapping_sub(length) == tcp.state.received_sequence.wrapping_add(1) {
                 end = end.wrapping_sub(1);
             }
         } else {
-            // Just joined: the state was taken after this very read.
+            // The state was taken after this very read.
             tcp.state.received = tcp.state.received.saturating_sub(length as u64);
             tcp.state.received_sequence = end.wrapping_sub(length);
         }
@@ -71,7 +74,9 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         if !socket::turn(tcp.state, RECEIVED) || tcp.state.received <= tcp.state.skip_received {
             return;
         }
-        emit::open(&mut tcp, pid);
+        if !emit::open(&mut tcp, pid) {
+            return;
+        }
         let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
         let wanted = bytes::allowance(tcp.state, length as u64);
         let mut captured = 0;
@@ -87,11 +92,22 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
             captured: 0,
             pid,
             tid: ctx.pid(),
-            waited: 0,
+            waited: waited(tp),
             turn: tcp.state.turn,
         };
         bytes::output(scratch, captured);
     }
+}
+
+/// Microseconds since the last packet of the connection: how long the bytes of a request have been
+/// waiting to be read, at least.
+#[inline(always)]
+unsafe fn waited(tp: *const u8) -> u32 {
+    // SAFETY: `tp` is a typed pointer; a helper without arguments.
+    let (last, now) =
+        unsafe { (member::<u64>(tp, layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
+    let waited = now.saturating_sub(last);
+    if waited > u32::MAX as u64 { u32::MAX } else { waited as u32 }
 }
 
 /// Copies the bytes from where the system call under way was told to put them.

@@ -66,7 +66,9 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
         }
         let pending = left > SURE || (space as u64) < left;
         tcp.state.pending = if pending { 2 } else { 0 };
-        emit::open(&mut tcp, pid);
+        if !emit::open(&mut tcp, pid) {
+            return;
+        }
         let Some(scratch) = bytes::scratch(&SEND_AREA) else { return };
         let wanted = bytes::allowance(tcp.state, left);
         let mut captured = 0;
@@ -126,7 +128,7 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
             return;
         }
         state.announced = position;
-        let mut tcp = socket::Tcp { tp, state };
+        let mut tcp = socket::Tcp { tp, state, joined: false };
         let time = emit::now();
         let sent = Sent { header: emit::header(&mut tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
