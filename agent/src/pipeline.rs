@@ -26,6 +26,8 @@ pub const MAX_CONNECTIONS: usize = 65_536;
 pub enum Wish {
     /// No more records.
     Ignore(ConnectionId),
+    /// All bytes, not only the first of each turn.
+    Everything(ConnectionId),
     /// It is gone: forget it.
     Release(ConnectionId),
 }
@@ -41,6 +43,8 @@ struct Connection {
     peer_finished: Option<Time>,
     finished: Option<Time>,
     ignored: bool,
+    /// More than one call was open at once: where one answer ends and the next begins must be seen.
+    pipelined: bool,
 }
 
 /// Everything between a source and the exporters.
@@ -165,6 +169,7 @@ impl Pipeline {
             peer_finished: None,
             finished: None,
             ignored: false,
+            pipelined: false,
             opened,
         };
         self.connections.insert(connection.opened.id, connection);
@@ -178,6 +183,9 @@ impl Pipeline {
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
             self.wishes.push(Wish::Ignore(data.id));
+        } else if connection.pairing.len() > 1 && !connection.pipelined {
+            connection.pipelined = true;
+            self.wishes.push(Wish::Everything(data.id));
         }
     }
 

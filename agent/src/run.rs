@@ -92,6 +92,7 @@ fn turn(live: &mut Live, pipeline: &mut Pipeline, exporters: &Exporters, wait: D
     for wish in pipeline.wishes() {
         match wish {
             Wish::Ignore(id) => live.ignore(id),
+            Wish::Everything(id) => live.everything(id),
             Wish::Release(id) => live.release(id),
         }
     }

@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::Array,
 };
 use core::ffi::c_void;
-use tracebee_common::{CAPTURE_MAX, counter, mode, record::Data};
+use tracebee_common::{CAPTURE_MAX, mode, record::Data};
 
 use crate::{emit, socket::Socket};
 
@@ -45,7 +45,7 @@ pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
     if length < limit { length } else { limit }
 }
 
-/// Copies up to `limit` bytes from one buffer; how many it was.
+/// Copies up to `limit` bytes from one buffer; how many it was: none if they cannot be read.
 #[inline(always)]
 pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, limit: u64) -> u32 {
     append(scratch, 0, base, limit)
@@ -107,7 +107,6 @@ unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
         }
     };
     if failed != 0 {
-        emit::count(counter::UNREADABLE);
         return STOP;
     }
     let skip = walk.skip;
@@ -140,11 +139,7 @@ fn append(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
             base as *const _,
         )
     };
-    if failed != 0 {
-        emit::count(counter::UNREADABLE);
-        return 0;
-    }
-    length
+    if failed != 0 { 0 } else { length }
 }
 
 /// Writes the record with the first `captured` bytes of the area.

@@ -82,6 +82,9 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         let mut captured = 0;
         if wanted > 0 && flags & MSG_TRUNC == 0 {
             captured = capture(scratch, wanted);
+            if (captured as u64) < wanted {
+                emit::count(counter::UNREADABLE);
+            }
             tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
         }
         let time = emit::now();

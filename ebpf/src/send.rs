@@ -20,6 +20,9 @@ static SEND_AREA: Area = Area::with_max_entries(1, 0);
 /// An announcement this small with room in the socket is copied whole before anything else runs.
 const SURE: u64 = 4096;
 
+/// `Socket::pending`: the last announcement may come to nothing, or to less.
+const PENDING: u8 = 1;
+
 /// `tcp_sendmsg_locked` fires before each chunk is copied, with what is left of the message; it
 /// fires before the kernel looks for space, so an announcement may come to nothing.
 #[inline(always)]
@@ -52,7 +55,7 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
         tcp.state.sent = position;
         tcp.state.sent_sequence = sequence;
         let end = position + left;
-        let continued = end == tcp.state.announced && tcp.state.pending == 2;
+        let continued = end == tcp.state.announced && tcp.state.pending != 0;
         if continued && tcp.state.mode != mode::EVERYTHING {
             return;
         }
@@ -60,12 +63,10 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
         if !socket::turn(tcp.state, SENT) {
             return;
         }
+        tcp.state.pending = PENDING;
         if end <= tcp.state.skip_sent {
-            tcp.state.pending = 2;
             return;
         }
-        let pending = left > SURE || (space as u64) < left;
-        tcp.state.pending = if pending { 2 } else { 0 };
         if !emit::open(&mut tcp, pid) {
             return;
         }
@@ -85,6 +86,10 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
             // Pages of a sendfile or splice: counted by position, not read.
             tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
         }
+        // What we cannot read, the kernel may not be able to read either.
+        let unreadable = (captured as u64) < wanted;
+        let pending = unreadable || left > SURE || (space as u64) < left;
+        tcp.state.pending = if pending { PENDING } else { 0 };
         let time = emit::now();
         scratch.data = Data {
             header: emit::header(

@@ -172,6 +172,11 @@ impl<I: Clone> Pairing<I> {
         }
     }
 
+    /// How many calls are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// True if nothing is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()

@@ -145,7 +145,9 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let (_, comm) = start.split_once('(')?;
     // Behind the name: field 3 is the state, 4 the parent, 22 the start time.
     let mut fields = rest.split_ascii_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
+    // A zombie has lost its command line and its executable: it is gone.
+    let _state = fields.next().filter(|state| !matches!(*state, "Z" | "X"))?;
+    let parent = fields.next()?.parse().ok()?;
     let started = fields.nth(17)?.parse().ok()?;
     Some(Stat { comm: comm.to_owned(), parent, started })
 }
@@ -161,7 +163,16 @@ mod tests {
         let line = "7 (a) b) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2\n";
         let expected = Stat { comm: "a) b".into(), parent: 3, started: 987_654 };
         assert_eq!(parse_stat(line), Some(expected));
-        for bad in ["", "7", "7 (a", "7 (a)", "7 (a) S 3 7", ")(", "7 (a) S x 7 7 0 -1 4194560"] {
+        for bad in [
+            "",
+            "7",
+            "7 (a",
+            "7 (a)",
+            "7 (a) S 3 7",
+            ")(",
+            "7 (a) S x 7 7 0 -1 4194560",
+            &line.replace(" S ", " Z "),
+        ] {
             assert_eq!(parse_stat(bad), None, "{bad}");
         }
     }
