@@ -1,7 +1,6 @@
 //! The path of a call, in one thread and without locks: events in, spans out.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
@@ -20,6 +19,10 @@ use crate::workload::Workloads;
 
 /// Connections that are followed at once. Each takes about a kilobyte; the oldest go first.
 pub const MAX_CONNECTIONS: usize = 65_536;
+
+/// How long a stream must be silent before an answer whose framing was not captured, and whose
+/// last bytes look like its end, is taken for ended. The next request ends it earlier.
+const QUIET: u64 = 500_000_000;
 
 /// What the pipeline wants of the source for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,14 +127,27 @@ impl Pipeline {
         self.calls.clock.re_anchor();
         self.calls.workloads.expire(now);
         self.calls.same_host.expire(now);
-        if let Some(timeout) = self.request_timeout {
-            let before = Time(now.0.saturating_sub(timeout));
-            for connection in self.connections.values_mut() {
+        let quiet = Time(now.0.saturating_sub(QUIET));
+        let late = self.request_timeout.map(|timeout| Time(now.0.saturating_sub(timeout)));
+        for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
+            connection.streams.rest(quiet, &mut self.parts);
+            let thread = connection.thread;
+            connection.take(&mut self.parts, thread, 0, &mut self.calls);
+            if let Some(late) = late {
                 let Connection { pairing, endpoint, opened, .. } = connection;
-                if !pairing.is_empty() {
-                    pairing.expire(endpoint.as_ref(), before, now, &mut self.calls.of(opened));
-                }
+                pairing.expire(endpoint.as_ref(), late, now, &mut self.calls.of(opened));
             }
+        }
+    }
+
+    /// The agent stops: calls that are still under way get no span.
+    pub fn stop(&mut self) {
+        let quiet = Time(u64::MAX);
+        for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
+            connection.streams.rest(quiet, &mut self.parts);
+            let thread = connection.thread;
+            connection.take(&mut self.parts, thread, 0, &mut self.calls);
+            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
         }
     }
 
@@ -332,13 +348,5 @@ impl Sink<Identity> for CallsOf<'_> {
             _ => Loss::Gap,
         };
         self.calls.stats.lose(loss, 1);
-    }
-}
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        let open = self.connections.values().filter(|c| !c.pairing.is_empty()).count();
-        let events = self.calls.stats.events.load(Ordering::Relaxed);
-        tracing::debug!(open, events, "pipeline ends");
     }
 }

@@ -82,6 +82,8 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     turn(&mut live, &mut pipeline, &exporters, Duration::ZERO);
     live.collect();
     drop(live);
+    pipeline.stop();
+    exporters.push(pipeline.spans());
     exporters.shutdown(FLUSH);
     eprint!("{}", summary::render(&stats));
     Ok(())

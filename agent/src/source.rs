@@ -112,6 +112,8 @@ pub struct Data<'a> {
     pub length: u64,
     /// The first of these bytes, as many as were captured (`bytes.len() <= length`).
     pub bytes: &'a [u8],
+    /// The last of these bytes, a few, where not all were captured and it is known.
+    pub tail: &'a [u8],
     /// True if the last of `length` bytes may not have been accepted yet: an [`Event::Sent`]
     /// follows that says how far it came.
     pub pending: bool,

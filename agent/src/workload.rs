@@ -79,8 +79,10 @@ struct Identity {
 }
 
 impl Process {
+    /// `None` if the process is gone, or on its way: its memory goes before its pid.
     fn identity(&self) -> Option<Identity> {
-        Some(Identity { stat: self.stat()?, executable: self.executable() })
+        let identity = Identity { stat: self.stat()?, executable: self.executable() };
+        (identity.executable.is_some() || !self.command_line().is_empty()).then_some(identity)
     }
 }
 
@@ -170,6 +172,10 @@ impl Workloads {
     /// Forgets processes without calls for a long time and begins a new round of checks; to be
     /// called about every second. Resources that spans hold stay as they are.
     pub fn expire(&mut self, now: Time) {
+        if self.now == Time(0) {
+            // The first time: what is known is not that old.
+            self.processes.values_mut().for_each(|entry| entry.last = now);
+        }
         self.now = now;
         self.round += 1;
         self.processes.retain(|_, entry| now.0.saturating_sub(entry.last.0) < IDLE);

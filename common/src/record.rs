@@ -98,7 +98,16 @@ pub struct Data {
     pub waited: u32,
     /// Number of the turn on this connection: it grows whenever the direction changes.
     pub turn: u32,
+    /// The last bytes, where not all were captured: a message of unknown length may end in them.
+    pub tail: [u8; TAIL],
+    /// How many of them are known: the last `tail_length` bytes of the range, at the front.
+    pub tail_length: u32,
+    /// Explicit padding.
+    pub reserved: u32,
 }
+
+/// Bytes of [`Data::tail`].
+pub const TAIL: usize = 8;
 
 /// A send returned: everything before `position` was accepted.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -183,7 +192,7 @@ pub struct Process {
 const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Conn>() == 88);
-    assert!(size_of::<Data>() == 56);
+    assert!(size_of::<Data>() == 72);
     assert!(size_of::<Sent>() == 32);
     assert!(size_of::<State>() == 48);
     assert!(size_of::<Process>() == 64);

@@ -7,7 +7,10 @@ use aya_ebpf::{
     maps::Array,
 };
 use core::ffi::c_void;
-use tracebee_common::{CAPTURE_MAX, mode, record::Data};
+use tracebee_common::{
+    CAPTURE_MAX, mode,
+    record::{Data, TAIL},
+};
 
 use crate::{emit, socket::Socket};
 
@@ -140,6 +143,40 @@ fn append(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
         )
     };
     if failed != 0 { 0 } else { length }
+}
+
+/// The last bytes of a buffer of `length` bytes at `base`, and how many they are.
+#[inline(always)]
+pub(crate) fn tail_of_one(base: u64, length: u64) -> ([u8; TAIL], u32) {
+    let mut tail = [0; TAIL];
+    let count = if length < TAIL as u64 { length } else { TAIL as u64 };
+    // SAFETY: `count` is at most the size of the array; the read is checked.
+    let failed = unsafe {
+        bpf_probe_read_user(
+            (&raw mut tail).cast(),
+            (core::hint::black_box(count) & (2 * TAIL as u64 - 1)).min(TAIL as u64) as u32,
+            (base + length - count) as *const _,
+        )
+    };
+    (tail, if failed == 0 { count as u32 } else { 0 })
+}
+
+/// The last bytes of the last segment of a vector in kernel memory.
+#[inline(always)]
+pub(crate) fn tail_of_vector(vector: u64, count: u64) -> ([u8; TAIL], u32) {
+    let mut segment = [0u64; 2];
+    if count == 0 {
+        return ([0; TAIL], 0);
+    }
+    // SAFETY: a checked read into our stack.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut segment).cast(),
+            16,
+            (vector + (count - 1) * 16) as *const _,
+        )
+    };
+    if failed != 0 { ([0; TAIL], 0) } else { tail_of_one(segment[0], segment[1]) }
 }
 
 /// Writes the record with the first `captured` bytes of the area.

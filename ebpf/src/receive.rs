@@ -11,11 +11,11 @@ use aya_ebpf::{
 };
 use tracebee_common::{
     counter,
-    record::{self, Data},
+    record::{self, Data, TAIL},
 };
 
 use crate::{
-    arch,
+    arch::{self, Call},
     bytes::{self, Area, Scratch},
     emit,
     layout::{self, member},
@@ -80,12 +80,23 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
         let wanted = bytes::allowance(tcp.state, length as u64);
         let mut captured = 0;
-        if wanted > 0 && flags & MSG_TRUNC == 0 {
-            captured = capture(scratch, wanted);
-            if (captured as u64) < wanted {
-                emit::count(counter::UNREADABLE);
+        let (mut tail, mut tail_length) = ([0; TAIL], 0);
+        if flags & MSG_TRUNC == 0 {
+            let call = call();
+            if wanted > 0 {
+                captured = capture(scratch, &call, wanted);
+                if (captured as u64) < wanted {
+                    emit::count(if known(&call) {
+                        counter::UNREADABLE
+                    } else {
+                        counter::UNKNOWN_CALL
+                    });
+                }
+                tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
             }
-            tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+            if captured < length && matches!(call.number, arch::READ | arch::RECVFROM) {
+                (tail, tail_length) = bytes::tail_of_one(call.second, length as u64);
+            }
         }
         let time = emit::now();
         scratch.data = Data {
@@ -97,6 +108,9 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
             tid: ctx.pid(),
             waited: waited(tp),
             turn: tcp.state.turn,
+            tail,
+            tail_length,
+            reserved: 0,
         };
         bytes::output(scratch, captured);
     }
@@ -113,19 +127,27 @@ unsafe fn waited(tp: *const u8) -> u32 {
     if waited > u32::MAX as u64 { u32::MAX } else { waited as u32 }
 }
 
-/// Copies the bytes from where the system call under way was told to put them.
+/// The system call under way, with number [`NONE`] if it is none that is known.
 #[inline(always)]
-unsafe fn capture(scratch: &mut Scratch, wanted: u64) -> u32 {
+unsafe fn call() -> Call {
     // SAFETY: both helpers give typed pointers of the current task.
-    let call = unsafe {
+    unsafe {
         let task = bpf_get_current_task_btf();
         let regs = bpf_task_pt_regs(task.cast());
-        arch::call(regs as *const _)
-    };
-    let Some(call) = call else {
-        emit::count(counter::UNKNOWN_CALL);
-        return 0;
-    };
+        arch::call(regs as *const _).unwrap_or(Call { number: NONE, second: 0, third: 0 })
+    }
+}
+
+const NONE: u64 = u64::MAX;
+
+#[inline(always)]
+fn known(call: &Call) -> bool {
+    matches!(call.number, arch::READ | arch::RECVFROM | arch::READV | arch::RECVMSG)
+}
+
+/// Copies the bytes from where the system call under way was told to put them.
+#[inline(always)]
+fn capture(scratch: &mut Scratch, call: &Call, wanted: u64) -> u32 {
     match call.number {
         arch::READ | arch::RECVFROM => bytes::copy_one(scratch, call.second, wanted),
         arch::READV => bytes::copy_vector(scratch, 0, call.second, call.third, 0, wanted),
@@ -137,14 +159,10 @@ unsafe fn capture(scratch: &mut Scratch, wanted: u64) -> u32 {
                 bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
             };
             if failed != 0 {
-                emit::count(counter::UNREADABLE);
                 return 0;
             }
             bytes::copy_vector(scratch, 0, vector[0], vector[1], 0, wanted)
         }
-        _ => {
-            emit::count(counter::UNKNOWN_CALL);
-            0
-        }
+        _ => 0,
     }
 }

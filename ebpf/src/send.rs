@@ -3,7 +3,7 @@
 use aya_ebpf::{EbpfContext as _, macros::map, programs::BtfTracePointContext};
 use tracebee_common::{
     mode,
-    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent},
+    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent, TAIL},
     sequence,
 };
 
@@ -73,19 +73,26 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
         let Some(scratch) = bytes::scratch(&SEND_AREA) else { return };
         let wanted = bytes::allowance(tcp.state, left);
         let mut captured = 0;
-        if wanted > 0 {
-            let kind = member::<u8>(msg, layout::iter_type()) as usize;
-            let pointer: u64 = member(msg, layout::iter_pointer());
-            let offset: u64 = member(msg, layout::iov_offset());
-            if kind == layout::iter_ubuf() {
-                captured = bytes::copy_one(scratch, pointer + offset, wanted);
-            } else if kind == layout::iter_iovec() {
-                let segments: u64 = member(msg, layout::nr_segs());
+        let (mut tail, mut tail_length) = ([0; TAIL], 0);
+        let kind = member::<u8>(msg, layout::iter_type()) as usize;
+        let pointer: u64 = member(msg, layout::iter_pointer());
+        let offset: u64 = member(msg, layout::iov_offset());
+        if kind == layout::iter_ubuf() {
+            captured = bytes::copy_one(scratch, pointer + offset, wanted);
+            if (captured as u64) < left {
+                (tail, tail_length) = bytes::tail_of_one(pointer + offset, left);
+            }
+        } else if kind == layout::iter_iovec() {
+            let segments: u64 = member(msg, layout::nr_segs());
+            if wanted > 0 {
                 captured = bytes::copy_vector(scratch, 1, pointer, segments, offset, wanted);
             }
-            // Pages of a sendfile or splice: counted by position, not read.
-            tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+            if (captured as u64) < left {
+                (tail, tail_length) = bytes::tail_of_vector(pointer, segments);
+            }
         }
+        // Pages of a sendfile or splice are counted by position, not read.
+        tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
         // What we cannot read, the kernel may not be able to read either.
         let unreadable = (captured as u64) < wanted;
         let pending = unreadable || left > SURE || (space as u64) < left;
@@ -105,6 +112,9 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
             tid: ctx.pid(),
             waited: 0,
             turn: tcp.state.turn,
+            tail,
+            tail_length,
+            reserved: 0,
         };
         bytes::output(scratch, captured);
     }

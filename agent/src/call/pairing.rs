@@ -177,6 +177,11 @@ impl<I: Clone> Pairing<I> {
         self.open.len()
     }
 
+    /// How many open calls have no span.
+    pub fn untold(&self) -> u64 {
+        self.open.iter().filter(|call| !call.told).count() as u64
+    }
+
     /// True if nothing is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()

@@ -164,6 +164,7 @@ fn decode(bytes: &[u8], on: &mut impl FnMut(Event<'_>)) {
                     position: data.position,
                     length: u64::from(data.length).max(captured as u64),
                     bytes: &rest[..captured],
+                    tail: &data.tail[..(data.tail_length as usize).min(record::TAIL)],
                     pending: header.flags & record::FLAG_PENDING != 0,
                     thread: Thread { pid: data.pid, tid: data.tid },
                     waited: u64::from(data.waited) * 1000,
