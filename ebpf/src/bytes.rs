@@ -40,11 +40,18 @@ pub(crate) fn scratch(area: &Area) -> Option<&'static mut Scratch> {
 /// Segments of a vectored read or write that are looked at. The kernel takes no more (`UIO_MAXIOV`).
 const SEGMENTS: u32 = 1024;
 
+/// Reads and writes up to this length are captured whole, however much of the turn there was: they
+/// are how pipelined answers and events come, and they cost less than the call that made them.
+const SHORT: u64 = 4096;
+
 /// How many of `length` bytes to capture now.
 #[inline(always)]
 pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
-    let limit =
-        if state.mode == mode::EVERYTHING { CAPTURE_MAX as u64 - 1 } else { state.budget as u64 };
+    let limit = if state.mode == mode::EVERYTHING || length <= SHORT {
+        CAPTURE_MAX as u64 - 1
+    } else {
+        state.budget as u64
+    };
     if length < limit { length } else { limit }
 }
 
