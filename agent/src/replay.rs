@@ -133,7 +133,7 @@ impl Replay {
         for wish in self.pipeline.wishes() {
             match wish {
                 Wish::Ignore(id) => self.capture.ignore(id),
-                Wish::Release(_) => {}
+                Wish::Everything(_) | Wish::Release(_) => {}
             }
         }
     }

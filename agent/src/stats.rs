@@ -19,8 +19,6 @@ pub enum Loss {
     JoinedMidway,
     /// A call was given up because bytes that its parser needed are missing.
     Gap,
-    /// A call was under way when a capture ended, or its connection was not seen to end.
-    Unfinished,
     /// Bytes of a connection are missing in a capture (counted in runs of them). What that costs
     /// in calls is counted apart.
     CaptureGap,
@@ -30,6 +28,9 @@ pub enum Loss {
     HeadTooLong,
     /// A table was full and an entry had to go.
     TableFull,
+    /// Calls that were under way when the agent stopped, or a capture ended or had no more of
+    /// their connection.
+    Stopped,
     /// The export queue was full (counted in spans).
     QueueFull,
     /// The receiver refused spans for good, or retries ran out (counted in spans).
@@ -46,11 +47,11 @@ impl Loss {
         Loss::Unreadable,
         Loss::JoinedMidway,
         Loss::Gap,
-        Loss::Unfinished,
         Loss::CaptureGap,
         Loss::BadPacket,
         Loss::HeadTooLong,
         Loss::TableFull,
+        Loss::Stopped,
         Loss::QueueFull,
         Loss::ExportFailed,
         Loss::ExportRejected,
@@ -64,11 +65,11 @@ impl Loss {
             Loss::Unreadable => "unreadable",
             Loss::JoinedMidway => "joined_midway",
             Loss::Gap => "gap",
-            Loss::Unfinished => "unfinished",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
             Loss::HeadTooLong => "head_too_long",
             Loss::TableFull => "table_full",
+            Loss::Stopped => "stopped",
             Loss::QueueFull => "queue_full",
             Loss::ExportFailed => "export_failed",
             Loss::ExportRejected => "export_rejected",

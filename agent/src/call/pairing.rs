@@ -152,11 +152,6 @@ impl<I: Clone> Pairing<I> {
         }
     }
 
-    /// Forgets all open calls: nobody will know how they end. Says how many they were.
-    pub fn abandon(&mut self) -> u64 {
-        self.open.drain(..).filter(|call| !call.told).count() as u64
-    }
-
     /// Ends the calls that got not one byte of an answer within `timeout` nanoseconds.
     pub fn expire(
         &mut self,
@@ -176,6 +171,16 @@ impl<I: Clone> Pairing<I> {
                 );
             }
         }
+    }
+
+    /// How many calls are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many open calls have no span.
+    pub fn untold(&self) -> u64 {
+        self.open.iter().filter(|call| !call.told).count() as u64
     }
 
     /// True if nothing is open.

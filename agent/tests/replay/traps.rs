@@ -367,7 +367,7 @@ fn one_direction_alone_makes_no_call() {
 #[test]
 fn a_capture_that_ends_in_the_middle() {
     let talk = Talk::new().open().call("/a", 200, 1).say(Client, get("/open"));
-    expect(&talk, &["/a 200"], &[("unfinished", 1)]);
+    expect(&talk, &["/a 200"], &[("stopped", 1)]);
 }
 
 #[test]
@@ -442,7 +442,7 @@ fn more_connections_than_are_followed() {
     let outcome = replay(&[&pcap(&frames)]);
     assert_eq!(outcome.lines(), [""; 0]);
     let losses = outcome.losses();
-    assert!(losses.contains(&("unfinished", 70_000)), "{losses:?}");
+    assert!(losses.contains(&("stopped", 70_000)), "{losses:?}");
     assert!(losses.contains(&("table_full", 8192)), "{losses:?}");
 }
 

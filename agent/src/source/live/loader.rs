@@ -1,11 +1,12 @@
 //! Loading and attaching the kernel programs. All of the agent's `unsafe` and privilege is here.
 
 use std::num::NonZeroU32;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 use tracebee_common::{Control, counter};
 
@@ -90,7 +91,8 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
     loader
         .map_max_entries("RING", ring_bytes.get())
         .map_max_entries("SEND_AREA", cpus)
-        .map_max_entries("RECEIVE_AREA", cpus);
+        .map_max_entries("RECEIVE_AREA", cpus)
+        .map_max_entries("PROCESS_AREA", cpus);
     let mut ebpf = loader.load(OBJECT)?;
     let mut attached = 0;
     for &(name, needed) in PROGRAMS {
@@ -138,18 +140,18 @@ impl Kernel {
         self.counters.get(&slot, 0).map_or(0, |values| values.iter().sum())
     }
 
-    /// How often a program did not run because it was already running on that CPU.
+    /// How often a program did not run because it was already running on that CPU: what it would
+    /// have seen is lost. From `/proc/self/fdinfo`, which has it since Linux 5.12.
     pub fn recursion_misses(&self) -> u64 {
-        self.ebpf
-            .programs()
-            .filter_map(|(_, program)| program.info().ok())
-            .filter_map(|info| recursion_misses(&info))
-            .sum()
+        let misses = |fd: &ProgramFd| {
+            let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+            let text = std::fs::read_to_string(path).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+            line.trim().parse::<u64>().ok()
+        };
+        let programs = self.ebpf.programs().filter_map(|(_, program)| program.fd().ok());
+        programs.filter_map(misses).sum()
     }
-}
-
-fn recursion_misses(_info: &aya::programs::ProgramInfo) -> Option<u64> {
-    None
 }
 
 fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), ProgramError> {

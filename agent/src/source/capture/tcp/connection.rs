@@ -458,6 +458,7 @@ impl Connection {
                 position,
                 length,
                 bytes,
+                tail: &[],
                 pending: false,
                 thread: Thread::default(),
                 waited: 0,
@@ -481,7 +482,6 @@ impl Connection {
             role: self.client.map(|_| Role::Server),
             midlife: !self.flows.iter().all(Flow::is_whole),
             pid: 0,
-            comm: "".into(),
             netns: 0,
             // The two ends of a connection are one here: there is nothing to join.
             sent_base: None,
