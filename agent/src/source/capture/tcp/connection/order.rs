@@ -1,0 +1,194 @@
+//! What is told when: nothing before what its sender had received, what is missing after a while.
+
+use super::super::flow::Lag;
+use super::{Connection, On};
+use crate::source::{Direction, End, Event, Time};
+
+/// How long what was acknowledged may come late in the file. Cards and kernels reorder within
+/// milliseconds, a ring that is read in blocks within tenths of seconds.
+pub(in super::super) const PATIENCE: u64 = 1_000_000_000;
+/// The same in packets of the connection: where times are coarse, or wrong.
+const PATIENCE_PACKETS: u64 = 128;
+/// `ECONNRESET`.
+const RESET: i32 = 104;
+
+impl Connection {
+    /// Tells everything whose turn it is.
+    pub(super) fn pump(&mut self, on: &mut On<'_>) {
+        while self.ended.is_none() {
+            // Of what could be told next, what was captured first.
+            let next = (0..2)
+                .filter_map(|from| {
+                    let held = self.flows[from].ready()?;
+                    self.flows[1 - from].reached(held.after).then_some((held.packet, from))
+                })
+                .min();
+            if let Some((_, from)) = next {
+                self.tell_held(from, on);
+            } else if !self.end_flow(0, on) && !self.end_flow(1, on) {
+                return;
+            }
+        }
+    }
+
+    fn tell_held(&mut self, from: usize, on: &mut On<'_>) {
+        let flow = &mut self.flows[from];
+        let Some(at) = flow.first_held().map(|(at, _)| at) else { return };
+        let Some(held) = flow.take() else { return };
+        let known = flow.next.saturating_sub(at);
+        if known >= held.length {
+            return;
+        }
+        let bytes = usize::try_from(known).ok().and_then(|n| held.bytes.get(n..));
+        // What waited for a part before it was of no use until that came.
+        let time = held.time.max(flow.told);
+        self.tell(from, held.length - known, bytes.unwrap_or_default(), time, on);
+    }
+
+    /// Tells the end of a flow if its turn has come.
+    fn end_flow(&mut self, from: usize, on: &mut On<'_>) -> bool {
+        let flow = &self.flows[from];
+        let Some(ending) = flow.ending.filter(|ending| {
+            let due = flow.reached(ending.at) && self.flows[1 - from].reached(ending.after);
+            due && !self.ending
+        }) else {
+            return false;
+        };
+        let flow = &mut self.flows[from];
+        flow.ending = None;
+        if ending.reset {
+            self.end(Some(RESET), ending.time, on);
+            return true;
+        }
+        flow.finished = true;
+        flow.clear();
+        let at = flow.outward(ending.at);
+        let end = match self.direction(from) {
+            Direction::Received => End::PeerFinished(at),
+            Direction::Sent => End::Finished(at),
+        };
+        if self.told.is_some() {
+            on(Event::Ended { id: self.id, time: ending.time, end });
+        }
+        if self.flows[1 - from].finished {
+            self.end(None, ending.time, on);
+        }
+        true
+    }
+
+    /// Tells all that is kept, with gaps for what is missing.
+    pub(in super::super) fn flush(&mut self, on: &mut On<'_>) {
+        // Ends come last.
+        let was_ending = std::mem::replace(&mut self.ending, true);
+        for from in self.client_first() {
+            if self.flows[from].is_known() {
+                let held = self.flows[from].top_held();
+                let top = self.acknowledged(from).map_or(held, |to| to.max(held));
+                self.force(from, top, on);
+            }
+        }
+        self.ending = was_ending;
+        if !self.ending {
+            self.pump(on);
+        }
+    }
+
+    /// Gives up what was awaited for too long.
+    pub(in super::super) fn watch(&mut self, time: Time, on: &mut On<'_>) {
+        for from in self.client_first() {
+            let mut missing = self.missing(from);
+            if let (Some(lag), Some(to)) = (self.flows[from].lag, missing)
+                && !self.flows[from].reached(lag.to)
+            {
+                let patience = self.packets - lag.packet < PATIENCE_PACKETS
+                    && time.0.saturating_sub(lag.time.0) < PATIENCE;
+                if patience {
+                    continue;
+                }
+                self.force(from, lag.to.min(to), on);
+                missing = self.missing(from);
+            }
+            let packet = self.packets;
+            self.flows[from].lag = missing.map(|to| Lag { to, packet, time });
+        }
+    }
+
+    /// Up to where something is missing that will not be sent again.
+    fn missing(&self, from: usize) -> Option<u64> {
+        let flow = &self.flows[from];
+        if self.ended.is_some() || self.ignored || flow.finished {
+            return None;
+        }
+        let reset = flow.ending.filter(|ending| ending.reset).map(|ending| ending.at);
+        let first = flow.first_held().map(|(at, _)| at);
+        if !flow.started {
+            // It waits for what may come before what came first.
+            return flow.is_known().then(|| flow.acknowledged.max(flow.next));
+        }
+        let alone = !self.flows[1 - from].seen;
+        [self.acknowledged(from), reset, first.filter(|_| alone)]
+            .into_iter()
+            .flatten()
+            .filter(|to| *to > flow.next)
+            .max()
+    }
+
+    /// Up to where bytes are acknowledged beyond what was told. One number after all bytes that
+    /// are known is more likely that of a FIN that was not captured than a byte.
+    fn acknowledged(&self, from: usize) -> Option<u64> {
+        let flow = &self.flows[from];
+        let (to, top) = (flow.acknowledged, flow.top_held());
+        let is_fin = flow.started && to == top + 1 && !self.flows[1 - from].awaits(top);
+        let to = if is_fin { top } else { to };
+        (to > flow.next).then_some(to)
+    }
+
+    /// Has flow `from` reach `target`, with gaps where nothing is known. Each round tells, skips
+    /// or releases something.
+    pub(super) fn force(&mut self, from: usize, target: u64, on: &mut On<'_>) {
+        loop {
+            self.pump(on);
+            let flow = &self.flows[from];
+            if self.ended.is_some() || flow.finished || (flow.started && flow.next >= target) {
+                return;
+            }
+            let Some(after) = flow.ready().map(|held| held.after) else {
+                self.skip(from, target, on);
+                continue;
+            };
+            // It waits for the other direction.
+            if self.flows[1 - from].ready().is_some() {
+                // And that for it: no honest pair of ends says so.
+                self.flows[from].release_first();
+            } else {
+                let after = self.flows[1 - from].clamp(after);
+                self.skip(1 - from, after, on);
+            }
+        }
+    }
+
+    /// Gives up what is missing before the first segment that waits, but nothing after `to`,
+    /// which was not reached.
+    fn skip(&mut self, from: usize, to: u64, on: &mut On<'_>) {
+        let flow = &mut self.flows[from];
+        if !flow.started {
+            flow.start();
+            return;
+        }
+        let (to, time) = match flow.first_held() {
+            Some((at, held)) if at <= to => (at, held.time),
+            _ => (to, flow.lag.map_or(flow.told, |lag| lag.time)),
+        };
+        debug_assert!(to > flow.next);
+        let length = to.saturating_sub(flow.next).max(1);
+        let time = time.max(flow.told);
+        self.gaps += 1;
+        self.tell(from, length, &[], time, on);
+    }
+
+    /// Where nothing else says what came first: who asks comes before who answers.
+    fn client_first(&self) -> [usize; 2] {
+        let server = self.server();
+        [1 - server, server]
+    }
+}
