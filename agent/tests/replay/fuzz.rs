@@ -12,7 +12,7 @@ use crate::random::Random;
 /// A capture as pcap or pcapng.
 fn file(seed: u64, ng: bool) -> Vec<u8> {
     let mut random = Random::new(seed);
-    let mangle = Mangle { reordered: 5, repeated: 5, overlapped: 5, dropped: 1 };
+    let mangle = Mangle { reordered: 5, repeated: 5, overlapped: 5, dropped: 1, paused: 1 };
     let generated: Generated = generate(&mut random, mangle);
     let frames = generated.frames(&mut random, mangle);
     if !ng {

@@ -25,6 +25,8 @@ pub(crate) struct Mangle {
     pub(crate) reordered: usize,
     /// Percentage of packets that are missing.
     pub(crate) dropped: usize,
+    /// Percentage of packets before which seconds go by.
+    pub(crate) paused: usize,
 }
 
 /// Conversations, in segments of random sizes, undisturbed but for the overlaps.
@@ -184,9 +186,14 @@ fn mangled(
     }
     // Stable: what shares a place stays in order.
     out.sort_by_key(|(place, _)| *place);
-    let start = packets.first().map_or(EPOCH, |(time, _)| *time);
+    let mut time = packets.first().map_or(EPOCH, |(time, _)| *time);
     out.into_iter()
-        .enumerate()
-        .map(|(n, (_, segment))| (start + n as u64 * STEP, segment))
+        .map(|(_, segment)| {
+            time += if random.chance(mangle.paused) { PAUSE } else { STEP };
+            (time, segment)
+        })
         .collect()
 }
+
+/// Longer than anything is waited for.
+const PAUSE: u64 = 3_000_000_000;

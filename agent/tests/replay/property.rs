@@ -54,7 +54,12 @@ fn reordered() {
 
 #[test]
 fn all_at_once() {
-    same_calls(Mangle { repeated: 20, overlapped: 30, reordered: 60, dropped: 0 });
+    same_calls(Mangle { repeated: 20, overlapped: 30, reordered: 60, ..Mangle::default() });
+}
+
+#[test]
+fn with_pauses() {
+    same_calls(Mangle { repeated: 20, overlapped: 30, paused: 10, ..Mangle::default() });
 }
 
 #[test]
@@ -66,6 +71,7 @@ fn with_packets_missing() {
             overlapped: seed as usize % 5 * 10,
             reordered: seed as usize % 4 * 5,
             dropped: 1 + seed as usize % 40,
+            paused: seed as usize % 7,
         };
         let (truth, outcome) = run(seed, mangle);
         let mut left = truth.clone();

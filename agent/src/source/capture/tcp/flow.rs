@@ -253,3 +253,77 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(bytes: &[u8]) -> Held {
+        let (length, bytes) = (bytes.len() as u64, bytes.to_vec());
+        Held { length, bytes, time: Time(0), after: 0, packet: 0 }
+    }
+
+    /// What waits, from its first byte on, with `_` for what is missing between.
+    fn text(flow: &mut Flow) -> String {
+        let mut text = String::new();
+        let mut next = flow.first_held().map_or(0, |(at, _)| at);
+        while let Some((at, _)) = flow.first_held() {
+            let held = flow.take().expect("the first that waits");
+            text.extend((next..at).map(|_| '_'));
+            text.push_str(std::str::from_utf8(&held.bytes).expect("letters"));
+            text.extend((held.bytes.len() as u64..held.length).map(|_| '?'));
+            next = at + held.length;
+        }
+        assert_eq!(flow.cost, 0);
+        text
+    }
+
+    fn flow() -> Flow {
+        let mut flow = Flow::default();
+        flow.begin(7);
+        flow
+    }
+
+    #[test]
+    fn first_bytes_win() {
+        for (parts, result) in [
+            (&[(0, "abc"), (3, "def")][..], "abcdef"),
+            (&[(3, "def"), (0, "ABC")], "ABCdef"),
+            (&[(2, "cd"), (0, "ABCDEF")], "ABcdEF"),
+            (&[(1, "b"), (3, "d"), (5, "f"), (0, "ABCDEFG")], "AbCdEfG"),
+            (&[(0, "abcdef"), (2, "XX")], "abcdef"),
+            (&[(0, "abc"), (2, "CDE")], "abcDE"),
+            (&[(2, "cde"), (0, "ABC")], "ABcde"),
+            (&[(0, "a"), (4, "e")], "a___e"),
+        ] {
+            let mut flow = flow();
+            for (at, bytes) in parts {
+                flow.hold(START + at, &held(bytes.as_bytes()));
+            }
+            assert_eq!(text(&mut flow), result, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_told_or_not_captured_stays_so() {
+        let mut flow = flow();
+        flow.next += 2;
+        flow.hold(START, &Held { length: 6, ..held(b"abc") });
+        flow.hold(START + 5, &held(b"FGH"));
+        assert_eq!(text(&mut flow), "c???GH");
+    }
+
+    #[test]
+    fn sequence_numbers_are_near_what_is_expected() {
+        let mut flow = Flow::default();
+        assert_eq!(flow.position(7), None);
+        flow.begin(u32::MAX);
+        assert_eq!(flow.position(u32::MAX), Some(START));
+        assert_eq!(flow.position(4), Some(START + 5));
+        assert_eq!(flow.position(u32::MAX - 10), Some(START - 10));
+        flow.next += 5 << 32;
+        assert_eq!(flow.position(u32::MAX - 10), Some(START + (5 << 32) - 10));
+        // A capture that missed two gibibytes goes on.
+        assert_eq!(flow.position((2 << 30) - 1), Some(START + (5 << 32) + (2 << 30)));
+    }
+}
