@@ -30,11 +30,10 @@ pub(super) struct Flow {
     pub(super) started: bool,
     /// Everything before was told.
     pub(super) next: u64,
+    /// What is missing before this is not awaited any more.
+    pub(super) given_up: u64,
     /// The peer has everything before.
     pub(super) acknowledged: u64,
-    /// It was the peer that told of it first: nothing from [`START`] on had
-    /// arrived then.
-    awaited: bool,
     /// Segments that wait, by position. They do not overlap, nor lie before `next`.
     held: BTreeMap<u64, Held>,
     /// What they cost, in bytes.
@@ -118,11 +117,16 @@ impl Flow {
         self.started && self.origin > 0
     }
 
-    /// This sequence number is one of its own.
+    /// A sequence number of it was heard of: its sender's next byte, or one that its peer awaits.
+    /// What came before was sent earlier.
     pub(super) fn anchor(&mut self, sequence: u32) {
         if self.base.is_none() {
             self.base = Some(sequence);
             self.next = START;
+        } else if !self.started
+            && let Some(at) = self.position(sequence)
+        {
+            self.next = self.next.min(at);
         }
     }
 
@@ -145,7 +149,6 @@ impl Flow {
 
     /// The peer expects `sequence`: it has everything before. Says which position that is.
     pub(super) fn acknowledge(&mut self, sequence: u32) -> u64 {
-        self.awaited |= self.base.is_none();
         self.anchor(sequence);
         let at = self.position(sequence).unwrap_or(0);
         self.acknowledged = self.acknowledged.max(self.clamp(at));
@@ -208,9 +211,10 @@ impl Flow {
         self.held.values().any(|held| held.after > at)
     }
 
-    /// The first segment, if all before it was told.
+    /// The first segment, if all before it was told or given up.
     pub(super) fn ready(&self) -> Option<&Held> {
-        self.first_held().filter(|(at, _)| self.started && *at <= self.next).map(|(_, held)| held)
+        let until = self.next.max(self.given_up);
+        self.first_held().filter(|(at, _)| self.started && *at <= until).map(|(_, held)| held)
     }
 
     /// Takes the first segment.
@@ -232,12 +236,13 @@ impl Flow {
         self.held.last_key_value().map_or(self.next, |(at, held)| self.next.max(at + held.length))
     }
 
-    /// Settles where the stream begins for us: with the first bytes that came, or before them
-    /// where its peer said that it waits for more.
+    /// Settles where the stream begins for us: at the lowest number that was heard of, although
+    /// the bytes there may be missing.
     pub(super) fn start(&mut self) {
         self.started = true;
-        let first = self.first_held().map_or(self.next, |(first, _)| first);
-        self.next = if self.awaited { first.min(self.next) } else { first };
+        if let Some((first, _)) = self.first_held() {
+            self.next = self.next.min(first);
+        }
     }
 
     /// Forgets what waits.

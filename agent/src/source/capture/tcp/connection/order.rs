@@ -39,9 +39,13 @@ impl Connection {
         if known >= held.length {
             return;
         }
-        let bytes = usize::try_from(known).ok().and_then(|n| held.bytes.get(n..));
         // What waited for a part before it was of no use until that came.
         let time = held.time.max(flow.told);
+        if at > flow.next {
+            let given_up = at - flow.next;
+            self.tell(from, given_up, &[], time, on);
+        }
+        let bytes = usize::try_from(known).ok().and_then(|n| held.bytes.get(n..));
         self.tell(from, held.length - known, bytes.unwrap_or_default(), time, on);
     }
 
@@ -152,17 +156,36 @@ impl Connection {
             if self.ended.is_some() || flow.finished || (flow.started && flow.next >= target) {
                 return;
             }
-            let Some(after) = flow.ready().map(|held| held.after) else {
-                self.skip(from, target, on);
-                continue;
-            };
-            // It waits for the other direction.
-            if self.flows[1 - from].ready().is_some() {
-                // And that for it: no honest pair of ends says so.
-                self.flows[from].release_first();
-            } else {
-                let after = self.flows[1 - from].clamp(after);
-                self.skip(1 - from, after, on);
+            let other = &self.flows[1 - from];
+            let waits = other.ready().map(|held| held.after);
+            let first = flow.first_held().map(|(at, held)| (at, held.after));
+            match (first, waits) {
+                // It waits for the other direction, and that for the end of a hole that is given
+                // up, or for it: no honest pair of ends says so.
+                (Some((at, _)), Some(_)) if flow.ready().is_some() => {
+                    if at > flow.next {
+                        self.skip(from, at, on);
+                    } else {
+                        self.flows[from].release_first();
+                    }
+                }
+                (Some((_, after)), None) if flow.ready().is_some() => {
+                    let after = other.clamp(after);
+                    self.skip(1 - from, after, on);
+                }
+                (Some((at, after)), _) if at <= target && flow.started => {
+                    // Nobody knows whether the hole comes before or after what the other direction
+                    // says meanwhile, unless that says so: it is told now, but for the last byte,
+                    // and ends where the stream goes on.
+                    let before = other.reached(after) || waits.is_some_and(|after| after >= at);
+                    if !before && at - flow.next > 1 {
+                        self.flows[from].given_up = at;
+                        self.skip(from, at - 1, on);
+                    } else {
+                        self.skip(from, at, on);
+                    }
+                }
+                _ => self.skip(from, target, on),
             }
         }
     }
@@ -182,7 +205,7 @@ impl Connection {
         debug_assert!(to > flow.next);
         let length = to.saturating_sub(flow.next).max(1);
         let time = time.max(flow.told);
-        self.gaps += 1;
+        self.gaps += u64::from(to < flow.given_up || flow.given_up <= flow.next);
         self.tell(from, length, &[], time, on);
     }
 
