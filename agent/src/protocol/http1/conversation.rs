@@ -24,6 +24,8 @@ pub(super) struct Conversation {
     responses: Responses,
     request_head: Unfinished<RequestHead>,
     response_head: Unfinished<ResponseHead>,
+    /// The response head under way began while nobody had asked for anything.
+    unasked: bool,
     /// The request that began last has no [`Part::RequestEnd`] yet.
     unended: bool,
     /// Position of a request head that was dealt with before it was complete.

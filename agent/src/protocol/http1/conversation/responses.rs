@@ -35,6 +35,9 @@ impl Conversation {
             0 => {}
             blank => return Step::Took(blank),
         }
+        if self.response_head.scanned == 0 || self.response_head.at != at {
+            self.unasked = self.waiting.is_empty() && self.request_head.scanned == 0;
+        }
         let (head, len) = match self.response_head.read(at, bytes, head::response) {
             None => return Step::Need,
             Some(Head::Whole(head, len)) => (head, Some(len)),
@@ -62,6 +65,12 @@ impl Conversation {
         len: Option<usize>,
         parts: &mut Vec<Part>,
     ) -> Step {
+        if self.unasked && !self.waiting.is_empty() {
+            // It cannot answer a request that came after its first byte, so that the answers to
+            // those that wait cannot be told from others any more.
+            parts.push(Part::Orphan);
+            return self.desync(parts);
+        }
         if self.waiting.is_empty() {
             self.answer_unfinished_request(parts);
         }

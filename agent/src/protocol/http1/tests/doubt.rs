@@ -240,3 +240,40 @@ fn what_is_not_http_is_refused() {
     let happens = &[Sends(Q, "GET / HTTP/1.1\r\n\r\n"), Sends(A, "get off")];
     finds(from_the_beginning(), happens, &["0 GET /", "asked 18 body 0"], &["NotMine"]);
 }
+
+#[test]
+fn a_response_that_begins_before_the_request_is_not_its_answer() {
+    let happens = &[
+        Loses(A, 200),
+        Loses(Q, 100),
+        // The rest of a body that nobody can tell from an answer.
+        Sends(A, "HTTP/1.1 299 Wro"),
+        Sends(Q, "GET /a HTTP/1.1\r\n\r\n"),
+        Sends(A, "HTTP/1.1 204 X\r\n\r\n"),
+        Sends(Q, "GET /b HTTP/1.1\r\n\r\n"),
+        Sends(A, OK),
+    ];
+    let found = &[
+        "100 GET /a",
+        "asked 119 body 0",
+        "orphan",
+        "desync",
+        "119 GET /b",
+        "asked 138 body 0",
+        "234 200",
+        "answered 272 body 0",
+    ];
+    finds(from_the_beginning(), happens, found, &[]);
+}
+
+#[test]
+fn a_refusal_may_come_while_its_request_is_sent() {
+    let happens = &[
+        Sends(Q, "GET /a HTT"),
+        Sends(A, "HTTP/1.1 400 "),
+        Sends(Q, "P/1.1\r\n\r\n"),
+        Sends(A, "X\r\nContent-Length: 0\r\n\r\n"),
+    ];
+    let found = &["0 GET /a", "asked 19 body 0", "0 400", "answered 37 body 0"];
+    finds(from_the_beginning(), happens, found, &[]);
+}
