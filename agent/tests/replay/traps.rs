@@ -192,7 +192,8 @@ fn a_call_that_was_not_captured_between_two() {
         .unseen(Server, answer(500, 7))
         .call("/b", 404, 1)
         .close();
-    expect(&talk, &["/a 200", "/b 404"], &[("capture_gap", 2)]);
+    // Whether `/b` begins where it seems to is not certain: it is counted, as is what is missing.
+    expect(&talk, &["/a 200"], &[("gap", 1), ("capture_gap", 2)]);
 }
 
 #[test]
