@@ -1,0 +1,168 @@
+//! What was measured, in lines for people.
+
+use std::time::Duration;
+
+use super::conditions::processors;
+use super::load::Served;
+use super::statistics::Median;
+use super::usage::Memory;
+
+/// Share of the spans that must arrive for the cost of a round to count.
+const ARRIVED: f64 = 0.999;
+
+/// A round with the agent.
+pub(super) struct Traced {
+    pub(super) served: Served,
+    /// Spans that came to the receiver.
+    pub(super) spans: u64,
+    /// Processor time of the agent.
+    pub(super) agent: Duration,
+    /// Processor time of the receiver.
+    pub(super) sink: Duration,
+    pub(super) idle: Memory,
+    pub(super) peak: Memory,
+    /// What the agent says that it lost.
+    pub(super) losses: String,
+}
+
+impl Traced {
+    /// Spans that arrived, of two for each exchange. Above 1 by the calls that were open when wrk
+    /// ended, which wrk does not count, and by other HTTP on this host.
+    fn arrived(&self) -> f64 {
+        self.spans as f64 / (2 * self.served.requests) as f64
+    }
+
+    fn valid(&self) -> bool {
+        self.arrived() >= ARRIVED
+    }
+}
+
+/// The rounds of a benchmark.
+pub(super) struct Report {
+    conditions: Vec<String>,
+    pairs: Vec<(Served, Traced)>,
+}
+
+impl Report {
+    pub(super) fn new(conditions: impl Into<Vec<String>>) -> Self {
+        Self { conditions: conditions.into(), pairs: Vec::new() }
+    }
+
+    /// Prints the conditions and the head of the table.
+    pub(super) fn begin(&self) {
+        println!("conditions: {}", self.conditions.join("; "));
+        println!(
+            "{:>5} {:>9} {:>9} {:>6} {:>8} {:>13} {:>13} {:>9}  lost",
+            "round",
+            "off req/s",
+            "on req/s",
+            "ratio",
+            "arrived",
+            "agent ms/100k",
+            "sink ms/100k",
+            "peak MiB"
+        );
+    }
+
+    /// Takes in a pair of rounds and prints its line.
+    pub(super) fn add(&mut self, off: Served, on: Traced) {
+        println!(
+            "{:>5} {:>9.0} {:>9.0} {:>6.3} {:>7.2}% {:>13.0} {:>13.0} {:>9.1}  {}{}",
+            self.pairs.len() + 1,
+            off.per_second,
+            on.served.per_second,
+            on.served.per_second / off.per_second,
+            100.0 * on.arrived(),
+            per_100k(on.agent, on.served),
+            per_100k(on.sink, on.served),
+            mib(on.peak.ring_once()),
+            on.losses,
+            if on.valid() { "" } else { "  INVALID: too few spans arrived" },
+        );
+        self.pairs.push((off, on));
+    }
+
+    /// Prints what follows from all rounds; only valid ones count.
+    pub(super) fn end(&self) {
+        let valid: Vec<_> = self.pairs.iter().filter(|(_, on)| on.valid()).collect();
+        let invalid = self.pairs.len() - valid.len();
+        let median = |of: &dyn Fn(&Served, &Traced) -> f64| {
+            Median::of(valid.iter().map(|(off, on)| of(off, on)))
+        };
+        let ratio = median(&|off, on| on.served.per_second / off.per_second);
+        let (Some(ratio), Some(off), Some(on), Some(agent), Some(sink)) = (
+            ratio,
+            median(&|off, _| off.per_second),
+            median(&|_, on| on.served.per_second),
+            median(&|_, on| per_100k(on.agent, on.served)),
+            median(&|_, on| per_100k(on.sink, on.served)),
+        ) else {
+            println!("no valid round: fewer than {:.1} % of the spans arrived", 100.0 * ARRIVED);
+            return;
+        };
+        let added = median(&|off, on| added(off.per_second, on.served.per_second));
+        let added = added.map_or(0.0, |added| added.value);
+        let idle = median(&|_, on| mib(on.idle.ring_once())).map_or(0.0, |idle| idle.value);
+        let peaks = valid.iter().map(|(_, on)| on.peak);
+        let peak = peaks.fold(Memory::default(), Memory::max);
+        let arrived = valid.iter().map(|(_, on)| on.arrived()).fold(f64::INFINITY, f64::min);
+
+        println!(
+            "throughput ratio on/off: median {:.3}, {:.1} % interval {:.3} to {:.3} (order \
+             statistics of {} pairs, no assumption about their distribution){}",
+            ratio.value,
+            100.0 * ratio.confidence,
+            ratio.low,
+            ratio.high,
+            valid.len(),
+            if invalid > 0 {
+                format!("; {invalid} invalid rounds left out")
+            } else {
+                String::new()
+            },
+        );
+        println!(
+            "processor time for 100,000 exchanges (200,000 spans), medians: agent {:.0} ms, receiver \
+             {:.0} ms; with the processors saturated the lower throughput means {added:.0} ms in \
+             all, so about {:.0} ms are the kernel programs, which run on the time of those who \
+             send and receive and are in no account of the agent's, and what all of them take from \
+             each other's caches",
+            agent.value,
+            sink.value,
+            (added - agent.value - sink.value).max(0.0),
+        );
+        println!(
+            "memory of the agent (Pss, the doubly mapped ring counted once): idle {idle:.1} MiB, peak \
+             {:.1} MiB, of which the ring {:.1} MiB",
+            mib(peak.ring_once()),
+            mib(peak.ring.min(peak.ring_rss / 2)),
+        );
+        println!(
+            "in short: nginx under wrk on {} CPUs, every call traced at both ends and exported: \
+             {:.0}k -> {:.0}k req/s, ratio {:.2} ({:.2} to {:.2}), agent {:.1} us of processor \
+             time an exchange, {:.0} MiB, {:.2} % of the spans arrived",
+            processors(),
+            off.value / 1000.0,
+            on.value / 1000.0,
+            ratio.value,
+            ratio.low,
+            ratio.high,
+            agent.value / 100.0,
+            mib(peak.ring_once()),
+            (100.0 * arrived).min(100.0),
+        );
+    }
+}
+
+fn per_100k(time: Duration, served: Served) -> f64 {
+    time.as_secs_f64() * 1000.0 * 100_000.0 / served.requests as f64
+}
+
+/// Milliseconds of all processors that 100,000 exchanges take longer, if all are always busy.
+fn added(off: f64, on: f64) -> f64 {
+    f64::from(processors()) * (1.0 / on - 1.0 / off) * 100_000.0 * 1000.0
+}
+
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
