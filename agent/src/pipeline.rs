@@ -273,10 +273,12 @@ impl Sink<Identity> for CallsOf<'_> {
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
         {
             return Identity {
+                trace_id: client.trace_id,
                 span_id: calls.ids.span_id(),
                 parent: Some(Parent { span_id: client.span_id, remote: false, link: "seq" }),
                 depth: client.depth.saturating_add(1),
-                ..client
+                flags: client.flags,
+                trace_state: client.trace_state,
             };
         }
         let span_id = calls.ids.span_id();

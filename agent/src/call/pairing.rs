@@ -22,6 +22,7 @@ pub trait Sink<I> {
     fn lost(&mut self, identity: Option<I>);
 }
 
+#[derive(Clone)]
 struct Open<I> {
     identity: I,
     request: Request,
@@ -163,11 +164,8 @@ impl<I: Clone> Pairing<I> {
         let Some(endpoint) = endpoint else { return };
         for call in &mut self.open {
             if call.response.is_none() && !call.told && call.started < before {
+                call.clone().tell(endpoint, now, Some(NoAnswer::Timeout), sink);
                 call.told = true;
-                sink.ended(
-                    call.call(endpoint, now, Some(NoAnswer::Timeout)),
-                    call.identity.clone(),
-                );
             }
         }
     }
@@ -178,7 +176,7 @@ impl<I: Clone> Pairing<I> {
     }
 }
 
-impl<I: Clone> Open<I> {
+impl<I> Open<I> {
     fn tell(
         self,
         endpoint: &Arc<Endpoint>,
@@ -189,22 +187,19 @@ impl<I: Clone> Open<I> {
         if self.told {
             return;
         }
-        sink.ended(self.call(endpoint, ended, no_answer), self.identity);
-    }
-
-    fn call(&self, endpoint: &Arc<Endpoint>, ended: Time, no_answer: Option<NoAnswer>) -> Call {
-        Call {
+        let call = Call {
             endpoint: Arc::clone(endpoint),
             thread: self.thread,
             position: self.position,
             started: self.started,
             ended: ended.max(self.started),
             waited: self.waited,
-            request: self.request.clone(),
-            response: self.response.clone(),
+            request: self.request,
+            response: self.response,
             no_answer,
             request_body: self.request_body,
             response_body: self.response_body,
-        }
+        };
+        sink.ended(call, self.identity);
     }
 }
