@@ -1,13 +1,13 @@
 //! Where spans go. Nothing here ever blocks the path before it.
 //!
 //! ```text
-//!                        +-> queue -> task: batches -> deliveries -> OTLP receiver
+//!                        +-> encoded -> queue -> task: batches -> deliveries -> OTLP receiver
 //! pipeline thread: push -+
 //!                        +-> queue -> thread: filter -> text or JSON -> standard output
 //! ```
 //!
-//! Each sink has a bounded queue of its own and they share the spans, so that a terminal that
-//! stands still costs the receiver nothing, nor the reverse. The exporters bring their own
+//! Each sink has a bounded queue of its own, so that a terminal that stands still costs the
+//! receiver nothing, nor the reverse. The exporters bring their own
 //! threads; they need no runtime of the caller and must not be started inside one.
 
 mod config;
@@ -39,8 +39,10 @@ pub use config::{
 };
 pub use filter::{Filter, FilterArgs, duration};
 pub use otlp::ClientError;
+use otlp::Encoded;
 pub use output::Output;
-pub use queue::{Limit, QUEUE_BYTES, Queue};
+use queue::Queue;
+pub use queue::{Limit, QUEUE_BYTES};
 
 /// What is exported, and where to.
 #[derive(Debug)]
@@ -77,7 +79,8 @@ pub struct Exporters {
 /// Where spans enter: for the pipeline's thread, while another one keeps the [`Exporters`].
 #[derive(Clone, Debug)]
 pub struct Inlet {
-    queues: Vec<Arc<Queue>>,
+    otlp: Option<Arc<Queue<Encoded>>>,
+    output: Option<Arc<Queue<Arc<Span>>>>,
     stats: Arc<Stats>,
     /// Set once nobody reads standard output any more.
     output_closed: Arc<AtomicBool>,
@@ -119,7 +122,7 @@ impl Exporters {
         stats: Arc<Stats>,
         stdout: Box<dyn io::Write + Send>,
     ) -> Result<Self, StartError> {
-        let inlet = Inlet { queues: Vec::new(), stats, output_closed: Arc::default() };
+        let inlet = Inlet { otlp: None, output: None, stats, output_closed: Arc::default() };
         let mut exporters = Exporters { inlet, otlp: None, output: None };
         if let Some(otlp) = config.otlp {
             exporters.start_otlp(otlp)?;
@@ -153,9 +156,9 @@ impl Exporters {
     /// Delivers and prints what is queued, for at most `limit`; the rest is counted as lost.
     pub fn shutdown(self, limit: Duration) {
         let deadline = Instant::now() + limit;
-        for queue in &self.inlet.queues {
-            queue.close();
-        }
+        let Inlet { otlp: otlp_queue, output: output_queue, stats, .. } = self.inlet;
+        otlp_queue.iter().for_each(|queue| queue.close());
+        output_queue.iter().for_each(|queue| queue.close());
         if let Some(otlp) = self.otlp {
             // No receiver means that the task has ended already.
             _ = otlp.closing.send(true);
@@ -167,10 +170,9 @@ impl Exporters {
             // A write that hangs cannot be ended; its thread dies with the process.
             wait(&output.done, deadline);
         }
-        for queue in &self.inlet.queues {
-            let left = queue.take(usize::MAX).len();
-            self.inlet.stats.lose(Loss::ExportFailed, left as u64);
-        }
+        let left = otlp_queue.map_or(0, |queue| queue.take(usize::MAX).len())
+            + output_queue.map_or(0, |queue| queue.take(usize::MAX).len());
+        stats.lose(Loss::ExportFailed, left as u64);
     }
 
     fn start_otlp(&mut self, config: OtlpConfig) -> Result<(), StartError> {
@@ -184,7 +186,8 @@ impl Exporters {
             let _entered = runtime.enter();
             otlp::Client::new(&config)?
         };
-        let queue = self.add_queue(config.queue);
+        let queue = Arc::new(Queue::new(config.queue, Arc::clone(&self.inlet.stats)));
+        self.inlet.otlp = Some(Arc::clone(&queue));
         let (closing, closing_seen) = watch::channel(false);
         let (done_sender, done) = mpsc::channel();
         let stats = Arc::clone(&self.inlet.stats);
@@ -203,7 +206,8 @@ impl Exporters {
         filter: Filter,
         mut stdout: Box<dyn io::Write + Send>,
     ) -> Result<(), StartError> {
-        let queue = self.add_queue(Limit::default());
+        let queue = Arc::new(Queue::new(Limit::default(), Arc::clone(&self.inlet.stats)));
+        self.inlet.output = Some(Arc::clone(&queue));
         let closed = Arc::clone(&self.inlet.output_closed);
         let (done_sender, done) = mpsc::channel();
         thread::Builder::new().name("tracebee-output".to_owned()).spawn(move || {
@@ -214,12 +218,6 @@ impl Exporters {
         self.output = Some(OutputSink { done });
         Ok(())
     }
-
-    fn add_queue(&mut self, limit: Limit) -> Arc<Queue> {
-        let queue = Arc::new(Queue::new(limit, Arc::clone(&self.inlet.stats)));
-        self.inlet.queues.push(Arc::clone(&queue));
-        queue
-    }
 }
 
 impl Inlet {
@@ -229,12 +227,14 @@ impl Inlet {
     /// counted as [`Loss::QueueFull`].
     pub fn push(&self, spans: Vec<Span>) {
         self.stats.spans.fetch_add(spans.len() as u64, Ordering::Relaxed);
-        if self.queues.is_empty() || spans.is_empty() {
+        if spans.is_empty() {
             return;
         }
-        let spans: Vec<_> = spans.into_iter().map(Arc::new).collect();
-        for queue in &self.queues {
-            queue.push(&spans);
+        if let Some(queue) = &self.otlp {
+            queue.push(spans.iter().map(Encoded::new).collect());
+        }
+        if let Some(queue) = &self.output {
+            queue.push(spans.into_iter().map(Arc::new).collect());
         }
     }
 

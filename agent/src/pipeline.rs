@@ -131,6 +131,11 @@ impl Pipeline {
         }
     }
 
+    /// How many spans wait for [`spans`](Self::spans).
+    pub fn finished(&self) -> usize {
+        self.calls.spans.len()
+    }
+
     /// The spans finished since the last time.
     pub fn spans(&mut self) -> Vec<Span> {
         std::mem::take(&mut self.calls.spans)
