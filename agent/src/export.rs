@@ -231,7 +231,7 @@ impl Inlet {
             return;
         }
         if let Some(queue) = &self.otlp {
-            queue.push(spans.iter().map(Encoded::new).collect());
+            queue.push(Encoded::all(&spans));
         }
         if let Some(queue) = &self.output {
             queue.push(spans.into_iter().map(Arc::new).collect());

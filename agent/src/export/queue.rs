@@ -34,14 +34,14 @@ impl Default for Limit {
 }
 
 /// A span as it waits for its sink.
-pub trait Item {
+pub(super) trait Item {
     /// Approximate bytes of memory that it takes.
     fn size(&self) -> usize;
 }
 
 /// A bounded queue of spans: many may push, one takes.
 #[derive(Debug)]
-pub struct Queue<T> {
+pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     /// Wakes a consumer that is a task.
     filled: Notify,
@@ -75,7 +75,7 @@ impl<T> Default for State<T> {
 
 impl<T: Item> Queue<T> {
     /// An empty queue; what it drops is counted in `stats`.
-    pub fn new(limit: Limit, stats: Arc<Stats>) -> Self {
+    pub(super) fn new(limit: Limit, stats: Arc<Stats>) -> Self {
         Queue {
             state: Mutex::default(),
             filled: Notify::new(),
@@ -89,7 +89,7 @@ impl<T: Item> Queue<T> {
     ///
     /// The lock is held for pointer moves only. What comes after [`Queue::close`] is counted as
     /// [`Loss::ExportFailed`], after [`Queue::abandon`] not at all.
-    pub fn push(&self, spans: Vec<T>) {
+    pub(super) fn push(&self, spans: Vec<T>) {
         let mut state = self.lock();
         if state.closed {
             if !state.abandoned {
@@ -126,7 +126,7 @@ impl<T: Item> Queue<T> {
     }
 
     /// Removes and returns at most `max` of the oldest spans.
-    pub fn take(&self, max: usize) -> Vec<T> {
+    pub(super) fn take(&self, max: usize) -> Vec<T> {
         let mut state = self.lock();
         let n = max.min(state.spans.len());
         let spans: Vec<T> = state.spans.drain(..n).collect();
@@ -135,13 +135,13 @@ impl<T: Item> Queue<T> {
     }
 
     /// Ends the queue: what is in it can still be taken, nothing more comes.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.lock().closed = true;
         self.wake();
     }
 
     /// Ends the queue and drops what is in it, uncounted: nobody wants it any more.
-    pub fn abandon(&self) {
+    pub(super) fn abandon(&self) {
         let mut state = self.lock();
         *state = State { closed: true, abandoned: true, ..State::default() };
         drop(state);
@@ -151,7 +151,7 @@ impl<T: Item> Queue<T> {
     /// Waits until the queue holds at least `n` spans or is closed.
     ///
     /// False: it is closed and empty. Cancel-safe.
-    pub async fn wait_for(&self, n: usize) -> bool {
+    pub(super) async fn wait_for(&self, n: usize) -> bool {
         loop {
             let woken = self.filled.notified();
             {
@@ -168,7 +168,7 @@ impl<T: Item> Queue<T> {
     /// Blocks the calling thread until there is a span or the queue is closed.
     ///
     /// False: it is closed and empty.
-    pub fn wait_blocking(&self) -> bool {
+    pub(super) fn wait_blocking(&self) -> bool {
         let state = self
             .filled_blocking
             .wait_while(self.lock(), |state| {
@@ -180,12 +180,14 @@ impl<T: Item> Queue<T> {
     }
 
     /// How many spans wait.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
         self.lock().spans.len()
     }
 
     /// True if no span waits.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

@@ -20,13 +20,17 @@ pub(in crate::export) struct Encoded {
 }
 
 impl Encoded {
-    pub(in crate::export) fn new(span: &Span) -> Self {
-        let length = span_length(span);
-        let mut field = Vec::with_capacity(delimited(length));
-        head(&mut field, 2, length);
-        put_span(&mut field, span);
-        debug_assert_eq!(field.len(), delimited(length));
-        Self { resource: Arc::clone(&span.resource), field: field.into() }
+    /// Encodes `spans`; the buffers have the size that they need.
+    pub(in crate::export) fn all(spans: &[Span]) -> Vec<Self> {
+        let mut body = Vec::with_capacity(1024);
+        let encode = |span: &Span| {
+            body.clear();
+            put_span(&mut body, span);
+            let mut field = Vec::with_capacity(delimited(body.len()));
+            put_bytes(&mut field, 2, &body);
+            Self { resource: Arc::clone(&span.resource), field: field.into() }
+        };
+        spans.iter().map(encode).collect()
     }
 }
 
@@ -71,9 +75,6 @@ pub(super) fn request(spans: Vec<Encoded>) -> Vec<u8> {
     out
 }
 
-/// Tag and 8 bytes, tag and 4 bytes.
-const FIXED64: usize = 9;
-const FIXED32: usize = 5;
 /// `Status` with the code `ERROR`.
 const STATUS_ERROR: [u8; 2] = [3 << 3, 2];
 
@@ -104,21 +105,6 @@ fn put_span(out: &mut Vec<u8>, span: &Span) {
     out.extend_from_slice(&span_flags(span).to_le_bytes());
 }
 
-fn span_length(span: &Span) -> usize {
-    let attributes = span.attributes.iter();
-    delimited(16)
-        + delimited(8)
-        + span.trace_state.as_ref().map_or(0, |state| delimited(state.len()))
-        + span.parent.as_ref().map_or(0, |_| delimited(8))
-        + delimited(span.name.len())
-        + 2
-        + 2 * FIXED64
-        + attributes.map(|(key, value)| delimited(attribute_length(key, value))).sum::<usize>()
-        + if span.error { delimited(STATUS_ERROR.len()) } else { 0 }
-        + 1
-        + FIXED32
-}
-
 fn kind(span: &Span) -> u8 {
     match span.kind {
         Kind::Server => 2,
@@ -128,34 +114,42 @@ fn kind(span: &Span) -> u8 {
 
 /// A `KeyValue` as the field `field`.
 fn put_attribute(out: &mut Vec<u8>, field: u8, key: &str, value: &Value) {
-    head(out, field, attribute_length(key, value));
+    match value {
+        Value::Static(text) => put_text(out, field, key, text),
+        Value::Text(text) => put_text(out, field, key, text),
+        Value::Shared(text) => put_text(out, field, key, text),
+        Value::Bool(truth) => put_number(out, field, key, 2, u64::from(*truth)),
+        Value::Int(number) => put_number(out, field, key, 3, number.cast_unsigned()),
+    }
+}
+
+/// A key with an `AnyValue` that is text.
+fn put_text(out: &mut Vec<u8>, field: u8, key: &str, text: &str) {
+    let (k, t) = (key.len(), text.len());
+    if k + t < 0x80 - 8 {
+        // All lengths take one byte: nearly always.
+        out.extend_from_slice(&[field << 3 | 2, (k + t + 6) as u8, 1 << 3 | 2, k as u8]);
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(&[2 << 3 | 2, (t + 2) as u8, 1 << 3 | 2, t as u8]);
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    put_key(out, field, key, delimited(t));
+    put_bytes(out, 1, text.as_bytes());
+}
+
+/// A key with an `AnyValue` that is a varint in its field `kind`.
+fn put_number(out: &mut Vec<u8>, field: u8, key: &str, kind: u8, number: u64) {
+    put_key(out, field, key, 1 + varint_length(number));
+    out.push(kind << 3);
+    put_varint(out, number);
+}
+
+/// All of a `KeyValue` before its value of `length` bytes.
+fn put_key(out: &mut Vec<u8>, field: u8, key: &str, length: usize) {
+    head(out, field, delimited(key.len()) + delimited(length));
     put_bytes(out, 1, key.as_bytes());
-    head(out, 2, value_length(value));
-    match value {
-        Value::Static(text) => put_bytes(out, 1, text.as_bytes()),
-        Value::Text(text) => put_bytes(out, 1, text.as_bytes()),
-        Value::Shared(text) => put_bytes(out, 1, text.as_bytes()),
-        Value::Bool(truth) => out.extend_from_slice(&[2 << 3, u8::from(*truth)]),
-        Value::Int(number) => {
-            out.push(3 << 3);
-            put_varint(out, number.cast_unsigned());
-        }
-    }
-}
-
-fn attribute_length(key: &str, value: &Value) -> usize {
-    delimited(key.len()) + delimited(value_length(value))
-}
-
-/// Length of an `AnyValue`.
-fn value_length(value: &Value) -> usize {
-    match value {
-        Value::Static(text) => delimited(text.len()),
-        Value::Text(text) => delimited(text.len()),
-        Value::Shared(text) => delimited(text.len()),
-        Value::Bool(_) => 2,
-        Value::Int(number) => 1 + varint_length(number.cast_unsigned()),
-    }
+    head(out, 2, length);
 }
 
 fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
@@ -165,7 +159,12 @@ fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
 
 /// Tag and length of a field of `length` bytes. Fields up to 15 have tags of one byte.
 fn head(out: &mut Vec<u8>, field: u8, length: usize) {
-    out.push(field << 3 | 2);
+    let tag = field << 3 | 2;
+    if length < 0x80 {
+        out.extend_from_slice(&[tag, length as u8]);
+        return;
+    }
+    out.push(tag);
     put_varint(out, length as u64);
 }
 
@@ -197,7 +196,7 @@ mod tests {
 
     /// Holds the encoding against the one that opentelemetry-proto and prost make.
     fn check(spans: Vec<Span>) {
-        let encoded = request(spans.iter().map(Encoded::new).collect());
+        let encoded = request(Encoded::all(&spans));
         let spans = spans.into_iter().map(Arc::new).collect();
         assert_eq!(encoded, convert::request(spans).encode_to_vec());
     }

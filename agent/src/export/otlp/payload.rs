@@ -85,10 +85,9 @@ mod tests {
 
     #[test]
     fn halves_hold_every_span_once_with_its_resource() {
-        let spans: Vec<_> = (0..7)
-            .map(|i| Encoded::new(&if i % 3 == 0 { client_span(i) } else { span(i) }))
-            .collect();
-        let whole = Payload::new(spans);
+        let spans: Vec<_> =
+            (0..7).map(|i| if i % 3 == 0 { client_span(i) } else { span(i) }).collect();
+        let whole = Payload::new(Encoded::all(&spans));
         let mut parts = vec![whole.clone()];
         while let Some(at) = parts.iter().position(|part| part.spans > 1) {
             let (a, b) = parts.swap_remove(at).halves().expect("two spans or more");

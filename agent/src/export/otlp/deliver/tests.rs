@@ -43,7 +43,7 @@ async fn deliver(script: Script, spans: Vec<Span>, closing: bool) -> Delivery {
     let config = otlp_config("http://h:4317", &[]);
     let courier = Courier::new(Client(Transport::Script(script)), &config, closing);
     let custody = Custody::new(spans.len(), Arc::clone(&stats));
-    courier.deliver(spans.iter().map(Encoded::new).collect(), custody).await;
+    courier.deliver(Encoded::all(&spans), custody).await;
     let seen = seen.lock().expect("no test panics here");
     Delivery {
         attempts: seen.iter().map(|(spans, at)| (*spans, *at - seen[0].1)).collect(),
