@@ -3,6 +3,7 @@
 mod build;
 mod conditions;
 mod http;
+mod kernel;
 mod load;
 mod report;
 pub(crate) mod sink;

@@ -10,7 +10,7 @@ use super::load::{NGINX, Nginx, Served, Wrk};
 use super::report::{Report, Traced};
 use super::sink::Sink;
 use super::usage::{self, Memory};
-use super::{HttpArgs, build, conditions};
+use super::{HttpArgs, build, conditions, kernel};
 
 /// Before what an idle agent needs is looked at: it has read what it wants to know of the host.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -71,7 +71,11 @@ pub(super) fn run(args: &HttpArgs) -> Result<()> {
         let on = setting.traced().with_context(|| format!("round {number} with the agent"))?;
         report.add(off, on);
     }
-    report.end();
+    let timed = {
+        let _timing = kernel::Timing::start()?;
+        setting.traced().context("the round that times the kernel programs")?
+    };
+    report.end(&timed);
     Ok(())
 }
 
@@ -97,6 +101,7 @@ impl Setting {
         std::thread::sleep(SETTLE);
         let idle = usage::memory(agent.pid())?;
         let before = self.cpu(&agent)?;
+        let runs_before = kernel::runs(agent.pid())?;
         let mut peak = Memory::default();
         let served: Served = self.wrk.run(&self.nginx, || {
             let now = usage::memory(agent.pid())
@@ -104,6 +109,7 @@ impl Setting {
             peak = peak.max(now);
             Ok(())
         })?;
+        let runs = kernel::runs(agent.pid())?.since(runs_before);
         let spans = self.sink.settled() - arrived;
         let after = self.cpu(&agent)?;
         let stopped = agent.stop()?;
@@ -117,6 +123,7 @@ impl Setting {
             spans,
             agent: after.0.saturating_sub(before.0),
             sink: after.1.saturating_sub(before.1),
+            runs,
             idle,
             peak,
             losses: losses.unwrap_or_else(|| "nothing".to_owned()),

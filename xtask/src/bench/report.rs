@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::conditions::processors;
+use super::kernel::Runs;
 use super::load::Served;
 use super::statistics::Median;
 use super::usage::Memory;
@@ -19,6 +20,8 @@ pub(super) struct Traced {
     pub(super) agent: Duration,
     /// Processor time of the receiver.
     pub(super) sink: Duration,
+    /// What the kernel programs did, if it was timed.
+    pub(super) runs: Runs,
     pub(super) idle: Memory,
     pub(super) peak: Memory,
     /// What the agent says that it lost.
@@ -82,8 +85,9 @@ impl Report {
         self.pairs.push((off, on));
     }
 
-    /// Prints what follows from all rounds; only valid ones count.
-    pub(super) fn end(&self) {
+    /// Prints what follows from all rounds, of which only valid ones count, and from the one in
+    /// which the kernel programs were timed.
+    pub(super) fn end(&self, timed: &Traced) {
         let valid: Vec<_> = self.pairs.iter().filter(|(_, on)| on.valid()).collect();
         let invalid = self.pairs.len() - valid.len();
         let median = |of: &dyn Fn(&Served, &Traced) -> f64| {
@@ -100,8 +104,6 @@ impl Report {
             println!("no valid round: fewer than {:.1} % of the spans arrived", 100.0 * ARRIVED);
             return;
         };
-        let added = median(&|off, on| added(off.per_second, on.served.per_second));
-        let added = added.map_or(0.0, |added| added.value);
         let idle = median(&|_, on| mib(on.idle.ring_once())).map_or(0.0, |idle| idle.value);
         let peaks = valid.iter().map(|(_, on)| on.peak);
         let peak = peaks.fold(Memory::default(), Memory::max);
@@ -121,15 +123,16 @@ impl Report {
                 String::new()
             },
         );
+        let kernel = per_100k(Duration::from_nanos(timed.runs.nanoseconds), timed.served);
         println!(
-            "processor time for 100,000 exchanges (200,000 spans), medians: agent {:.0} ms, receiver \
-             {:.0} ms; with the processors saturated the lower throughput means {added:.0} ms in \
-             all, so about {:.0} ms are the kernel programs, which run on the time of those who \
-             send and receive and are in no account of the agent's, and what all of them take from \
-             each other's caches",
+            "processor time for 100,000 exchanges (200,000 spans): agent {:.0} ms, receiver {:.0} ms \
+             (medians); not in the agent's account, because they run on the time of those who send \
+             and receive: its kernel programs, about {kernel:.0} ms ({:.1} runs an exchange of {:.0} \
+             ns, timed by the kernel in a round of its own)",
             agent.value,
             sink.value,
-            (added - agent.value - sink.value).max(0.0),
+            timed.runs.count as f64 / timed.served.requests as f64,
+            timed.runs.nanoseconds as f64 / timed.runs.count.max(1) as f64,
         );
         println!(
             "memory of the agent (Pss, the doubly mapped ring counted once): idle {idle:.1} MiB, peak \
@@ -140,7 +143,7 @@ impl Report {
         println!(
             "in short: nginx under wrk on {} CPUs, every call traced at both ends and exported: \
              {:.0}k -> {:.0}k req/s, ratio {:.2} ({:.2} to {:.2}), agent {:.1} us of processor \
-             time an exchange, {:.0} MiB, {:.2} % of the spans arrived",
+             time an exchange and about {:.1} us in the kernel programs, {:.0} MiB, {:.2} % of the spans arrived",
             processors(),
             off.value / 1000.0,
             on.value / 1000.0,
@@ -148,6 +151,7 @@ impl Report {
             ratio.low,
             ratio.high,
             agent.value / 100.0,
+            kernel / 100.0,
             mib(peak.ring_once()),
             (100.0 * arrived).min(100.0),
         );
@@ -156,11 +160,6 @@ impl Report {
 
 fn per_100k(time: Duration, served: Served) -> f64 {
     time.as_secs_f64() * 1000.0 * 100_000.0 / served.requests as f64
-}
-
-/// Milliseconds of all processors that 100,000 exchanges take longer, if all are always busy.
-fn added(off: f64, on: f64) -> f64 {
-    f64::from(processors()) * (1.0 / on - 1.0 / off) * 100_000.0 * 1000.0
 }
 
 fn mib(kib: u64) -> f64 {
