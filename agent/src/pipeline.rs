@@ -1,7 +1,6 @@
 //! The path of a call, in one thread and without locks: events in, spans out.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
@@ -21,11 +20,17 @@ use crate::workload::Workloads;
 /// Connections that are followed at once. Each takes about a kilobyte; the oldest go first.
 pub const MAX_CONNECTIONS: usize = 65_536;
 
+/// How long a stream must be silent before an answer whose framing was not captured, and whose
+/// last bytes look like its end, is taken for ended. The next request ends it earlier.
+const QUIET: u64 = 500_000_000;
+
 /// What the pipeline wants of the source for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// No more records.
     Ignore(ConnectionId),
+    /// All bytes, not only the first of each turn.
+    Everything(ConnectionId),
     /// It is gone: forget it.
     Release(ConnectionId),
 }
@@ -41,6 +46,8 @@ struct Connection {
     peer_finished: Option<Time>,
     finished: Option<Time>,
     ignored: bool,
+    /// More than one call was open at once: where one answer ends and the next begins must be seen.
+    pipelined: bool,
 }
 
 /// Everything between a source and the exporters.
@@ -94,6 +101,7 @@ impl Pipeline {
     /// Takes in one event.
     pub fn on(&mut self, event: Event<'_>) {
         match event {
+            Event::Program(program) => self.calls.workloads.runs(&program),
             Event::Opened(opened) => self.open(opened),
             Event::Data(data) => self.data(&data),
             Event::Sent { id, time, position } => {
@@ -104,8 +112,7 @@ impl Pipeline {
                 }
             }
             Event::Ended { id, time, end } => self.end(id, time, end),
-            Event::Lost { id, records } => {
-                self.calls.stats.lose(Loss::RingFull, u64::from(records));
+            Event::Lost { id, .. } => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.streams.lost(&mut self.parts);
                     let thread = connection.thread;
@@ -120,13 +127,15 @@ impl Pipeline {
         self.calls.clock.re_anchor();
         self.calls.workloads.expire(now);
         self.calls.same_host.expire(now);
-        if let Some(timeout) = self.request_timeout {
-            let before = Time(now.0.saturating_sub(timeout));
-            for connection in self.connections.values_mut() {
+        let quiet = Time(now.0.saturating_sub(QUIET));
+        let late = self.request_timeout.map(|timeout| Time(now.0.saturating_sub(timeout)));
+        for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
+            connection.streams.rest(quiet, &mut self.parts);
+            let thread = connection.thread;
+            connection.take(&mut self.parts, thread, 0, &mut self.calls);
+            if let Some(late) = late {
                 let Connection { pairing, endpoint, opened, .. } = connection;
-                if !pairing.is_empty() {
-                    pairing.expire(endpoint.as_ref(), before, now, &mut self.calls.of(opened));
-                }
+                pairing.expire(endpoint.as_ref(), late, now, &mut self.calls.of(opened));
             }
         }
     }
@@ -134,6 +143,17 @@ impl Pipeline {
     /// How many spans wait for [`spans`](Self::spans).
     pub fn finished(&self) -> usize {
         self.calls.spans.len()
+    }
+
+    /// The agent stops: calls that are still under way get no span.
+    pub fn stop(&mut self) {
+        let quiet = Time(u64::MAX);
+        for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
+            connection.streams.rest(quiet, &mut self.parts);
+            let thread = connection.thread;
+            connection.take(&mut self.parts, thread, 0, &mut self.calls);
+            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+        }
     }
 
     /// The spans finished since the last time.
@@ -147,6 +167,10 @@ impl Pipeline {
     }
 
     fn open(&mut self, opened: Opened) {
+        if self.connections.contains_key(&opened.id) {
+            // Two threads used it first, in the same instant.
+            return;
+        }
         if !self.selection.wants(&opened) {
             self.wishes.push(Wish::Ignore(opened.id));
             return;
@@ -166,6 +190,7 @@ impl Pipeline {
             peer_finished: None,
             finished: None,
             ignored: false,
+            pipelined: false,
             opened,
         };
         self.connections.insert(connection.opened.id, connection);
@@ -179,6 +204,9 @@ impl Pipeline {
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
             self.wishes.push(Wish::Ignore(data.id));
+        } else if connection.pairing.len() > 1 && !connection.pipelined {
+            connection.pipelined = true;
+            self.wishes.push(Wish::Everything(data.id));
         }
     }
 
@@ -327,13 +355,5 @@ impl Sink<Identity> for CallsOf<'_> {
             _ => Loss::Gap,
         };
         self.calls.stats.lose(loss, 1);
-    }
-}
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        let open = self.connections.values().filter(|c| !c.pairing.is_empty()).count();
-        let events = self.calls.stats.events.load(Ordering::Relaxed);
-        tracing::debug!(open, events, "pipeline ends");
     }
 }

@@ -144,4 +144,12 @@ pub trait Parser: Send {
 
     /// `side` will send nothing from position `at` on.
     fn finish(&mut self, side: Side, at: u64, parts: &mut Vec<Part>);
+
+    /// After [`Step::SkipTurn`] `side` has been silent for a while, at position `at`, and these are
+    /// the bytes before it: does the message that was under way end there?
+    fn rested(&mut self, _side: Side, _at: u64, _tail: &[u8], _parts: &mut Vec<Part>) {}
+
+    /// The connection is gone without an error. `side` came to `at`, and all of it was read, but
+    /// it did not say that nothing follows.
+    fn closed(&mut self, _side: Side, _at: u64, _parts: &mut Vec<Part>) {}
 }

@@ -84,6 +84,8 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     turn(&mut live, &mut pipeline, &exporters, Duration::ZERO);
     live.collect();
     drop(live);
+    pipeline.stop();
+    exporters.push(pipeline.spans());
     exporters.shutdown(FLUSH);
     eprint!("{}", summary::render(&stats));
     Ok(())
@@ -99,6 +101,7 @@ fn turn(live: &mut Live, pipeline: &mut Pipeline, exporters: &Exporters, wait: D
     for wish in pipeline.wishes() {
         match wish {
             Wish::Ignore(id) => live.ignore(id),
+            Wish::Everything(id) => live.everything(id),
             Wish::Release(id) => live.release(id),
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod live;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// Identity of one socket for as long as the host is up: the socket cookie when live
@@ -71,8 +72,6 @@ pub struct Opened {
     pub midlife: bool,
     /// The process that used it first.
     pub pid: u32,
-    /// Name of its thread, at most 15 bytes: all there is if the process is gone already.
-    pub comm: Box<str>,
     /// Inode of the network namespace (`ns.inum`).
     pub netns: u32,
     /// TCP sequence number of the first byte that this socket sent (initial sequence number + 1).
@@ -80,6 +79,22 @@ pub struct Opened {
     pub sent_base: Option<u32>,
     /// The same for the first byte that it receives.
     pub received_base: Option<u32>,
+}
+
+/// What a process runs, as it was at its first connection. The texts are the process's own and may
+/// hold secrets: only names are taken from them.
+#[derive(Clone, Debug)]
+pub struct Program<'a> {
+    /// Thread group id.
+    pub pid: u32,
+    /// When it was started.
+    pub started: Time,
+    /// Name of the thread, at most 15 bytes.
+    pub comm: Cow<'a, str>,
+    /// Its command line, the words separated by zeros; perhaps cut.
+    pub arguments: &'a [u8],
+    /// Its environment, the variables separated by zeros; perhaps cut.
+    pub environment: &'a [u8],
 }
 
 /// Bytes that went through a socket.
@@ -97,13 +112,15 @@ pub struct Data<'a> {
     pub length: u64,
     /// The first of these bytes, as many as were captured (`bytes.len() <= length`).
     pub bytes: &'a [u8],
+    /// The last of these bytes, a few, where not all were captured and it is known.
+    pub tail: &'a [u8],
     /// True if the last of `length` bytes may not have been accepted yet: an [`Event::Sent`]
     /// follows that says how far it came.
     pub pending: bool,
     /// Who read or wrote.
     pub thread: Thread,
-    /// Nanoseconds that received bytes waited in the socket before they were read, as far as the
-    /// kernel's clock tick tells; 0 if shorter than a tick or unknown.
+    /// Nanoseconds between the connection's last packet and this read: how long received bytes waited
+    /// in the socket, at least; 0 if unknown.
     pub waited: u64,
 }
 
@@ -128,6 +145,8 @@ pub enum End {
 /// What happened on a socket. Events of one socket come in the order in which the kernel saw them.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
+    /// A process has its first connection, or another program than at its last one.
+    Program(Program<'a>),
     /// A connection is seen for the first time; comes before its other events.
     Opened(Opened),
     /// Bytes went through.

@@ -23,6 +23,8 @@ pub enum Loss {
     HeadTooLong,
     /// A table was full and an entry had to go.
     TableFull,
+    /// Calls that were under way when the agent stopped.
+    Stopped,
     /// The export queue was full (counted in spans).
     QueueFull,
     /// The receiver refused spans for good, or retries ran out (counted in spans).
@@ -33,7 +35,7 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 10] = [
+    pub const ALL: [Loss; 11] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
@@ -41,6 +43,7 @@ impl Loss {
         Loss::Gap,
         Loss::HeadTooLong,
         Loss::TableFull,
+        Loss::Stopped,
         Loss::QueueFull,
         Loss::ExportFailed,
         Loss::ExportRejected,
@@ -56,6 +59,7 @@ impl Loss {
             Loss::Gap => "gap",
             Loss::HeadTooLong => "head_too_long",
             Loss::TableFull => "table_full",
+            Loss::Stopped => "stopped",
             Loss::QueueFull => "queue_full",
             Loss::ExportFailed => "export_failed",
             Loss::ExportRejected => "export_rejected",

@@ -111,6 +111,9 @@ impl Streams {
                 self.gap(data.direction, end, data.time, out);
             }
         }
+        let whole = data.bytes.len() as u64 == data.length;
+        let last = if whole { data.bytes } else { data.tail };
+        self.half(data.direction).ends_with(data.position + data.length, last);
         let reached = if data.pending { data.position } else { data.position + data.length };
         self.reach(data.direction, reached, data.time, out);
     }
@@ -145,16 +148,46 @@ impl Streams {
         match end {
             End::PeerFinished(at) => self.received.finish = Some(at),
             End::Finished(at) => self.sent.finish = Some(at),
-            End::Closed { .. } => {
+            End::Closed { error, received, sent } => {
                 for half in [&mut self.received, &mut self.sent] {
                     if half.finish.is_some() {
                         half.finish = Some(half.reached);
                     }
                 }
+                if error.is_none() {
+                    self.closed(Direction::Received, received, time, out);
+                    self.closed(Direction::Sent, sent, time, out);
+                }
             }
         }
         self.finish(Direction::Received, time, out);
         self.finish(Direction::Sent, time, out);
+    }
+
+    /// Time went by: what ended before `before` without anything after it has ended.
+    pub fn rest(&mut self, before: Time, out: &mut Vec<Timed>) {
+        for direction in [Direction::Received, Direction::Sent] {
+            let side = self.side(direction);
+            let half = self.half(direction);
+            if half.reached_at >= before {
+                continue;
+            }
+            let (at, time) = (half.reached, half.reached_at);
+            let Some((tail, length)) = half.take_tail() else { continue };
+            if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+                parser.rested(side, at, &tail[..length], &mut self.parts);
+                self.drain(time, time, out);
+            }
+        }
+    }
+
+    fn closed(&mut self, direction: Direction, end: u64, time: Time, out: &mut Vec<Timed>) {
+        let side = self.side(direction);
+        let at = self.half(direction).reached;
+        if let (State::Spoken(parser), Some(side), true) = (&mut self.state, side, at >= end) {
+            parser.closed(side, at, &mut self.parts);
+            self.drain(time, time, out);
+        }
     }
 
     fn reach(&mut self, direction: Direction, position: u64, time: Time, out: &mut Vec<Timed>) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::source::Time;
+use crate::source::{Program, Time};
 use crate::stats::{Loss, Stats};
 use crate::trace::Value;
 
@@ -78,6 +78,14 @@ struct Identity {
     executable: Option<String>,
 }
 
+impl Process {
+    /// `None` if the process is gone, or on its way: its memory goes before its pid.
+    fn identity(&self) -> Option<Identity> {
+        let identity = Identity { stat: self.stat()?, executable: self.executable() };
+        (identity.executable.is_some() || !self.command_line().is_empty()).then_some(identity)
+    }
+}
+
 impl Workloads {
     /// Names the processes of this host. What does not fit into the table is counted in `stats`.
     pub fn new(stats: Arc<Stats>) -> Self {
@@ -113,24 +121,42 @@ impl Workloads {
             }
         }
         let process = Process::new(&self.proc, pid);
-        let identity =
-            process.stat().map(|stat| Identity { stat, executable: process.executable() });
+        let identity = process.identity();
         if let Some(entry) = self.processes.get_mut(&pid) {
             entry.checked = Some(round);
             // Gone: these are its last calls. The same: nothing to do.
             if identity.is_none() || entry.identity == identity {
                 return Arc::clone(&entry.resource);
             }
-        } else {
+        }
+        self.remember(pid, &process, identity)
+    }
+
+    /// The kernel says what a process runs from now on: it may be gone before anybody calls
+    /// [`resource`](Self::resource).
+    pub fn runs(&mut self, program: &Program<'_>) {
+        self.used += 1;
+        let process = Process::seen(&self.proc, program, self.host.ticks(program.started));
+        let identity = process.identity();
+        self.remember(program.pid, &process, identity);
+    }
+
+    fn remember(
+        &mut self,
+        pid: u32,
+        process: &Process,
+        identity: Option<Identity>,
+    ) -> Arc<Resource> {
+        if !self.processes.contains_key(&pid) {
             self.make_room();
         }
-        let resource = Arc::new(self.describe(pid, &process, identity.as_ref()));
+        let resource = Arc::new(self.describe(pid, process, identity.as_ref()));
         let entry = Entry {
             resource: Arc::clone(&resource),
             identity,
-            checked: Some(round),
-            used,
-            last: now,
+            checked: Some(self.round),
+            used: self.used,
+            last: self.now,
         };
         self.processes.insert(pid, entry);
         resource
@@ -146,6 +172,10 @@ impl Workloads {
     /// Forgets processes without calls for a long time and begins a new round of checks; to be
     /// called about every second. Resources that spans hold stay as they are.
     pub fn expire(&mut self, now: Time) {
+        if self.now == Time(0) {
+            // The first time: what is known is not that old.
+            self.processes.values_mut().for_each(|entry| entry.last = now);
+        }
         self.now = now;
         self.round += 1;
         self.processes.retain(|_, entry| now.0.saturating_sub(entry.last.0) < IDLE);

@@ -12,7 +12,7 @@ pub mod sequence;
 /// What the kernel captures of a connection. User space sets it by the socket cookie, at any
 /// time; it may arrive late, so every value must be right whenever it takes effect.
 pub mod mode {
-    /// The head of each turn, up to [`super::HEAD_LIMIT`].
+    /// The head of each turn, up to [`super::HEAD_LIMIT`], and all short reads and writes.
     pub const HEADS: u32 = 0;
     /// As much of every read and write as one record holds.
     pub const EVERYTHING: u32 = 1;

@@ -10,6 +10,9 @@ pub const DATA: u8 = 2;
 pub const SENT: u8 = 3;
 /// `Header::kind`: a [`State`].
 pub const STATE: u8 = 4;
+/// `Header::kind`: a [`Process`], followed by its command line and its environment. It belongs to
+/// no connection: its cookie and number are 0.
+pub const PROCESS: u8 = 5;
 
 /// What every record begins with.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -67,9 +70,6 @@ pub struct Conn {
     pub local: [u8; 16],
     /// Peer's address.
     pub remote: [u8; 16],
-    /// Name of the thread that used it first (`task_struct.comm`): all that is left to say who it
-    /// was when the process is gone before the agent looks.
-    pub comm: [u8; 16],
 }
 
 /// `Header::flags` of [`Data`]: sent, not received.
@@ -94,11 +94,20 @@ pub struct Data {
     pub pid: u32,
     /// Thread.
     pub tid: u32,
-    /// Milliseconds since the socket last received data, at a read; clock-tick granularity.
+    /// At a read, microseconds since the connection's last packet (`tcp_sock.tcp_mstamp`).
     pub waited: u32,
     /// Number of the turn on this connection: it grows whenever the direction changes.
     pub turn: u32,
+    /// The last bytes, where not all were captured: a message of unknown length may end in them.
+    pub tail: [u8; TAIL],
+    /// How many of them are known: the last `tail_length` bytes of the range, at the front.
+    pub tail_length: u32,
+    /// Explicit padding.
+    pub reserved: u32,
 }
+
+/// Bytes of [`Data::tail`].
+pub const TAIL: usize = 8;
 
 /// A send returned: everything before `position` was accepted.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -153,10 +162,39 @@ pub struct State {
     pub reserved: u16,
 }
 
+/// Bytes of a command line that are told. A power of two, for the verifier.
+pub const ARGUMENTS_MAX: usize = 4 * 1024;
+/// Bytes of an environment that are told; together with the arguments a power of two.
+pub const ENVIRONMENT_MAX: usize = 4 * 1024;
+/// Processes whose program is known, to be told of each only once.
+pub const MAX_PROCESSES: u32 = 4096;
+
+/// A process at its first connection with the program that it runs now.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Process {
+    /// Common part.
+    pub header: Header,
+    /// `CLOCK_BOOTTIME` at its start (`task_struct.start_boottime` of the thread group's leader).
+    pub started: u64,
+    /// Thread group.
+    pub pid: u32,
+    /// Length of the command line, the words separated by zeros.
+    pub arguments: u32,
+    /// Length of the environment that follows it.
+    pub environment: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+    /// Name of the thread (`task_struct.comm`).
+    pub comm: [u8; 16],
+}
+
 const _: () = {
     assert!(size_of::<Header>() == 24);
-    assert!(size_of::<Conn>() == 104);
-    assert!(size_of::<Data>() == 56);
+    assert!(size_of::<Conn>() == 88);
+    assert!(size_of::<Data>() == 72);
     assert!(size_of::<Sent>() == 32);
     assert!(size_of::<State>() == 48);
+    assert!(size_of::<Process>() == 64);
+    assert!((ARGUMENTS_MAX + ENVIRONMENT_MAX).is_power_of_two());
 };

@@ -1,11 +1,16 @@
 //! Copying a process's bytes into a data record.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_smp_processor_id, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user},
+    helpers::generated::{
+        bpf_get_smp_processor_id, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user,
+    },
     maps::Array,
 };
 use core::ffi::c_void;
-use tracebee_common::{CAPTURE_MAX, counter, mode, record::Data};
+use tracebee_common::{
+    CAPTURE_MAX, mode,
+    record::{Data, TAIL},
+};
 
 use crate::{emit, socket::Socket};
 
@@ -35,15 +40,22 @@ pub(crate) fn scratch(area: &Area) -> Option<&'static mut Scratch> {
 /// Segments of a vectored read or write that are looked at. The kernel takes no more (`UIO_MAXIOV`).
 const SEGMENTS: u32 = 1024;
 
+/// Reads and writes up to this length are captured whole, however much of the turn there was: they
+/// are how pipelined answers and events come, and they cost less than the call that made them.
+const SHORT: u64 = 4096;
+
 /// How many of `length` bytes to capture now.
 #[inline(always)]
 pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
-    let limit =
-        if state.mode == mode::EVERYTHING { CAPTURE_MAX as u64 - 1 } else { state.budget as u64 };
+    let limit = if state.mode == mode::EVERYTHING || length <= SHORT {
+        CAPTURE_MAX as u64 - 1
+    } else {
+        state.budget as u64
+    };
     if length < limit { length } else { limit }
 }
 
-/// Copies up to `limit` bytes from one buffer; how many it was.
+/// Copies up to `limit` bytes from one buffer; how many it was: none if they cannot be read.
 #[inline(always)]
 pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, limit: u64) -> u32 {
     append(scratch, 0, base, limit)
@@ -105,7 +117,6 @@ unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
         }
     };
     if failed != 0 {
-        emit::count(counter::UNREADABLE);
         return STOP;
     }
     let skip = walk.skip;
@@ -138,11 +149,41 @@ fn append(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
             base as *const _,
         )
     };
-    if failed != 0 {
-        emit::count(counter::UNREADABLE);
-        return 0;
+    if failed != 0 { 0 } else { length }
+}
+
+/// The last bytes of a buffer of `length` bytes at `base`, and how many they are.
+#[inline(always)]
+pub(crate) fn tail_of_one(base: u64, length: u64) -> ([u8; TAIL], u32) {
+    let mut tail = [0; TAIL];
+    let count = if length < TAIL as u64 { length } else { TAIL as u64 };
+    // SAFETY: `count` is at most the size of the array; the read is checked.
+    let failed = unsafe {
+        bpf_probe_read_user(
+            (&raw mut tail).cast(),
+            (core::hint::black_box(count) & (2 * TAIL as u64 - 1)).min(TAIL as u64) as u32,
+            (base + length - count) as *const _,
+        )
+    };
+    (tail, if failed == 0 { count as u32 } else { 0 })
+}
+
+/// The last bytes of the last segment of a vector in kernel memory.
+#[inline(always)]
+pub(crate) fn tail_of_vector(vector: u64, count: u64) -> ([u8; TAIL], u32) {
+    let mut segment = [0u64; 2];
+    if count == 0 {
+        return ([0; TAIL], 0);
     }
-    length
+    // SAFETY: a checked read into our stack.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut segment).cast(),
+            16,
+            (vector + (count - 1) * 16) as *const _,
+        )
+    };
+    if failed != 0 { ([0; TAIL], 0) } else { tail_of_one(segment[0], segment[1]) }
 }
 
 /// Writes the record with the first `captured` bytes of the area.

@@ -1,7 +1,7 @@
 //! Records into the ring, and the counters of what did not get there.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, bpf_ktime_get_boot_ns, generated::bpf_probe_read_kernel},
+    helpers::{bpf_ktime_get_boot_ns, generated::bpf_probe_read_kernel},
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
@@ -12,6 +12,7 @@ use tracebee_common::{
 
 use crate::{
     layout::{self, member},
+    process,
     socket::Tcp,
 };
 
@@ -46,15 +47,26 @@ pub(crate) fn count(slot: u32) {
     }
 }
 
-/// Writes one record; a full ring is counted, and seen by the reader as a jump of the number.
+/// Writes one record; false if the ring is full, which is counted, and seen by the reader as a
+/// jump of the number.
 #[inline(always)]
-pub(crate) fn output(bytes: &[u8]) {
+pub(crate) fn output(bytes: &[u8]) -> bool {
     let flags = if RING.query(BPF_RB_AVAIL_DATA) >= WAKE_BYTES {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
     };
-    if RING.output::<[u8]>(bytes, flags).is_err() {
+    let written = RING.output::<[u8]>(bytes, flags).is_ok();
+    if !written {
+        count(counter::RING_FULL);
+    }
+    written
+}
+
+/// Writes one record and wakes the reader.
+#[inline(always)]
+pub(crate) fn output_now(bytes: &[u8]) {
+    if RING.output::<[u8]>(bytes, BPF_RB_FORCE_WAKEUP).is_err() {
         count(counter::RING_FULL);
     }
 }
@@ -67,13 +79,14 @@ pub(crate) fn header(tcp: &mut Tcp, kind: u8, flags: u8, time: u64) -> Header {
     Header { kind, flags, reserved: 0, number, cookie: tcp.state.cookie, time }
 }
 
-/// Announces a connection, once, before its first data.
+/// Announces a connection, once, before its first data. False: there was no room; what follows
+/// would mean nothing without it.
 #[inline(always)]
-pub(crate) fn open(tcp: &mut Tcp, pid: u32) {
+pub(crate) fn open(tcp: &mut Tcp, pid: u32) -> bool {
     if tcp.state.opened != 0 {
-        return;
+        return true;
     }
-    tcp.state.opened = 1;
+    process::tell(pid);
     let time = now();
     let header = header(tcp, record::CONN, 0, time);
     let tp = tcp.tp;
@@ -94,7 +107,6 @@ pub(crate) fn open(tcp: &mut Tcp, pid: u32) {
             reserved: 0,
             local: [0; 16],
             remote: [0; 16],
-            comm: bpf_get_current_comm().unwrap_or_default(),
         };
         let (local, remote, size) = if conn.family == AF_INET {
             (layout::skc_rcv_saddr(), layout::skc_daddr(), 4)
@@ -110,8 +122,12 @@ pub(crate) fn open(tcp: &mut Tcp, pid: u32) {
             4,
             (net as *const u8).add(layout::net_inum()).cast(),
         );
-        output(as_bytes(&conn));
+        if !output(as_bytes(&conn)) {
+            return false;
+        }
     }
+    tcp.state.opened = 1;
+    true
 }
 
 /// The bytes of a record.

@@ -60,6 +60,8 @@ globals! {
     bytes_retrans = TP_BYTES_RETRANS;
     /// `struct tcp_sock.bytes_received`.
     bytes_received = TP_BYTES_RECEIVED;
+    /// `struct tcp_sock.tcp_mstamp`.
+    tcp_mstamp = TP_TCP_MSTAMP;
     /// `struct msghdr.msg_iter.iter_type`.
     iter_type = ITER_TYPE;
     /// `struct msghdr.msg_iter.iov_offset`.
@@ -74,6 +76,20 @@ globals! {
     iter_ubuf = ENUM_ITER_UBUF;
     /// Value of `ITER_IOVEC`.
     iter_iovec = ENUM_ITER_IOVEC;
+    /// `struct task_struct.group_leader`.
+    group_leader = TASK_GROUP_LEADER;
+    /// `struct task_struct.start_boottime`.
+    start_boottime = TASK_START_BOOTTIME;
+    /// `struct task_struct.mm`.
+    task_mm = TASK_MM;
+    /// `struct mm_struct.arg_start`.
+    arg_start = MM_ARG_START;
+    /// `struct mm_struct.arg_end`.
+    arg_end = MM_ARG_END;
+    /// `struct mm_struct.env_start`.
+    env_start = MM_ENV_START;
+    /// `struct mm_struct.env_end`.
+    env_end = MM_ENV_END;
     /// Thread group id of the agent, whose own traffic is none of its business.
     own_pid = OWN_PID;
 }

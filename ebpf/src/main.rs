@@ -10,6 +10,7 @@ mod arch;
 mod bytes;
 mod emit;
 mod layout;
+mod process;
 mod receive;
 mod send;
 mod socket;

@@ -2,17 +2,20 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs},
+    helpers::{
+        bpf_ktime_get_ns,
+        generated::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs},
+    },
     macros::map,
     programs::BtfTracePointContext,
 };
 use tracebee_common::{
     counter,
-    record::{self, Data},
+    record::{self, Data, TAIL},
 };
 
 use crate::{
-    arch,
+    arch::{self, Call},
     bytes::{self, Area, Scratch},
     emit,
     layout::{self, member},
@@ -49,13 +52,13 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         let Some(mut tcp) = socket::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
         let length = result as u32;
         let mut end: u32 = member(tp, layout::copied_seq());
-        if tcp.state.opened != 0 || tcp.state.role != record::ROLE_UNKNOWN {
+        if !tcp.joined {
             // One too far: this read also consumed the FIN.
             if end.wrapping_sub(length) == tcp.state.received_sequence.wrapping_add(1) {
                 end = end.wrapping_sub(1);
             }
         } else {
-            // Just joined: the state was taken after this very read.
+            // The state was taken after this very read.
             tcp.state.received = tcp.state.received.saturating_sub(length as u64);
             tcp.state.received_sequence = end.wrapping_sub(length);
         }
@@ -71,13 +74,29 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         if !socket::turn(tcp.state, RECEIVED) || tcp.state.received <= tcp.state.skip_received {
             return;
         }
-        emit::open(&mut tcp, pid);
+        if !emit::open(&mut tcp, pid) {
+            return;
+        }
         let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
         let wanted = bytes::allowance(tcp.state, length as u64);
         let mut captured = 0;
-        if wanted > 0 && flags & MSG_TRUNC == 0 {
-            captured = capture(scratch, wanted);
-            tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+        let (mut tail, mut tail_length) = ([0; TAIL], 0);
+        if flags & MSG_TRUNC == 0 {
+            let call = call();
+            if wanted > 0 {
+                captured = capture(scratch, &call, wanted);
+                if (captured as u64) < wanted {
+                    emit::count(if known(&call) {
+                        counter::UNREADABLE
+                    } else {
+                        counter::UNKNOWN_CALL
+                    });
+                }
+                tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+            }
+            if captured < length && matches!(call.number, arch::READ | arch::RECVFROM) {
+                (tail, tail_length) = bytes::tail_of_one(call.second, length as u64);
+            }
         }
         let time = emit::now();
         scratch.data = Data {
@@ -87,26 +106,48 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
             captured: 0,
             pid,
             tid: ctx.pid(),
-            waited: 0,
+            waited: waited(tp),
             turn: tcp.state.turn,
+            tail,
+            tail_length,
+            reserved: 0,
         };
         bytes::output(scratch, captured);
     }
 }
 
-/// Copies the bytes from where the system call under way was told to put them.
+/// Microseconds since the last packet of the connection: how long the bytes of a request have been
+/// waiting to be read, at least.
 #[inline(always)]
-unsafe fn capture(scratch: &mut Scratch, wanted: u64) -> u32 {
+unsafe fn waited(tp: *const u8) -> u32 {
+    // SAFETY: `tp` is a typed pointer; a helper without arguments.
+    let (last, now) =
+        unsafe { (member::<u64>(tp, layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
+    let waited = now.saturating_sub(last);
+    if waited > u32::MAX as u64 { u32::MAX } else { waited as u32 }
+}
+
+/// The system call under way, with number [`NONE`] if it is none that is known.
+#[inline(always)]
+unsafe fn call() -> Call {
     // SAFETY: both helpers give typed pointers of the current task.
-    let call = unsafe {
+    unsafe {
         let task = bpf_get_current_task_btf();
         let regs = bpf_task_pt_regs(task.cast());
-        arch::call(regs as *const _)
-    };
-    let Some(call) = call else {
-        emit::count(counter::UNKNOWN_CALL);
-        return 0;
-    };
+        arch::call(regs as *const _).unwrap_or(Call { number: NONE, second: 0, third: 0 })
+    }
+}
+
+const NONE: u64 = u64::MAX;
+
+#[inline(always)]
+fn known(call: &Call) -> bool {
+    matches!(call.number, arch::READ | arch::RECVFROM | arch::READV | arch::RECVMSG)
+}
+
+/// Copies the bytes from where the system call under way was told to put them.
+#[inline(always)]
+fn capture(scratch: &mut Scratch, call: &Call, wanted: u64) -> u32 {
     match call.number {
         arch::READ | arch::RECVFROM => bytes::copy_one(scratch, call.second, wanted),
         arch::READV => bytes::copy_vector(scratch, 0, call.second, call.third, 0, wanted),
@@ -118,14 +159,10 @@ unsafe fn capture(scratch: &mut Scratch, wanted: u64) -> u32 {
                 bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
             };
             if failed != 0 {
-                emit::count(counter::UNREADABLE);
                 return 0;
             }
             bytes::copy_vector(scratch, 0, vector[0], vector[1], 0, wanted)
         }
-        _ => {
-            emit::count(counter::UNKNOWN_CALL);
-            0
-        }
+        _ => 0,
     }
 }

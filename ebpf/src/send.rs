@@ -3,7 +3,7 @@
 use aya_ebpf::{EbpfContext as _, macros::map, programs::BtfTracePointContext};
 use tracebee_common::{
     mode,
-    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent},
+    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent, TAIL},
     sequence,
 };
 
@@ -19,6 +19,9 @@ static SEND_AREA: Area = Area::with_max_entries(1, 0);
 
 /// An announcement this small with room in the socket is copied whole before anything else runs.
 const SURE: u64 = 4096;
+
+/// `Socket::pending`: the last announcement may come to nothing, or to less.
+const PENDING: u8 = 1;
 
 /// `tcp_sendmsg_locked` fires before each chunk is copied, with what is left of the message; it
 /// fires before the kernel looks for space, so an announcement may come to nothing.
@@ -52,7 +55,7 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
         tcp.state.sent = position;
         tcp.state.sent_sequence = sequence;
         let end = position + left;
-        let continued = end == tcp.state.announced && tcp.state.pending == 2;
+        let continued = end == tcp.state.announced && tcp.state.pending != 0;
         if continued && tcp.state.mode != mode::EVERYTHING {
             return;
         }
@@ -60,29 +63,40 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
         if !socket::turn(tcp.state, SENT) {
             return;
         }
+        tcp.state.pending = PENDING;
         if end <= tcp.state.skip_sent {
-            tcp.state.pending = 2;
             return;
         }
-        let pending = left > SURE || (space as u64) < left;
-        tcp.state.pending = if pending { 2 } else { 0 };
-        emit::open(&mut tcp, pid);
+        if !emit::open(&mut tcp, pid) {
+            return;
+        }
         let Some(scratch) = bytes::scratch(&SEND_AREA) else { return };
         let wanted = bytes::allowance(tcp.state, left);
         let mut captured = 0;
-        if wanted > 0 {
-            let kind = member::<u8>(msg, layout::iter_type()) as usize;
-            let pointer: u64 = member(msg, layout::iter_pointer());
-            let offset: u64 = member(msg, layout::iov_offset());
-            if kind == layout::iter_ubuf() {
-                captured = bytes::copy_one(scratch, pointer + offset, wanted);
-            } else if kind == layout::iter_iovec() {
-                let segments: u64 = member(msg, layout::nr_segs());
+        let (mut tail, mut tail_length) = ([0; TAIL], 0);
+        let kind = member::<u8>(msg, layout::iter_type()) as usize;
+        let pointer: u64 = member(msg, layout::iter_pointer());
+        let offset: u64 = member(msg, layout::iov_offset());
+        if kind == layout::iter_ubuf() {
+            captured = bytes::copy_one(scratch, pointer + offset, wanted);
+            if (captured as u64) < left {
+                (tail, tail_length) = bytes::tail_of_one(pointer + offset, left);
+            }
+        } else if kind == layout::iter_iovec() {
+            let segments: u64 = member(msg, layout::nr_segs());
+            if wanted > 0 {
                 captured = bytes::copy_vector(scratch, 1, pointer, segments, offset, wanted);
             }
-            // Pages of a sendfile or splice: counted by position, not read.
-            tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+            if (captured as u64) < left {
+                (tail, tail_length) = bytes::tail_of_vector(pointer, segments);
+            }
         }
+        // Pages of a sendfile or splice are counted by position, not read.
+        tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+        // What we cannot read, the kernel may not be able to read either.
+        let unreadable = (captured as u64) < wanted;
+        let pending = unreadable || left > SURE || (space as u64) < left;
+        tcp.state.pending = if pending { PENDING } else { 0 };
         let time = emit::now();
         scratch.data = Data {
             header: emit::header(
@@ -98,6 +112,9 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
             tid: ctx.pid(),
             waited: 0,
             turn: tcp.state.turn,
+            tail,
+            tail_length,
+            reserved: 0,
         };
         bytes::output(scratch, captured);
     }
@@ -126,7 +143,7 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
             return;
         }
         state.announced = position;
-        let mut tcp = socket::Tcp { tp, state };
+        let mut tcp = socket::Tcp { tp, state, joined: false };
         let time = emit::now();
         let sent = Sent { header: emit::header(&mut tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));

@@ -17,10 +17,14 @@ use crate::{
 };
 
 /// State of one socket. All zero when the kernel makes it.
-#[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Socket {
     pub(crate) cookie: u64,
+    /// Number of the next record. Two threads that read and write at the same instant may give
+    /// out one number twice, never leave one out: a jump is a loss.
+    pub(crate) number: u32,
+    /// Explicit padding.
+    pub(crate) reserved: u32,
     pub(crate) established: u64,
     /// Position that belongs to `sent_sequence`.
     pub(crate) sent: u64,
@@ -34,8 +38,6 @@ pub(crate) struct Socket {
     pub(crate) received_sequence: u32,
     pub(crate) sent_base: u32,
     pub(crate) received_base: u32,
-    /// Number of the next record.
-    pub(crate) number: u32,
     pub(crate) turn: u32,
     /// Bytes that may still be captured in this turn.
     pub(crate) budget: u32,
@@ -66,6 +68,8 @@ static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
 pub(crate) struct Tcp {
     pub(crate) tp: *const u8,
     pub(crate) state: &'static mut Socket,
+    /// True if this event is the first that we see of a connection older than the agent.
+    pub(crate) joined: bool,
 }
 
 /// The `tcp_sock` of `sk`, null if it is of another kind (MPTCP included).
@@ -101,15 +105,17 @@ pub(crate) unsafe fn get_or_create(sk: *const u8, tp: *const u8, role: u8) -> Op
             emit::count(counter::NO_STORAGE);
             return None;
         };
+        let mut joined = false;
         if state.cookie == 0 {
             state.cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
-            if role == record::ROLE_UNKNOWN {
+            joined = role == record::ROLE_UNKNOWN;
+            if joined {
                 join(state, tp);
             } else {
                 begin(state, tp, role);
             }
         }
-        Some(Tcp { tp, state })
+        Some(Tcp { tp, state, joined })
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn changed(ctx: &BtfTracePointContext) {
         let sent = sequence::position(state.sent, state.sent_sequence, written);
         let received = sequence::position(state.received, state.received_sequence, expected);
         let error: i32 = member(tp, layout::sk_err());
-        let mut socket = socket::Tcp { tp, state };
+        let mut socket = socket::Tcp { tp, state, joined: false };
         let time = emit::now();
         let record = State {
             header: emit::header(&mut socket, record::STATE, 0, time),

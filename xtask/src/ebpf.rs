@@ -17,8 +17,9 @@ const SEPARATOR: &str = "\u{1f}";
 
 /// Builds the object; with `check`, compares it with the committed one instead of replacing it.
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
-    let root =
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in a workspace")?;
+    // At run time: the binary may lie in a target folder that several checkouts share.
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+    let root = Path::new(&manifest).parent().context("xtask lies in a workspace")?;
     let scratch = tempfile::tempdir()?;
     let built = build(root, scratch.path())?;
     let committed = root.join(OBJECT);

@@ -170,6 +170,16 @@ impl<I: Clone> Pairing<I> {
         }
     }
 
+    /// How many calls are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many open calls have no span.
+    pub fn untold(&self) -> u64 {
+        self.open.iter().filter(|call| !call.told).count() as u64
+    }
+
     /// True if nothing is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()

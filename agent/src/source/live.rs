@@ -2,8 +2,10 @@
 
 pub mod layout;
 pub mod loader;
+mod order;
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
@@ -11,11 +13,12 @@ use std::{
     time::Duration,
 };
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use tracebee_common::{Control, counter, mode, record};
 use zerocopy::FromBytes as _;
 
-use super::{ConnectionId, Data, Direction, End, Event, Opened, Role, Thread, Time};
+use self::order::{Next, Order};
+use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
 pub use loader::LoadError;
 
@@ -26,8 +29,7 @@ const BATCH: usize = 4096;
 pub struct Live {
     kernel: loader::Kernel,
     stats: Arc<Stats>,
-    /// Number of the next record of each connection.
-    numbers: FxHashMap<u64, u32>,
+    order: Order,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
     reported: [u64; counter::COUNT as usize],
@@ -43,7 +45,7 @@ impl Live {
         Ok(Self {
             kernel,
             stats,
-            numbers: FxHashMap::default(),
+            order: Order::default(),
             controlled: FxHashSet::default(),
             reported: [0; counter::COUNT as usize],
         })
@@ -58,12 +60,21 @@ impl Live {
     /// there. False: more may be waiting.
     pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
         wait(self.kernel.ring.as_fd(), timeout);
-        let Self { kernel, stats, numbers, .. } = self;
+        let Self { kernel, stats, order, .. } = self;
         let mut read = 0;
         while read < BATCH {
             let Some(item) = kernel.ring.next() else { break };
             read += 1;
-            decode(&item, numbers, &mut on);
+            let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
+            if header.kind == record::PROCESS {
+                decode(&item, &mut on);
+                continue;
+            }
+            let id = ConnectionId(header.cookie);
+            order.take(header.cookie, header.number, &item, |next| give(id, next, &mut on));
+        }
+        if read < BATCH {
+            order.drained(|cookie, next| give(ConnectionId(cookie), next, &mut on));
         }
         stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
         read < BATCH
@@ -95,7 +106,7 @@ impl Live {
 
     /// Forgets a connection that is gone.
     pub fn release(&mut self, id: ConnectionId) {
-        self.numbers.remove(&id.0);
+        self.order.forget(id.0);
         if self.controlled.remove(&id.0) {
             self.kernel.release(id.0);
         }
@@ -120,18 +131,19 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
     }
 }
 
-/// Turns one record into events; a record that does not parse is impossible by construction and
+fn give(id: ConnectionId, next: Next<'_>, on: &mut impl FnMut(Event<'_>)) {
+    match next {
+        Next::Record(bytes) => decode(bytes, on),
+        Next::Lost(records) => on(Event::Lost { id, records }),
+    }
+}
+
+/// Turns one record into an event; a record that does not parse is impossible by construction and
 /// skipped.
-fn decode(bytes: &[u8], numbers: &mut FxHashMap<u64, u32>, on: &mut impl FnMut(Event<'_>)) {
+fn decode(bytes: &[u8], on: &mut impl FnMut(Event<'_>)) {
     let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return };
     let id = ConnectionId(header.cookie);
     let time = Time(header.time);
-    let next = numbers.entry(header.cookie).or_insert(header.number);
-    let lost = header.number.wrapping_sub(*next);
-    *next = header.number.wrapping_add(1);
-    if lost > 0 && lost < u32::MAX / 2 {
-        on(Event::Lost { id, records: lost });
-    }
     match header.kind {
         record::CONN => {
             if let Ok((conn, _)) = record::Conn::ref_from_prefix(bytes) {
@@ -152,9 +164,10 @@ fn decode(bytes: &[u8], numbers: &mut FxHashMap<u64, u32>, on: &mut impl FnMut(E
                     position: data.position,
                     length: u64::from(data.length).max(captured as u64),
                     bytes: &rest[..captured],
+                    tail: &data.tail[..(data.tail_length as usize).min(record::TAIL)],
                     pending: header.flags & record::FLAG_PENDING != 0,
                     thread: Thread { pid: data.pid, tid: data.tid },
-                    waited: u64::from(data.waited) * 1_000_000,
+                    waited: u64::from(data.waited) * 1000,
                 }));
             }
         }
@@ -168,6 +181,20 @@ fn decode(bytes: &[u8], numbers: &mut FxHashMap<u64, u32>, on: &mut impl FnMut(E
                 && let Some(end) = end(state)
             {
                 on(Event::Ended { id, time, end });
+            }
+        }
+        record::PROCESS => {
+            if let Ok((process, rest)) = record::Process::ref_from_prefix(bytes) {
+                let arguments = (process.arguments as usize).min(rest.len());
+                let (arguments, rest) = rest.split_at(arguments);
+                let environment = &rest[..(process.environment as usize).min(rest.len())];
+                on(Event::Program(Program {
+                    pid: process.pid,
+                    started: Time(process.started),
+                    comm: text(&process.comm),
+                    arguments,
+                    environment,
+                }));
             }
         }
         _ => {}
@@ -186,9 +213,9 @@ fn opened(conn: &record::Conn) -> Opened {
         local: address(conn.family, conn.local, conn.local_port),
         remote: address(conn.family, conn.remote, conn.remote_port),
         role,
-        midlife: role.is_none(),
+        // Records before this one were lost: it is not the beginning.
+        midlife: role.is_none() || conn.header.number > 0,
         pid: conn.pid,
-        comm: text(&conn.comm),
         netns: conn.netns,
         sent_base: Some(conn.sent_base),
         received_base: Some(conn.received_base),
@@ -219,7 +246,7 @@ fn end(state: &record::State) -> Option<End> {
     }
 }
 
-fn text(comm: &[u8; 16]) -> Box<str> {
+fn text(comm: &[u8; 16]) -> Cow<'_, str> {
     let length = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
-    String::from_utf8_lossy(&comm[..length]).into()
+    String::from_utf8_lossy(&comm[..length])
 }

@@ -10,6 +10,14 @@ pub(super) struct Kept {
     pub(super) time: Time,
 }
 
+/// The last bytes that went through: where they end, and how many of them are known.
+#[derive(Clone, Copy, Default)]
+struct Tail {
+    end: u64,
+    length: usize,
+    bytes: [u8; 8],
+}
+
 /// State of one direction. `understood <= wants()`; kept bytes begin at `understood`.
 #[derive(Default)]
 pub(super) struct Half {
@@ -24,6 +32,7 @@ pub(super) struct Half {
     pub(super) quiet: bool,
     /// Nothing will follow this position.
     pub(super) finish: Option<u64>,
+    tail: Tail,
     kept: Option<Kept>,
     /// An empty buffer, so that split messages do not allocate each time.
     spare: Vec<u8>,
@@ -48,6 +57,19 @@ impl Half {
     pub(super) fn fresh<'a>(&self, position: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let known = usize::try_from(self.wants().checked_sub(position)?).ok()?;
         bytes.get(known..).filter(|fresh| !fresh.is_empty())
+    }
+
+    /// Notes the last bytes before `end`.
+    pub(super) fn ends_with(&mut self, end: u64, last: &[u8]) {
+        let known = &last[last.len().saturating_sub(8)..];
+        self.tail = Tail { end, length: known.len(), bytes: [0; 8] };
+        self.tail.bytes[..known.len()].copy_from_slice(known);
+    }
+
+    /// The last bytes before `reached`, where they are known; once.
+    pub(super) fn take_tail(&mut self) -> Option<([u8; 8], usize)> {
+        let Tail { end, length, bytes } = std::mem::take(&mut self.tail);
+        (self.quiet && length > 0 && end == self.reached).then_some((bytes, length))
     }
 
     /// Takes what was kept, to put new bytes behind it.

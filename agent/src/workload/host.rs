@@ -55,6 +55,12 @@ impl Host {
         Uuid::new_v5(&INSTANCES, format!("{place}:{pid}:{started}").as_bytes()).to_string()
     }
 
+    /// A start time in ticks after boot, as `/proc/PID/stat` has it.
+    pub(super) fn ticks(&self, started: Time) -> u64 {
+        let ticks = u128::from(started.0) * u128::from(self.ticks) / 1_000_000_000;
+        u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+
     /// `process.creation.time`, RFC 3339, of a start time in ticks after boot.
     pub(super) fn creation_time(&self, started: u64) -> String {
         let nanoseconds = u128::from(started) * 1_000_000_000 / u128::from(self.ticks);

@@ -8,6 +8,8 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::source::Program;
+
 /// Most bytes of a command line that are read. Names stand near its front, class paths do not.
 const MAX_COMMAND_LINE: u64 = 16 * 1024;
 
@@ -22,7 +24,7 @@ const MAX_PACKAGE: u64 = 64 * 1024;
 pub(super) struct Stat {
     /// The short name that the kernel keeps.
     pub(super) comm: String,
-    /// Parent process id.
+    /// Parent process id; 0 if not known.
     pub(super) parent: u32,
     /// Start time after boot, in clock ticks. With the pid it identifies a process until reboot.
     pub(super) started: u64,
@@ -32,22 +34,47 @@ pub(super) struct Stat {
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     directory: PathBuf,
+    /// What the kernel saw of it, for when the files are gone.
+    seen: Option<Seen>,
+}
+
+/// What the kernel saw of a process.
+#[derive(Clone, Debug)]
+struct Seen {
+    stat: Stat,
+    command_line: String,
+    environment: String,
 }
 
 impl Process {
     /// The process `pid` under `proc`, which is `/proc` but in tests.
     pub(super) fn new(proc: &Path, pid: u32) -> Self {
-        Self { directory: proc.join(pid.to_string()) }
+        Self { directory: proc.join(pid.to_string()), seen: None }
+    }
+
+    /// A process that the kernel saw, `started` clock ticks after boot.
+    pub(super) fn seen(proc: &Path, program: &Program<'_>, started: u64) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let stat = Stat { comm: program.comm.clone().into_owned(), parent: 0, started };
+        let seen = Seen {
+            stat,
+            command_line: text(program.arguments),
+            environment: text(program.environment),
+        };
+        Self { seen: Some(seen), ..Self::new(proc, program.pid) }
     }
 
     /// Its identity and short name; `None` if it is gone.
     pub(super) fn stat(&self) -> Option<Stat> {
-        parse_stat(&self.read("stat", 4096)?)
+        let read = self.read("stat", 4096).and_then(|text| parse_stat(&text));
+        read.or_else(|| self.seen.as_ref().map(|seen| seen.stat.clone()))
     }
 
     /// Its command line, the words separated by zeros.
     pub(super) fn command_line(&self) -> String {
-        let text = self.read("cmdline", MAX_COMMAND_LINE).unwrap_or_default();
+        let seen = || self.seen.as_ref().map(|seen| seen.command_line.clone());
+        let read = self.read("cmdline", MAX_COMMAND_LINE).filter(|text| !text.is_empty());
+        let text = read.or_else(seen).unwrap_or_default();
         // Titles are padded with zeros or blanks up to the old length.
         text.trim_end_matches(['\0', ' ']).to_owned()
     }
@@ -55,7 +82,9 @@ impl Process {
     /// Its environment as it was at exec, the variables separated by zeros. Programs that retitle
     /// themselves may have written over it.
     pub(super) fn environment(&self) -> String {
-        self.read("environ", MAX_ENVIRONMENT).unwrap_or_default()
+        let seen = || self.seen.as_ref().map(|seen| seen.environment.clone());
+        let read = self.read("environ", MAX_ENVIRONMENT).filter(|text| !text.is_empty());
+        read.or_else(seen).unwrap_or_default()
     }
 
     /// Path of its executable, also when that was deleted or replaced since.
@@ -116,7 +145,9 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let (_, comm) = start.split_once('(')?;
     // Behind the name: field 3 is the state, 4 the parent, 22 the start time.
     let mut fields = rest.split_ascii_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
+    // A zombie has lost its command line and its executable: it is gone.
+    let _state = fields.next().filter(|state| !matches!(*state, "Z" | "X"))?;
+    let parent = fields.next()?.parse().ok()?;
     let started = fields.nth(17)?.parse().ok()?;
     Some(Stat { comm: comm.to_owned(), parent, started })
 }
@@ -132,7 +163,16 @@ mod tests {
         let line = "7 (a) b) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2\n";
         let expected = Stat { comm: "a) b".into(), parent: 3, started: 987_654 };
         assert_eq!(parse_stat(line), Some(expected));
-        for bad in ["", "7", "7 (a", "7 (a)", "7 (a) S 3 7", ")(", "7 (a) S x 7 7 0 -1 4194560"] {
+        for bad in [
+            "",
+            "7",
+            "7 (a",
+            "7 (a)",
+            "7 (a) S 3 7",
+            ")(",
+            "7 (a) S x 7 7 0 -1 4194560",
+            &line.replace(" S ", " Z "),
+        ] {
             assert_eq!(parse_stat(bad), None, "{bad}");
         }
     }
@@ -163,7 +203,7 @@ mod tests {
     #[test]
     fn a_pipe_for_a_package_does_not_hold_us_up() {
         let place = tempfile::tempdir().expect("a directory");
-        let process = Process { directory: place.path().to_owned() };
+        let process = Process { directory: place.path().to_owned(), seen: None };
         let root = place.path().join("root/srv");
         std::fs::create_dir_all(&root).expect("a directory");
         let path = root.join("package.json");

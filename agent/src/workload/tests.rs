@@ -153,8 +153,45 @@ fn the_table_is_bounded_and_forgets_the_idle() {
     assert_eq!(workloads.processes.len(), MAX_PROCESSES);
     assert!(workloads.processes.contains_key(&7));
     assert_eq!(stats.lost(Loss::TableFull), 101);
-    workloads.expire(Time(IDLE - 1));
-    workloads.resource(7);
+    workloads.expire(Time(1));
     workloads.expire(Time(IDLE));
+    workloads.resource(7);
+    workloads.expire(Time(IDLE + 1));
     assert_eq!(workloads.processes.len(), 1);
+}
+
+#[test]
+fn a_process_that_is_gone_is_what_the_kernel_saw() {
+    let (proc, mut workloads, _) = made_up();
+    let program = |arguments| Program {
+        pid: 9,
+        started: Time(70_000_000_000),
+        comm: "python3".into(),
+        arguments,
+        environment: b"A=b\0OTEL_RESOURCE_ATTRIBUTES=service.version=3\0",
+    };
+    workloads.runs(&program(b"python3\0-m\0till\0"));
+    let resource = workloads.resource(9);
+    assert_eq!(&*resource.service, "till");
+    assert_eq!(text(&resource, "service.version").as_deref(), Some("3"));
+    assert_eq!(text(&resource, "service.instance.id").map(|id| id.len()), Some(36));
+    // Another program in the same process.
+    workloads.runs(&program(b"/usr/bin/curl\0http://shop/\0"));
+    assert_eq!(&*workloads.resource(9).service, "curl");
+    // What can be read is preferred: it is whole.
+    process(proc.path(), 9, 7000, "node shop.js", "/usr/bin/node", "");
+    workloads.runs(&program(b"node\0"));
+    assert_eq!(&*workloads.resource(9).service, "shop");
+}
+
+#[test]
+fn what_came_before_the_first_tick_is_not_old() {
+    let (proc, mut workloads, _) = made_up();
+    process(proc.path(), 9, 7000, "node shop.js", "/usr/bin/node", "");
+    let first = workloads.resource(9);
+    fs::remove_dir_all(proc.path().join("9")).expect("gone");
+    workloads.expire(Time(2 * IDLE));
+    assert!(Arc::ptr_eq(&first, &workloads.resource(9)));
+    workloads.expire(Time(4 * IDLE));
+    assert_eq!(&*workloads.resource(9).service, "unknown_service");
 }

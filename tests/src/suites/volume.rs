@@ -34,12 +34,19 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let stopped = agent.stop()?;
     let spans = stopped.spans()?;
 
-    check::whole(report, &spans);
+    // At full speed on a small machine a file of JSON may not take everything: then what is
+    // missing is what the agent says it had no room for.
+    let shed = stopped.summary("queue_full");
+    check::whole_but(report, &spans, shed);
     let by_call = Spans::new(&spans);
     check::calls(report, &by_call, &log, &servers)?;
-    for (prefix, count, pids) in &counts {
-        check_wrk(report, &spans, prefix, *count, pids);
-    }
+    let runs = counts.iter();
+    let missing: u64 =
+        runs.map(|(call, count, pids)| check_wrk(report, &spans, call, *count, pids)).sum();
+    report.check(missing <= shed && shed <= missing + UNCOUNTED * 2 * counts.len() as u64, || {
+        format!("of the spans of wrk's calls {missing} are missing, {shed} are counted as lost")
+    });
+    report.note(format!("{shed} spans shed"));
     let requests: u64 = counts.iter().map(|(_, count, _)| count).sum();
     report.note(format!("{} calls and {requests} of wrk", log.len()));
     Ok(())
@@ -137,28 +144,38 @@ fn wrk(setting: &Setting, servers: &[Server]) -> Result<Vec<(String, u64, HashSe
 
 /// wrk stops in the middle of calls, at most one for each of its four connections, and does not
 /// count these.
-fn check_wrk(report: &mut Report, spans: &[Span], call: &str, count: u64, servers: &HashSet<u32>) {
+const UNCOUNTED: u64 = 4;
+
+/// Checks what there is of a run and returns how many spans are missing.
+fn check_wrk(
+    report: &mut Report,
+    spans: &[Span],
+    call: &str,
+    count: u64,
+    servers: &HashSet<u32>,
+) -> u64 {
     let of_run: Vec<&Span> = spans.iter().filter(|span| span.call() == Some(call)).collect();
-    let answered = |span: &&&Span| {
+    let clients = of_run.iter().filter(|span| span.kind == Kind::Client);
+    let server_spans =
+        of_run.iter().filter(|span| span.kind == Kind::Server && servers.contains(&span.pid()));
+    let complete = clients.filter(|span| {
         span.int("http.response.status_code") == Some(200) && span.text("error.type").is_none()
-    };
-    let clients: Vec<&&Span> = of_run.iter().filter(|span| span.kind == Kind::Client).collect();
-    let ids: HashSet<&str> = clients.iter().map(|span| span.id.as_str()).collect();
-    let complete = clients.iter().copied().filter(answered).count() as u64;
-    report.check((count..=count + 4).contains(&complete), || {
-        format!("{call}: wrk counts {count} calls, there are {complete} complete client spans")
-    });
-    let server_spans: Vec<&&Span> = of_run
-        .iter()
-        .filter(|span| span.kind == Kind::Server && servers.contains(&span.pid()))
-        .collect();
-    report.check((count..=count + 4).contains(&(server_spans.len() as u64)), || {
-        format!("{call}: wrk counts {count} calls, there are {} server spans", server_spans.len())
     });
     let mut parents = HashSet::new();
-    for span in server_spans {
+    for span in server_spans.clone() {
         let parent = span.parent.as_deref().unwrap_or("");
-        report.check(ids.contains(parent), || format!("{call}: no client span above {span:?}"));
-        report.check(parents.insert(parent), || format!("{call}: two server spans under {parent}"));
+        report.check(!parent.is_empty() && parents.insert(parent), || {
+            format!("{call}: no parent, or not the only one: {}", check::brief(span))
+        });
     }
+    let mut missing = 0;
+    for (what, number) in
+        [("complete client", complete.count() as u64), ("server", server_spans.count() as u64)]
+    {
+        report.check(number <= count + UNCOUNTED, || {
+            format!("{call}: wrk counts {count} calls, there are {number} {what} spans")
+        });
+        missing += count.saturating_sub(number);
+    }
+    missing
 }

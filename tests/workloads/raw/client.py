@@ -2,8 +2,10 @@
 
 It keeps one connection for each host of the plan. Shapes:
   calls      one after the other
-  pipelined  all requests of a host in one write, then all answers
+  pipelined  three requests of a host in one write and their answers; after half a second the
+             others in one write, then all answers
   dribbled   the same, in writes of seven bytes
+  burst      all requests of a host in one write, then all answers
   slow       a small receive buffer and pauses between the reads
   peer-less  answers may be missing; the connection is given up after each call
   impatient  does not wait for an answer for longer than 0.2 s
@@ -142,26 +144,34 @@ def one(call):
     call.log(start, port, status, received)
 
 
+def together(group):
+    sock, stream = connection(group[0])
+    data = b"".join(call.head + call.payload() for call in group)
+    start = now()
+    if shape == "dribbled":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for n in range(0, len(data), 7):
+            sock.sendall(data[n : n + 7])
+    else:
+        WRITE[write](sock, data, b"")
+    for call in group:
+        status, received, _ = answer(stream, call)
+        call.log(start, sock.getsockname()[1], status, received)
+
+
 def pipelined(calls):
     for _, group in itertools.groupby(calls, key=lambda call: call.host):
         group = list(group)
-        sock, stream = connection(group[0])
-        data = b"".join(call.head + call.payload() for call in group)
-        start = now()
-        if shape == "dribbled":
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for n in range(0, len(data), 7):
-                sock.sendall(data[n : n + 7])
-        else:
-            WRITE[write](sock, data, b"")
-        for call in group:
-            status, received, _ = answer(stream, call)
-            call.log(start, sock.getsockname()[1], status, received)
+        if shape != "burst":
+            together(group[:3])
+            time.sleep(0.5)
+            del group[:3]
+        together(group)
 
 
 with open(plan_file) as plan:
     calls = (Call(line) for line in plan)
-    if shape in ("pipelined", "dribbled"):
+    if shape in ("pipelined", "dribbled", "burst"):
         pipelined(calls)
     else:
         for call in calls:

@@ -100,6 +100,12 @@ impl Fields {
     }
 }
 
+/// True if a chunked body may end with these bytes: the last chunk, without trailers, at the start
+/// of a line or of a write of its own.
+pub(super) fn ends_chunked(tail: &[u8]) -> bool {
+    tail == b"0\r\n\r\n" || tail.ends_with(b"\r\n0\r\n\r\n")
+}
+
 fn decimal(digits: &[u8]) -> Option<u64> {
     let mut number = None;
     for byte in digits {

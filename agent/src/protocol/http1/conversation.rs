@@ -7,7 +7,7 @@ mod responses;
 
 use std::collections::VecDeque;
 
-use super::body::{Chunked, Framing};
+use super::body::{self, Chunked, Framing};
 use super::head::{Head, Method, RequestHead, ResponseHead};
 use crate::protocol::{MAX_UNPARSED, Parser, Part, Side, Step};
 
@@ -68,7 +68,7 @@ enum Responses {
     /// In a body from this position to the end of the stream.
     UntilClose(u64),
     /// In a body whose framing is lost: it ends with the turn.
-    Lost,
+    Lost { chunked: bool },
 }
 
 /// What is known of requests that were not seen.
@@ -166,12 +166,28 @@ impl Parser for Conversation {
             Side::Response => {
                 let body = match self.responses {
                     Responses::UntilClose(start) => Some(at.saturating_sub(start)),
-                    Responses::Lost => None,
+                    Responses::Lost { .. } => None,
                     Responses::Head | Responses::Chunked(_) => return,
                 };
                 self.responses = Responses::Head;
                 parts.push(Part::ResponseEnd { at: Some(at), body });
             }
+        }
+    }
+
+    fn rested(&mut self, side: Side, at: u64, tail: &[u8], parts: &mut Vec<Part>) {
+        if side == Side::Response
+            && matches!(self.responses, Responses::Lost { chunked: true })
+            && body::ends_chunked(tail)
+        {
+            self.responses = Responses::Head;
+            parts.push(Part::ResponseEnd { at: Some(at), body: None });
+        }
+    }
+
+    fn closed(&mut self, side: Side, at: u64, parts: &mut Vec<Part>) {
+        if side == Side::Response && matches!(self.responses, Responses::Lost { .. }) {
+            self.finish(side, at, parts);
         }
     }
 }

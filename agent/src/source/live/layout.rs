@@ -41,11 +41,19 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("TP_BYTES_SENT", "tcp_sock", "bytes_sent"),
     ("TP_BYTES_RETRANS", "tcp_sock", "bytes_retrans"),
     ("TP_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
+    ("TP_TCP_MSTAMP", "tcp_sock", "tcp_mstamp"),
     ("ITER_TYPE", "msghdr", "msg_iter.iter_type"),
     ("ITER_IOV_OFFSET", "msghdr", "msg_iter.iov_offset"),
     ("ITER_COUNT", "msghdr", "msg_iter.count"),
     ("ITER_POINTER", "msghdr", "msg_iter.ubuf"),
     ("ITER_NR_SEGS", "msghdr", "msg_iter.nr_segs"),
+    ("TASK_GROUP_LEADER", "task_struct", "group_leader"),
+    ("TASK_START_BOOTTIME", "task_struct", "start_boottime"),
+    ("TASK_MM", "task_struct", "mm"),
+    ("MM_ARG_START", "mm_struct", "arg_start"),
+    ("MM_ARG_END", "mm_struct", "arg_end"),
+    ("MM_ENV_START", "mm_struct", "env_start"),
+    ("MM_ENV_END", "mm_struct", "env_end"),
 ];
 
 /// Enumerators whose values differ between kernels.

@@ -90,7 +90,8 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
     loader
         .map_max_entries("RING", ring_bytes.get())
         .map_max_entries("SEND_AREA", cpus)
-        .map_max_entries("RECEIVE_AREA", cpus);
+        .map_max_entries("RECEIVE_AREA", cpus)
+        .map_max_entries("PROCESS_AREA", cpus);
     let mut ebpf = loader.load(OBJECT)?;
     let mut attached = 0;
     for &(name, needed) in PROGRAMS {

@@ -92,9 +92,11 @@ fn class(class: &str) -> Option<String> {
         return None;
     }
     let class = base(class);
-    let part = class
-        .rsplit(['.', '$'])
-        .map(|part| part.strip_suffix("Kt").unwrap_or(part))
-        .find(|part| !part.is_empty() && !is_generic(part))?;
+    let parts = || {
+        let parts = class.rsplit(['.', '$']).map(|part| part.strip_suffix("Kt").unwrap_or(part));
+        parts.filter(|part| !part.is_empty())
+    };
+    // A class in no package has no better name than its own.
+    let part = parts().find(|part| !is_generic(part)).or_else(|| parts().next())?;
     Some(part.to_owned())
 }

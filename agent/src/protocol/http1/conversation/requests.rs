@@ -128,7 +128,7 @@ impl Conversation {
             self.leave(parts);
             return false;
         }
-        if matches!(self.responses, Responses::Lost) {
+        if matches!(self.responses, Responses::Lost { .. }) {
             self.responses = Responses::Head;
             parts.push(Part::ResponseEnd { at: None, body: None });
         }
@@ -187,7 +187,7 @@ impl Conversation {
         let at_boundary = matches!(self.requests, Requests::Head);
         match self.responses {
             // Whole calls may have gone by: nobody knows where that answer ended.
-            Responses::Lost => self.desync_answer(parts),
+            Responses::Lost { .. } => self.desync_answer(parts),
             Responses::Chunked(_) if self.hidden == Hidden::No => self.hidden = Hidden::Perhaps,
             _ => {}
         }
@@ -205,6 +205,7 @@ impl Conversation {
 
     /// Nothing is outstanding as far as we know: what the client sends now is a request.
     fn is_turn_of_requests(&self) -> bool {
-        self.waiting.is_empty() && matches!(self.responses, Responses::Head | Responses::Lost)
+        self.waiting.is_empty()
+            && matches!(self.responses, Responses::Head | Responses::Lost { .. })
     }
 }

@@ -10,7 +10,7 @@ impl Conversation {
     pub(super) fn parse_response(&mut self, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step {
         match &mut self.responses {
             Responses::Head => self.parse_response_head(at, bytes, parts),
-            Responses::UntilClose(_) | Responses::Lost => Step::SkipTurn,
+            Responses::UntilClose(_) | Responses::Lost { .. } => Step::SkipTurn,
             Responses::Chunked(chunked) => match chunked.advance(bytes) {
                 Progress::Took(n) => Step::Took(n),
                 Progress::Skip(n) => Step::Skip(n),
@@ -149,7 +149,8 @@ impl Conversation {
 
     /// The end of the response under way will not be seen.
     fn lose_response(&mut self, parts: &mut Vec<Part>) -> Step {
-        self.responses = Responses::Lost;
+        let chunked = matches!(self.responses, Responses::Chunked(_));
+        self.responses = Responses::Lost { chunked };
         self.pipelined |= !self.waiting.is_empty();
         let step = self.doubt_from_here(parts);
         if step != Step::Leave && self.hidden != Hidden::No {
@@ -161,7 +162,7 @@ impl Conversation {
     pub(super) fn response_gap(&mut self, parts: &mut Vec<Part>) -> Step {
         let unfinished = self.response_head.take();
         match self.responses {
-            Responses::UntilClose(_) | Responses::Lost => Step::SkipTurn,
+            Responses::UntilClose(_) | Responses::Lost { .. } => Step::SkipTurn,
             Responses::Chunked(_) => self.lose_response(parts),
             Responses::Head => match unfinished.known {
                 Some(head)

@@ -1,0 +1,208 @@
+//! The records of each connection in the order of their numbers.
+//!
+//! The kernel numbers a record before it writes it: one that is written in between by a softirq or
+//! by another CPU overtakes it, by microseconds. What comes too early waits for what it overtook;
+//! what does not come within two polls was lost.
+
+use rustc_hash::FxHashMap;
+
+/// Records that wait in all. Overtaking is rare and short: more than this is loss.
+const MAX_HELD: usize = 1024;
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<'a> {
+    /// This record is next.
+    Record(&'a [u8]),
+    /// So many records of the connection are lost.
+    Lost(u32),
+}
+
+#[derive(Default)]
+struct Connection {
+    next: u32,
+    /// By number.
+    held: Vec<(u32, Box<[u8]>)>,
+    /// The poll in which the first of them came.
+    since: u64,
+}
+
+/// The connections.
+#[derive(Default)]
+pub(super) struct Order {
+    connections: FxHashMap<u64, Connection>,
+    /// Those in which something waits.
+    waiting: Vec<u64>,
+    held: usize,
+    polls: u64,
+}
+
+impl Order {
+    /// Takes a record in and gives out, in order, what is due.
+    pub(super) fn take(
+        &mut self,
+        cookie: u64,
+        number: u32,
+        bytes: &[u8],
+        mut give: impl FnMut(Next<'_>),
+    ) {
+        let connection = self.connections.entry(cookie).or_default();
+        let ahead = number.wrapping_sub(connection.next);
+        if ahead == 0 {
+            connection.next = number.wrapping_add(1);
+            give(Next::Record(bytes));
+            if !connection.held.is_empty() {
+                self.held -= connection.release(&mut give);
+            }
+            return;
+        }
+        if ahead > u32::MAX / 2 {
+            // Given out twice, or given up already: its position tells what is new in it.
+            give(Next::Record(bytes));
+            return;
+        }
+        if connection.held.is_empty() {
+            connection.since = self.polls;
+            self.waiting.push(cookie);
+        }
+        let at = connection
+            .held
+            .partition_point(|(held, _)| held.wrapping_sub(connection.next) <= ahead);
+        connection.held.insert(at, (number, bytes.into()));
+        self.held += 1;
+        if self.held > MAX_HELD {
+            self.held -= connection.give_up(&mut give);
+        }
+    }
+
+    /// The ring was read to its end: what waited since before the last time is overdue.
+    pub(super) fn drained(&mut self, mut give: impl FnMut(u64, Next<'_>)) {
+        self.polls += 1;
+        let Self { connections, waiting, held, polls } = self;
+        waiting.retain(|cookie| {
+            let Some(connection) = connections.get_mut(cookie) else { return false };
+            if !connection.held.is_empty() && connection.since + 2 <= *polls {
+                *held -= connection.give_up(&mut |next| give(*cookie, next));
+            }
+            !connection.held.is_empty()
+        });
+    }
+
+    /// Forgets a connection that is gone.
+    pub(super) fn forget(&mut self, cookie: u64) {
+        if let Some(connection) = self.connections.remove(&cookie) {
+            self.held -= connection.held.len();
+        }
+    }
+}
+
+impl Connection {
+    /// Gives out what follows without a gap; how many it was.
+    fn release(&mut self, give: &mut impl FnMut(Next<'_>)) -> usize {
+        let mut count = 0;
+        for (number, bytes) in &self.held {
+            // Behind `next` if a number was given out twice.
+            let ahead = number.wrapping_sub(self.next);
+            if ahead != 0 && ahead <= u32::MAX / 2 {
+                break;
+            }
+            if ahead == 0 {
+                self.next = number.wrapping_add(1);
+            }
+            give(Next::Record(bytes));
+            count += 1;
+        }
+        self.held.drain(..count);
+        count
+    }
+
+    /// Gives out everything, with the losses in between; how many it was.
+    fn give_up(&mut self, give: &mut impl FnMut(Next<'_>)) -> usize {
+        let mut count = 0;
+        while let Some((number, _)) = self.held.first() {
+            give(Next::Lost(number.wrapping_sub(self.next)));
+            self.next = *number;
+            count += self.release(give);
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers given out, losses negative.
+    fn taken(order: &mut Order, number: u32) -> Vec<i64> {
+        let mut out = Vec::new();
+        order.take(7, number, &number.to_le_bytes(), |next| out.push(told(&next)));
+        out
+    }
+
+    fn drained(order: &mut Order) -> Vec<i64> {
+        let mut out = Vec::new();
+        order.drained(|_, next| out.push(told(&next)));
+        out
+    }
+
+    fn told(next: &Next<'_>) -> i64 {
+        match next {
+            Next::Record(bytes) => i64::from(u32::from_le_bytes((*bytes).try_into().unwrap())),
+            Next::Lost(n) => -i64::from(*n),
+        }
+    }
+
+    #[test]
+    fn overtaking_is_undone() {
+        let mut order = Order::default();
+        assert_eq!(taken(&mut order, 0), [0]);
+        assert_eq!(taken(&mut order, 2).len(), 0);
+        assert_eq!(drained(&mut order).len(), 0);
+        assert_eq!(taken(&mut order, 4).len(), 0);
+        assert_eq!(taken(&mut order, 1), [1, 2]);
+        assert_eq!(taken(&mut order, 3), [3, 4]);
+        assert_eq!(drained(&mut order).len(), 0);
+        assert_eq!((order.held, order.waiting.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_does_not_come_is_lost() {
+        let mut order = Order::default();
+        assert_eq!(taken(&mut order, 1).len(), 0);
+        assert_eq!(taken(&mut order, 4).len(), 0);
+        assert_eq!(drained(&mut order).len(), 0);
+        assert_eq!(drained(&mut order), [-1, 1, -2, 4]);
+        assert_eq!(taken(&mut order, 2), [2]);
+        assert_eq!(taken(&mut order, 5), [5]);
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut order = Order::default();
+        let given: usize = (1..=MAX_HELD as u32 + 1).map(|n| taken(&mut order, n).len()).sum();
+        assert_eq!(given, MAX_HELD + 2);
+        assert_eq!(order.held, 0);
+        assert_eq!(taken(&mut order, MAX_HELD as u32 + 9).len(), 0);
+        order.forget(7);
+        assert_eq!(order.held, 0);
+        assert_eq!(drained(&mut order).len(), 0);
+    }
+
+    #[test]
+    fn a_number_given_out_twice_is_no_loss() {
+        let mut order = Order::default();
+        assert_eq!(taken(&mut order, 0), [0]);
+        assert_eq!(taken(&mut order, 2).len(), 0);
+        assert_eq!(taken(&mut order, 2).len(), 0);
+        assert_eq!(taken(&mut order, 1), [1, 2, 2]);
+        assert_eq!(taken(&mut order, 2), [2]);
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let mut order = Order::default();
+        order.connections.entry(7).or_default().next = u32::MAX;
+        assert_eq!(taken(&mut order, 0).len(), 0);
+        assert_eq!(taken(&mut order, u32::MAX), [i64::from(u32::MAX), 0]);
+    }
+}
