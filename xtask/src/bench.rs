@@ -2,6 +2,7 @@
 
 mod build;
 mod conditions;
+mod host;
 mod http;
 mod kernel;
 mod load;
@@ -25,7 +26,8 @@ pub(crate) enum Bench {
 /// Flags of `bench http`.
 #[derive(Args)]
 pub(crate) struct HttpArgs {
-    /// Pairs of rounds, one without the agent and one with it; an interval of 95 % needs 6
+    /// Pairs of rounds that count, one without the agent and one with it; an interval of 95 %
+    /// needs 6. At most three times as many are run where some do not count
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Length of one round

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use tracebee_tests::agent::Agent;
 
+use super::host::{self, Host};
 use super::load::{NGINX, Nginx, Served, Wrk};
-use super::report::{Report, Traced};
+use super::report::{Bare, Report, Traced};
 use super::sink::Sink;
 use super::usage::{self, Memory};
 use super::{HttpArgs, build, conditions, kernel};
@@ -66,10 +67,12 @@ pub(super) fn run(args: &HttpArgs) -> Result<()> {
     // What the first requests of a server cost is not looked for.
     Wrk { seconds: 1, dir: setting.dir.clone(), ..setting.wrk }.run(&setting.nginx, || Ok(()))?;
     report.begin();
-    for number in 1..=args.rounds {
-        let off = setting.wrk.run(&setting.nginx, || Ok(()))?;
+    for number in 1..=3 * args.rounds {
+        let off = setting.bare()?;
         let on = setting.traced().with_context(|| format!("round {number} with the agent"))?;
-        report.add(off, on);
+        if report.add(off, on) >= args.rounds as usize {
+            break;
+        }
     }
     let timed = {
         let _timing = kernel::Timing::start()?;
@@ -91,6 +94,15 @@ impl Setting {
         )
     }
 
+    /// One round without the agent.
+    fn bare(&self) -> Result<Bare> {
+        let before = Host::now()?;
+        let mut watched = host::other_agent()?;
+        let served = self.wrk.run(&self.nginx, || Ok(()))?;
+        watched |= host::other_agent()?;
+        Ok(Bare { served, foreign: Host::now()?.foreign(before, served.own), watched })
+    }
+
     /// One round with the agent, from its start to its end.
     fn traced(&self) -> Result<Traced> {
         let endpoint = self.sink.endpoint();
@@ -103,12 +115,17 @@ impl Setting {
         let before = self.cpu(&agent)?;
         let runs_before = kernel::runs(agent.pid())?;
         let mut peak = Memory::default();
+        let host_before = Host::now()?;
         let served: Served = self.wrk.run(&self.nginx, || {
             let now = usage::memory(agent.pid())
                 .with_context(|| format!("the agent is gone: {}", agent.stderr()))?;
             peak = peak.max(now);
             Ok(())
         })?;
+        let during = self.cpu(&agent)?;
+        let own =
+            served.own + during.0.saturating_sub(before.0) + during.1.saturating_sub(before.1);
+        let foreign = Host::now()?.foreign(host_before, own);
         let runs = kernel::runs(agent.pid())?.since(runs_before);
         let spans = self.sink.settled() - arrived;
         let after = self.cpu(&agent)?;
@@ -120,6 +137,7 @@ impl Setting {
             .find_map(|line| line.split_once("lost: ").map(|(_, losses)| losses.to_owned()));
         Ok(Traced {
             served,
+            foreign,
             spans,
             agent: after.0.saturating_sub(before.0),
             sink: after.1.saturating_sub(before.1),

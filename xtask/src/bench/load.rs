@@ -10,6 +10,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tracebee_tests::paths::free_port;
 use tracebee_tests::process::Process;
 
+use super::{host, usage};
+
 /// What wrk may take beyond its time to start, and to end with a busy machine.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -20,7 +22,7 @@ pub(super) const NGINX: &str = "/usr/sbin/nginx";
 pub(super) struct Nginx {
     port: u16,
     /// Ends with this.
-    _process: Process,
+    process: Process,
 }
 
 impl Nginx {
@@ -47,7 +49,12 @@ impl Nginx {
         command.arg("-p").arg(&dir).arg("-c").arg(&config).arg("-e").arg(dir.join("error.log"));
         let mut process = Process::spawn("nginx", &dir, &mut command)?;
         process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
-        Ok(Self { port, _process: process })
+        Ok(Self { port, process })
+    }
+
+    /// Processor time of all of its processes so far.
+    fn cpu(&self) -> Result<Duration> {
+        self.process.pids().into_iter().map(usage::cpu).sum()
     }
 }
 
@@ -64,6 +71,8 @@ pub(super) struct Wrk {
 pub(super) struct Served {
     pub(super) requests: u64,
     pub(super) per_second: f64,
+    /// Processor time of nginx and wrk.
+    pub(super) own: Duration,
 }
 
 impl Wrk {
@@ -81,6 +90,7 @@ impl Wrk {
         let url = format!("http://127.0.0.1:{}/", nginx.port);
         let mut command = Command::new("wrk");
         command.args(self.flags().split(' ')).arg(url);
+        let before = nginx.cpu()? + host::children();
         let mut process = Process::spawn("wrk", &self.dir, &mut command)?;
         let mut noted = Ok(());
         let limit = Duration::from_secs(self.seconds.into()) + GRACE;
@@ -92,11 +102,14 @@ impl Wrk {
         }
         noted?;
         process.succeed(GRACE)?;
-        parse(&process.stdout())
+        let (requests, per_second) = parse(&process.stdout())?;
+        let own = (nginx.cpu()? + host::children()).saturating_sub(before);
+        Ok(Served { requests, per_second, own })
     }
 }
 
-fn parse(text: &str) -> Result<Served> {
+/// Requests, and requests a second.
+fn parse(text: &str) -> Result<(u64, f64)> {
     // Errors make a round another load than the one it is compared with.
     if let Some(line) = text.lines().find(|line| {
         let line = line.trim_start();
@@ -107,10 +120,8 @@ fn parse(text: &str) -> Result<Served> {
     let words = |marker: &str| text.lines().find(|line| line.contains(marker));
     let requests = words(" requests in ").and_then(|line| line.split_whitespace().next());
     let per_second = words("Requests/sec:").and_then(|line| line.split_whitespace().nth(1));
-    let served = || {
-        Some(Served { requests: requests?.parse().ok()?, per_second: per_second?.parse().ok()? })
-    };
-    served().with_context(|| format!("no count of requests in what wrk says:\n{text}"))
+    let counts = || Some((requests?.parse().ok()?, per_second?.parse().ok()?));
+    counts().with_context(|| format!("no count of requests in what wrk says:\n{text}"))
 }
 
 #[cfg(test)]
@@ -129,8 +140,7 @@ Transfer/sec:      8.67MB
 
     #[test]
     fn counts_of_wrk() {
-        let served = parse(TEXT).expect("counts");
-        assert_eq!(served, Served { requests: 301_223, per_second: 59060.05 });
+        assert_eq!(parse(TEXT).expect("counts"), (301_223, 59060.05));
         let broken = TEXT.replace("Requests", "  Socket errors: connect 0, read 9\nRequests");
         assert!(parse(&broken).is_err());
         assert!(parse("").is_err());

@@ -11,9 +11,25 @@ use super::usage::Memory;
 /// Share of the spans that must arrive for the cost of a round to count.
 const ARRIVED: f64 = 0.999;
 
+/// Spans may come of other HTTP on this host, up to this share.
+const MOST_ARRIVED: f64 = 1.01;
+/// Share of the processors that others may take during a round.
+const FOREIGN: f64 = 0.10;
+
+/// A round without the agent.
+pub(super) struct Bare {
+    pub(super) served: Served,
+    /// Share of the processors that neither nginx nor wrk took.
+    pub(super) foreign: f64,
+    /// Another agent ran.
+    pub(super) watched: bool,
+}
+
 /// A round with the agent.
 pub(super) struct Traced {
     pub(super) served: Served,
+    /// Share of the processors that neither the load nor the agent nor the receiver took.
+    pub(super) foreign: f64,
     /// Spans that came to the receiver.
     pub(super) spans: u64,
     /// Processor time of the agent.
@@ -35,8 +51,19 @@ impl Traced {
         self.spans as f64 / (2 * self.served.requests) as f64
     }
 
-    fn valid(&self) -> bool {
-        self.arrived() >= ARRIVED
+    /// Why a round with this one and `off` does not count, if it does not.
+    fn flaw(&self, off: &Bare) -> Option<&'static str> {
+        if self.arrived() < ARRIVED {
+            Some("too few spans arrived")
+        } else if self.arrived() > MOST_ARRIVED {
+            Some("other HTTP on this host")
+        } else if off.watched {
+            Some("another agent ran")
+        } else if off.foreign.max(self.foreign) > FOREIGN {
+            Some("busy host")
+        } else {
+            None
+        }
     }
 }
 
@@ -44,18 +71,19 @@ impl Traced {
 pub(super) struct Report {
     conditions: Vec<String>,
     pairs: Vec<(Served, Traced)>,
+    left_out: usize,
 }
 
 impl Report {
     pub(super) fn new(conditions: impl Into<Vec<String>>) -> Self {
-        Self { conditions: conditions.into(), pairs: Vec::new() }
+        Self { conditions: conditions.into(), pairs: Vec::new(), left_out: 0 }
     }
 
     /// Prints the conditions and the head of the table.
     pub(super) fn begin(&self) {
         println!("conditions: {}", self.conditions.join("; "));
         println!(
-            "{:>5} {:>9} {:>9} {:>6} {:>8} {:>13} {:>13} {:>9}  lost",
+            "{:>5} {:>9} {:>9} {:>6} {:>8} {:>13} {:>13} {:>9} {:>7}  lost",
             "round",
             "off req/s",
             "on req/s",
@@ -63,33 +91,40 @@ impl Report {
             "arrived",
             "agent ms/100k",
             "sink ms/100k",
-            "peak MiB"
+            "peak MiB",
+            "others"
         );
     }
 
-    /// Takes in a pair of rounds and prints its line.
-    pub(super) fn add(&mut self, off: Served, on: Traced) {
+    /// Takes in a pair of rounds and prints its line; says how many pairs count so far.
+    pub(super) fn add(&mut self, off: Bare, on: Traced) -> usize {
+        let flaw = on.flaw(&off);
         println!(
-            "{:>5} {:>9.0} {:>9.0} {:>6.3} {:>7.2}% {:>13.0} {:>13.0} {:>9.1}  {}{}",
-            self.pairs.len() + 1,
-            off.per_second,
+            "{:>5} {:>9.0} {:>9.0} {:>6.3} {:>7.2}% {:>13.0} {:>13.0} {:>9.1} {:>3.0}%/{:>2.0}%  {}{}",
+            self.pairs.len() + self.left_out + 1,
+            off.served.per_second,
             on.served.per_second,
-            on.served.per_second / off.per_second,
+            on.served.per_second / off.served.per_second,
             100.0 * on.arrived(),
             per_100k(on.agent, on.served),
             per_100k(on.sink, on.served),
             mib(on.peak.ring_once()),
+            100.0 * off.foreign,
+            100.0 * on.foreign,
             on.losses,
-            if on.valid() { "" } else { "  INVALID: too few spans arrived" },
+            flaw.map_or_else(String::new, |flaw| format!("  INVALID: {flaw}")),
         );
-        self.pairs.push((off, on));
+        match flaw {
+            None => self.pairs.push((off.served, on)),
+            Some(_) => self.left_out += 1,
+        }
+        self.pairs.len()
     }
 
     /// Prints what follows from all rounds, of which only valid ones count, and from the one in
     /// which the kernel programs were timed.
     pub(super) fn end(&self, timed: &Traced) {
-        let valid: Vec<_> = self.pairs.iter().filter(|(_, on)| on.valid()).collect();
-        let invalid = self.pairs.len() - valid.len();
+        let (valid, invalid) = (&self.pairs, self.left_out);
         let median = |of: &dyn Fn(&Served, &Traced) -> f64| {
             Median::of(valid.iter().map(|(off, on)| of(off, on)))
         };
@@ -101,7 +136,7 @@ impl Report {
             median(&|_, on| per_100k(on.agent, on.served)),
             median(&|_, on| per_100k(on.sink, on.served)),
         ) else {
-            println!("no valid round: fewer than {:.1} % of the spans arrived", 100.0 * ARRIVED);
+            println!("no valid round: see the reasons above; an idle host helps");
             return;
         };
         let idle = median(&|_, on| mib(on.idle.ring_once())).map_or(0.0, |idle| idle.value);

@@ -14,15 +14,20 @@ pub(super) fn cpu(pid: u32) -> Result<Duration> {
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;
     // pid (name) state ppid ...: the name may hold spaces. utime and stime are fields 14 and 15.
     let fields = text.rsplit_once(')').context("no name in stat")?.1;
-    let ticks: u64 = fields
+    let used: u64 = fields
         .split_whitespace()
         .skip(11)
         .take(2)
         .map(|ticks| ticks.parse::<u64>().with_context(|| path.clone()))
         .sum::<Result<u64>>()?;
+    Ok(ticks(used))
+}
+
+/// The kernel's clock ticks as time.
+pub(super) fn ticks(number: u64) -> Duration {
     // SAFETY: plain library call.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    Duration::from_secs_f64(number as f64 / per_second as f64)
 }
 
 /// Memory of a process in KiB.
