@@ -1,10 +1,14 @@
 //! The `tracebee` command.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use tracebee::cli::{Cli, Command};
 use tracebee::run;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -12,11 +16,15 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => *args,
         None => cli.run,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(args.log_level)
+    // Libraries have little to say to the people who run this.
+    let filter = Targets::new()
+        .with_default(tracing::Level::WARN.min(args.log_level))
+        .with_target("tracebee", args.log_level);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     match run::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

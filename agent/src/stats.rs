@@ -19,8 +19,6 @@ pub enum Loss {
     JoinedMidway,
     /// A call was given up because bytes that its parser needed are missing.
     Gap,
-    /// A message head was longer than the parser accepts.
-    HeadTooLong,
     /// A table was full and an entry had to go.
     TableFull,
     /// Calls that were under way when the agent stopped.
@@ -35,13 +33,12 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 11] = [
+    pub const ALL: [Loss; 10] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
         Loss::JoinedMidway,
         Loss::Gap,
-        Loss::HeadTooLong,
         Loss::TableFull,
         Loss::Stopped,
         Loss::QueueFull,
@@ -57,7 +54,6 @@ impl Loss {
             Loss::Unreadable => "unreadable",
             Loss::JoinedMidway => "joined_midway",
             Loss::Gap => "gap",
-            Loss::HeadTooLong => "head_too_long",
             Loss::TableFull => "table_full",
             Loss::Stopped => "stopped",
             Loss::QueueFull => "queue_full",

@@ -184,7 +184,10 @@ impl Streams {
     fn closed(&mut self, direction: Direction, end: u64, time: Time, out: &mut Vec<Timed>) {
         let side = self.side(direction);
         let at = self.half(direction).reached;
-        if let (State::Spoken(parser), Some(side), true) = (&mut self.state, side, at >= end) {
+        // The peer's FIN may be counted in the end. Unread bytes are not the normal end: closing
+        // with them resets the connection.
+        let all_read = at + 1 >= end;
+        if let (State::Spoken(parser), Some(side), true) = (&mut self.state, side, all_read) {
             parser.closed(side, at, &mut self.parts);
             self.drain(time, time, out);
         }

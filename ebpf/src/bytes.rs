@@ -72,27 +72,82 @@ struct Walk {
     count: u64,
     /// Bytes of the first segment that are not part of the message.
     skip: u64,
+    /// Bytes of the message from here on.
+    left: u64,
+    /// Bytes to copy, and how many were.
     limit: u64,
     filled: u64,
+    tail: Tail,
 }
 
-/// Copies up to `limit` bytes from a vector of `count` segments at `vector` in user memory,
-/// without the first `skip` bytes of the first segment; how many it was.
+/// The last bytes of a message, and how many of them are known.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Tail {
+    pub(crate) bytes: [u8; TAIL],
+    pub(crate) length: u32,
+    reserved: u32,
+}
+
+impl Tail {
+    pub(crate) const UNKNOWN: Self = Self { bytes: [0; TAIL], length: 0, reserved: 0 };
+
+    /// The last bytes of a buffer of `length` bytes at `base`.
+    #[inline(always)]
+    pub(crate) fn of(base: u64, length: u64) -> Self {
+        let mut tail = Self::UNKNOWN;
+        let count = if length < TAIL as u64 { length } else { TAIL as u64 };
+        // SAFETY: `count` is at most the size of the array; the read is checked.
+        let failed = unsafe {
+            bpf_probe_read_user(
+                (&raw mut tail.bytes).cast(),
+                count as u32,
+                (base + length - count) as *const _,
+            )
+        };
+        if failed == 0 {
+            tail.length = count as u32;
+        }
+        tail
+    }
+}
+
+/// Where the segments of a message are.
+pub(crate) struct Vector {
+    /// Address of the `struct iovec`s.
+    pub(crate) address: u64,
+    /// Whether they (not what they point to) lie in kernel memory.
+    pub(crate) imported: bool,
+    /// How many there are.
+    pub(crate) count: u64,
+    /// Bytes of the first segment that are not part of the message.
+    pub(crate) skip: u64,
+    /// Bytes of the message.
+    pub(crate) length: u64,
+}
+
+/// Copies up to `limit` bytes of a message in segments; how many it was, and the last of all.
 #[inline(always)]
-pub(crate) fn copy_vector(
-    scratch: &mut Scratch,
-    imported: u64,
-    vector: u64,
-    count: u64,
-    skip: u64,
-    limit: u64,
-) -> u32 {
-    scratch.walk = Walk { vector, imported, count, skip, limit, filled: 0 };
+pub(crate) fn copy_vector(scratch: &mut Scratch, from: &Vector, limit: u64) -> (u32, Tail) {
+    scratch.walk = Walk {
+        vector: from.address,
+        imported: from.imported as u64,
+        count: from.count,
+        skip: from.skip,
+        left: from.length,
+        limit,
+        filled: 0,
+        tail: Tail::UNKNOWN,
+    };
     let mut context: *mut Scratch = scratch;
     // SAFETY: the callback gets exactly this context, which outlives the call.
     unsafe {
         bpf_loop(SEGMENTS, next_segment as *mut c_void, (&raw mut context).cast(), 0);
-        (&raw const (*context).walk.filled).read_volatile() as u32
+        let walk = &raw const (*context).walk;
+        (
+            (&raw const (*walk).filled).read_volatile() as u32,
+            (&raw const (*walk).tail).read_volatile(),
+        )
     }
 }
 
@@ -103,7 +158,7 @@ unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
     // SAFETY: `context` is that of `copy_vector`, a live reference.
     let scratch = unsafe { &mut **context.cast::<*mut Scratch>() };
     let walk = &mut scratch.walk;
-    if u64::from(index) >= walk.count || walk.filled >= walk.limit {
+    if u64::from(index) >= walk.count || walk.left == 0 {
         return STOP;
     }
     let mut segment = [0u64; 2];
@@ -124,11 +179,20 @@ unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
     if segment[1] <= skip {
         return GO_ON;
     }
+    let base = segment[0] + skip;
     let length = segment[1] - skip;
+    let here = if length < walk.left { length } else { walk.left };
+    walk.left -= here;
+    if walk.left == 0 {
+        walk.tail = Tail::of(base, here);
+    }
     let room = walk.limit - walk.filled;
-    let wanted = if length < room { length } else { room };
+    let wanted = if here < room { here } else { room };
+    if wanted == 0 {
+        return GO_ON;
+    }
     let filled = walk.filled as u32;
-    let copied = append(scratch, filled, segment[0] + skip, wanted);
+    let copied = append(scratch, filled, base, wanted);
     scratch.walk.filled += u64::from(copied);
     if u64::from(copied) < wanted { STOP } else { GO_ON }
 }
@@ -150,40 +214,6 @@ fn append(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
         )
     };
     if failed != 0 { 0 } else { length }
-}
-
-/// The last bytes of a buffer of `length` bytes at `base`, and how many they are.
-#[inline(always)]
-pub(crate) fn tail_of_one(base: u64, length: u64) -> ([u8; TAIL], u32) {
-    let mut tail = [0; TAIL];
-    let count = if length < TAIL as u64 { length } else { TAIL as u64 };
-    // SAFETY: `count` is at most the size of the array; the read is checked.
-    let failed = unsafe {
-        bpf_probe_read_user(
-            (&raw mut tail).cast(),
-            (core::hint::black_box(count) & (2 * TAIL as u64 - 1)).min(TAIL as u64) as u32,
-            (base + length - count) as *const _,
-        )
-    };
-    (tail, if failed == 0 { count as u32 } else { 0 })
-}
-
-/// The last bytes of the last segment of a vector in kernel memory.
-#[inline(always)]
-pub(crate) fn tail_of_vector(vector: u64, count: u64) -> ([u8; TAIL], u32) {
-    let mut segment = [0u64; 2];
-    if count == 0 {
-        return ([0; TAIL], 0);
-    }
-    // SAFETY: a checked read into our stack.
-    let failed = unsafe {
-        bpf_probe_read_kernel(
-            (&raw mut segment).cast(),
-            16,
-            (vector + (count - 1) * 16) as *const _,
-        )
-    };
-    if failed != 0 { ([0; TAIL], 0) } else { tail_of_one(segment[0], segment[1]) }
 }
 
 /// Writes the record with the first `captured` bytes of the area.

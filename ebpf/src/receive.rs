@@ -9,14 +9,15 @@ use aya_ebpf::{
     macros::map,
     programs::BtfTracePointContext,
 };
+use aya_log_ebpf::debug;
 use tracebee_common::{
     counter,
-    record::{self, Data, TAIL},
+    record::{self, Data},
 };
 
 use crate::{
     arch::{self, Call},
-    bytes::{self, Area, Scratch},
+    bytes::{self, Area, Scratch, Tail, Vector},
     emit,
     layout::{self, member},
     socket::{self, RECEIVED},
@@ -79,24 +80,16 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         }
         let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
         let wanted = bytes::allowance(tcp.state, length as u64);
-        let mut captured = 0;
-        let (mut tail, mut tail_length) = ([0; TAIL], 0);
+        let (mut captured, mut tail) = (0, Tail::UNKNOWN);
         if flags & MSG_TRUNC == 0 {
             let call = call();
-            if wanted > 0 {
-                captured = capture(scratch, &call, wanted);
-                if (captured as u64) < wanted {
-                    emit::count(if known(&call) {
-                        counter::UNREADABLE
-                    } else {
-                        counter::UNKNOWN_CALL
-                    });
-                }
-                tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+            (captured, tail) = capture(scratch, &call, length as u64, wanted);
+            if (captured as u64) < wanted {
+                let slot = if known(&call) { counter::UNREADABLE } else { counter::UNKNOWN_CALL };
+                emit::count(slot);
+                debug!(ctx, "pid {}: {} bytes of call {} not read", pid, wanted, call.number);
             }
-            if captured < length && matches!(call.number, arch::READ | arch::RECVFROM) {
-                (tail, tail_length) = bytes::tail_of_one(call.second, length as u64);
-            }
+            tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
         }
         let time = emit::now();
         scratch.data = Data {
@@ -108,8 +101,8 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
             tid: ctx.pid(),
             waited: waited(tp),
             turn: tcp.state.turn,
-            tail,
-            tail_length,
+            tail: tail.bytes,
+            tail_length: tail.length,
             reserved: 0,
         };
         bytes::output(scratch, captured);
@@ -147,10 +140,14 @@ fn known(call: &Call) -> bool {
 
 /// Copies the bytes from where the system call under way was told to put them.
 #[inline(always)]
-fn capture(scratch: &mut Scratch, call: &Call, wanted: u64) -> u32 {
-    match call.number {
-        arch::READ | arch::RECVFROM => bytes::copy_one(scratch, call.second, wanted),
-        arch::READV => bytes::copy_vector(scratch, 0, call.second, call.third, 0, wanted),
+fn capture(scratch: &mut Scratch, call: &Call, length: u64, wanted: u64) -> (u32, Tail) {
+    let vector = match call.number {
+        arch::READ | arch::RECVFROM => {
+            let captured = bytes::copy_one(scratch, call.second, wanted);
+            let whole = u64::from(captured) == length;
+            return (captured, if whole { Tail::UNKNOWN } else { Tail::of(call.second, length) });
+        }
+        arch::READV => [call.second, call.third],
         arch::RECVMSG => {
             // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
             let mut vector = [0u64; 2];
@@ -159,10 +156,13 @@ fn capture(scratch: &mut Scratch, call: &Call, wanted: u64) -> u32 {
                 bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
             };
             if failed != 0 {
-                return 0;
+                return (0, Tail::UNKNOWN);
             }
-            bytes::copy_vector(scratch, 0, vector[0], vector[1], 0, wanted)
+            vector
         }
-        _ => 0,
-    }
+        _ => return (0, Tail::UNKNOWN),
+    };
+    let [address, count] = vector;
+    let from = Vector { address, imported: false, count, skip: 0, length };
+    bytes::copy_vector(scratch, &from, wanted)
 }

@@ -3,12 +3,12 @@
 use aya_ebpf::{EbpfContext as _, macros::map, programs::BtfTracePointContext};
 use tracebee_common::{
     mode,
-    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent, TAIL},
+    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent},
     sequence,
 };
 
 use crate::{
-    bytes::{self, Area},
+    bytes::{self, Area, Tail, Vector},
     emit,
     layout::{self, member},
     socket::{self, SENT},
@@ -72,24 +72,19 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
         }
         let Some(scratch) = bytes::scratch(&SEND_AREA) else { return };
         let wanted = bytes::allowance(tcp.state, left);
-        let mut captured = 0;
-        let (mut tail, mut tail_length) = ([0; TAIL], 0);
+        let (mut captured, mut tail) = (0, Tail::UNKNOWN);
         let kind = member::<u8>(msg, layout::iter_type()) as usize;
-        let pointer: u64 = member(msg, layout::iter_pointer());
-        let offset: u64 = member(msg, layout::iov_offset());
+        let address: u64 = member(msg, layout::iter_pointer());
+        let skip: u64 = member(msg, layout::iov_offset());
         if kind == layout::iter_ubuf() {
-            captured = bytes::copy_one(scratch, pointer + offset, wanted);
+            captured = bytes::copy_one(scratch, address + skip, wanted);
             if (captured as u64) < left {
-                (tail, tail_length) = bytes::tail_of_one(pointer + offset, left);
+                tail = Tail::of(address + skip, left);
             }
         } else if kind == layout::iter_iovec() {
-            let segments: u64 = member(msg, layout::nr_segs());
-            if wanted > 0 {
-                captured = bytes::copy_vector(scratch, 1, pointer, segments, offset, wanted);
-            }
-            if (captured as u64) < left {
-                (tail, tail_length) = bytes::tail_of_vector(pointer, segments);
-            }
+            let count: u64 = member(msg, layout::nr_segs());
+            let from = Vector { address, imported: true, count, skip, length: left };
+            (captured, tail) = bytes::copy_vector(scratch, &from, wanted);
         }
         // Pages of a sendfile or splice are counted by position, not read.
         tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
@@ -112,8 +107,8 @@ pub(crate) fn announced(ctx: &BtfTracePointContext) {
             tid: ctx.pid(),
             waited: 0,
             turn: tcp.state.turn,
-            tail,
-            tail_length,
+            tail: tail.bytes,
+            tail_length: tail.length,
             reserved: 0,
         };
         bytes::output(scratch, captured);

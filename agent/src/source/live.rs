@@ -33,6 +33,7 @@ pub struct Live {
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
     reported: [u64; counter::COUNT as usize],
+    recursion_misses: u64,
 }
 
 impl Live {
@@ -48,6 +49,7 @@ impl Live {
             order: Order::default(),
             controlled: FxHashSet::default(),
             reported: [0; counter::COUNT as usize],
+            recursion_misses: 0,
         })
     }
 
@@ -92,6 +94,10 @@ impl Live {
             let before = std::mem::replace(&mut self.reported[slot as usize], now);
             self.stats.lose(loss, now.saturating_sub(before));
         }
+        self.kernel.log();
+        let now = self.kernel.recursion_misses();
+        let before = std::mem::replace(&mut self.recursion_misses, now);
+        self.stats.lose(Loss::Recursion, now.saturating_sub(before));
     }
 
     /// Stops all records of a connection.

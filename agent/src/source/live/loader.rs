@@ -1,12 +1,14 @@
 //! Loading and attaching the kernel programs. All of the agent's `unsafe` and privilege is here.
 
 use std::num::NonZeroU32;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
+use aya_log::{EbpfLogger, Level};
 use tracebee_common::{Control, counter};
 
 use super::layout::{self, LayoutError, VMLINUX};
@@ -41,6 +43,9 @@ pub enum LoadError {
     /// The object was refused.
     #[error("loading the eBPF object: {0}")]
     Object(#[from] aya::EbpfError),
+    /// The log of the programs is not there.
+    #[error("opening the log of the eBPF programs: {0}")]
+    Log(#[from] aya_log::Error),
     /// One program was refused or could not be attached.
     #[error("attaching {0}: {1}; this kernel lacks what the socket layer capture needs")]
     Program(&'static str, ProgramError),
@@ -59,6 +64,7 @@ pub struct Kernel {
     generation: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
     current_generation: u32,
+    log: EbpfLogger<&'static dyn log::Log>,
     ebpf: Ebpf,
 }
 
@@ -81,8 +87,11 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
     let btf = Btf::from_sys_fs()?;
     let own = std::process::id();
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u32;
+    let log_level = if tracing::enabled!(tracing::Level::DEBUG) { Level::Debug as u8 } else { 0 };
     let mut loader = EbpfLoader::new();
     loader.btf(Some(&btf));
+    // Constant to the verifier: what is not logged is not even loaded.
+    loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
@@ -93,6 +102,7 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
         .map_max_entries("RECEIVE_AREA", cpus)
         .map_max_entries("PROCESS_AREA", cpus);
     let mut ebpf = loader.load(OBJECT)?;
+    let log = EbpfLogger::init(&mut ebpf)?;
     let mut attached = 0;
     for &(name, needed) in PROGRAMS {
         match attach(&mut ebpf, name, &btf) {
@@ -114,6 +124,7 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         attached,
         current_generation: 0,
+        log,
         ebpf,
     })
 }
@@ -139,18 +150,23 @@ impl Kernel {
         self.counters.get(&slot, 0).map_or(0, |values| values.iter().sum())
     }
 
-    /// How often a program did not run because it was already running on that CPU.
-    pub fn recursion_misses(&self) -> u64 {
-        self.ebpf
-            .programs()
-            .filter_map(|(_, program)| program.info().ok())
-            .filter_map(|info| recursion_misses(&info))
-            .sum()
+    /// Passes on what the kernel programs have to say (`--log-level debug`).
+    pub fn log(&mut self) {
+        self.log.flush();
     }
-}
 
-fn recursion_misses(_info: &aya::programs::ProgramInfo) -> Option<u64> {
-    None
+    /// How often a program did not run because it was already running on that CPU: what it would
+    /// have seen is lost. From `/proc/self/fdinfo`, which has it since Linux 5.12.
+    pub fn recursion_misses(&self) -> u64 {
+        let misses = |fd: &ProgramFd| {
+            let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+            let text = std::fs::read_to_string(path).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+            line.trim().parse::<u64>().ok()
+        };
+        let programs = self.ebpf.programs().filter_map(|(_, program)| program.fd().ok());
+        programs.filter_map(misses).sum()
+    }
 }
 
 fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), ProgramError> {
