@@ -36,6 +36,9 @@ pub(crate) struct HttpArgs {
     /// Connections that wrk keeps busy, one request at a time on each
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
+    /// How long a pair of rounds may wait for an idle host
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=3600))]
+    patience: u32,
     /// Threads of wrk [default: one per processor]
     #[arg(long)]
     threads: Option<u32>,

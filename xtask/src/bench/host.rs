@@ -1,7 +1,7 @@
 //! Who else used the processors: on a host that is not idle, a round measures its neighbours.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -35,6 +35,23 @@ fn parse(stat: &str) -> Option<Host> {
     let idle = times.get(3)? + times.get(4)?;
     let all: u64 = times.iter().take(8).sum();
     Some(Host { taken: ticks(all - idle), idle: ticks(idle) })
+}
+
+/// What others may take of an idle host, and for how long it has to be idle.
+const IDLE: f64 = 0.05;
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Waits until the host is idle, for at most `patience`.
+pub(super) fn wait_idle(patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let before = Host::now()?;
+        std::thread::sleep(LOOK);
+        let busy = Host::now()?.foreign(before, Duration::ZERO) > IDLE || other_agent()?;
+        if !busy || Instant::now() >= deadline {
+            return Ok(());
+        }
+    }
 }
 
 /// Processor time of the children that have ended and were waited for.

@@ -68,6 +68,7 @@ pub(super) fn run(args: &HttpArgs) -> Result<()> {
     Wrk { seconds: 1, dir: setting.dir.clone(), ..setting.wrk }.run(&setting.nginx, || Ok(()))?;
     report.begin();
     for number in 1..=3 * args.rounds {
+        host::wait_idle(Duration::from_secs(args.patience.into()))?;
         let off = setting.bare()?;
         let on = setting.traced().with_context(|| format!("round {number} with the agent"))?;
         if report.add(off, on) >= args.rounds as usize {
