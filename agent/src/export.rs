@@ -1,13 +1,13 @@
 //! Where spans go. Nothing here ever blocks the path before it.
 //!
 //! ```text
-//!                        +-> queue -> task: batches -> deliveries -> OTLP receiver
+//!                        +-> encoded -> queue -> task: batches -> deliveries -> OTLP receiver
 //! pipeline thread: push -+
 //!                        +-> queue -> thread: filter -> text or JSON -> standard output
 //! ```
 //!
-//! Each sink has a bounded queue of its own and they share the spans, so that a terminal that
-//! stands still costs the receiver nothing, nor the reverse. The exporters bring their own
+//! Each sink has a bounded queue of its own, so that a terminal that stands still costs the
+//! receiver nothing, nor the reverse. The exporters bring their own
 //! threads; they need no runtime of the caller and must not be started inside one.
 
 mod config;
@@ -39,8 +39,10 @@ pub use config::{
 };
 pub use filter::{Filter, FilterArgs, duration};
 pub use otlp::ClientError;
+use otlp::Encoded;
 pub use output::Output;
-pub use queue::{Limit, QUEUE_BYTES, Queue};
+use queue::Queue;
+pub use queue::{Limit, QUEUE_BYTES};
 
 /// What is exported, and where to.
 #[derive(Debug)]
@@ -86,7 +88,8 @@ pub struct Backlog {
 /// Where spans enter: for the pipeline's thread, while another one keeps the [`Exporters`].
 #[derive(Clone, Debug)]
 pub struct Inlet {
-    queues: Vec<Arc<Queue>>,
+    otlp: Option<Arc<Queue<Encoded>>>,
+    output: Option<Arc<Queue<Arc<Span>>>>,
     stats: Arc<Stats>,
     /// Set once nobody reads standard output any more.
     output_closed: Arc<AtomicBool>,
@@ -94,7 +97,6 @@ pub struct Inlet {
 
 #[derive(Debug)]
 struct OtlpSink {
-    queue: Arc<Queue>,
     runtime: Runtime,
     closing: watch::Sender<bool>,
     done: mpsc::Receiver<()>,
@@ -102,7 +104,6 @@ struct OtlpSink {
 
 #[derive(Debug)]
 struct OutputSink {
-    queue: Arc<Queue>,
     done: mpsc::Receiver<()>,
 }
 
@@ -130,7 +131,7 @@ impl Exporters {
         stats: Arc<Stats>,
         stdout: Box<dyn io::Write + Send>,
     ) -> Result<Self, StartError> {
-        let inlet = Inlet { queues: Vec::new(), stats, output_closed: Arc::default() };
+        let inlet = Inlet { otlp: None, output: None, stats, output_closed: Arc::default() };
         let mut exporters = Exporters { inlet, otlp: None, output: None };
         if let Some(otlp) = config.otlp {
             exporters.start_otlp(otlp)?;
@@ -164,17 +165,17 @@ impl Exporters {
     /// What waits, for a caller that can wait as well.
     pub fn backlog(&self) -> Backlog {
         Backlog {
-            output: self.output.as_ref().map_or(0, |sink| sink.queue.fill()),
-            otlp: self.otlp.as_ref().map_or(0, |sink| sink.queue.fill()),
+            output: self.inlet.output.as_ref().map_or(0, |queue| queue.fill()),
+            otlp: self.inlet.otlp.as_ref().map_or(0, |queue| queue.fill()),
         }
     }
 
     /// Delivers and prints what is queued, for at most `limit`; the rest is counted as lost.
     pub fn shutdown(self, limit: Duration) {
         let deadline = Instant::now() + limit;
-        for queue in &self.inlet.queues {
-            queue.close();
-        }
+        let Inlet { otlp: otlp_queue, output: output_queue, stats, .. } = self.inlet;
+        otlp_queue.iter().for_each(|queue| queue.close());
+        output_queue.iter().for_each(|queue| queue.close());
         if let Some(otlp) = self.otlp {
             // No receiver means that the task has ended already.
             _ = otlp.closing.send(true);
@@ -186,10 +187,9 @@ impl Exporters {
             // A write that hangs cannot be ended; its thread dies with the process.
             wait(&output.done, deadline);
         }
-        for queue in &self.inlet.queues {
-            let left = queue.take(usize::MAX).len();
-            self.inlet.stats.lose(Loss::ExportFailed, left as u64);
-        }
+        let left = otlp_queue.map_or(0, |queue| queue.take(usize::MAX).len())
+            + output_queue.map_or(0, |queue| queue.take(usize::MAX).len());
+        stats.lose(Loss::ExportFailed, left as u64);
     }
 
     fn start_otlp(&mut self, config: OtlpConfig) -> Result<(), StartError> {
@@ -203,8 +203,8 @@ impl Exporters {
             let _entered = runtime.enter();
             otlp::Client::new(&config)?
         };
-        let queue = self.add_queue(config.queue);
-        let own = Arc::clone(&queue);
+        let queue = Arc::new(Queue::new(config.queue, Arc::clone(&self.inlet.stats)));
+        self.inlet.otlp = Some(Arc::clone(&queue));
         let (closing, closing_seen) = watch::channel(false);
         let (done_sender, done) = mpsc::channel();
         let stats = Arc::clone(&self.inlet.stats);
@@ -213,7 +213,7 @@ impl Exporters {
             // Nobody listens if the deadline has passed.
             _ = done_sender.send(());
         });
-        self.otlp = Some(OtlpSink { queue: own, runtime, closing, done });
+        self.otlp = Some(OtlpSink { runtime, closing, done });
         Ok(())
     }
 
@@ -223,8 +223,8 @@ impl Exporters {
         filter: Filter,
         mut stdout: Box<dyn io::Write + Send>,
     ) -> Result<(), StartError> {
-        let queue = self.add_queue(Limit::default());
-        let own = Arc::clone(&queue);
+        let queue = Arc::new(Queue::new(Limit::default(), Arc::clone(&self.inlet.stats)));
+        self.inlet.output = Some(Arc::clone(&queue));
         let closed = Arc::clone(&self.inlet.output_closed);
         let (done_sender, done) = mpsc::channel();
         thread::Builder::new().name("tracebee-output".to_owned()).spawn(move || {
@@ -232,14 +232,8 @@ impl Exporters {
             // Nobody listens if the deadline has passed.
             _ = done_sender.send(());
         })?;
-        self.output = Some(OutputSink { queue: own, done });
+        self.output = Some(OutputSink { done });
         Ok(())
-    }
-
-    fn add_queue(&mut self, limit: Limit) -> Arc<Queue> {
-        let queue = Arc::new(Queue::new(limit, Arc::clone(&self.inlet.stats)));
-        self.inlet.queues.push(Arc::clone(&queue));
-        queue
     }
 }
 
@@ -250,12 +244,14 @@ impl Inlet {
     /// counted as [`Loss::QueueFull`].
     pub fn push(&self, spans: Vec<Span>) {
         self.stats.spans.fetch_add(spans.len() as u64, Ordering::Relaxed);
-        if self.queues.is_empty() || spans.is_empty() {
+        if spans.is_empty() {
             return;
         }
-        let spans: Vec<_> = spans.into_iter().map(Arc::new).collect();
-        for queue in &self.queues {
-            queue.push(&spans);
+        if let Some(queue) = &self.otlp {
+            queue.push(Encoded::all(&spans));
+        }
+        if let Some(queue) = &self.output {
+            queue.push(spans.into_iter().map(Arc::new).collect());
         }
     }
 

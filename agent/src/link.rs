@@ -5,8 +5,7 @@
 //! does not wrap and needs no clock. The parent of a client span inside its own process will be
 //! decided beside this.
 
-use std::collections::VecDeque;
-
+use opentelemetry::{SpanId, TraceId};
 use rustc_hash::FxHashMap;
 
 use crate::source::{Opened, Role, Time};
@@ -33,44 +32,126 @@ impl MessageKey {
     }
 }
 
-/// How long a request that was sent waits for its server's end: the accept queue and the socket
-/// buffer of a busy server, not more.
+/// How long a request that was sent waits at least for its server's end, and at most twice as
+/// long: the accept queue and the socket buffer of a busy server, not more.
 const KEEP: u64 = 30_000_000_000;
-/// Requests that wait at most: three seconds' worth at 100,000 calls a second to other hosts.
-const MAX_WAITING: usize = 300_000;
+/// Requests of one generation at most; the two together hold two seconds' worth at 100,000 calls
+/// a second to other hosts, at 80 bytes each. As many as a table of its size takes.
+const MAX_WAITING: usize = 131_072 / 8 * 7;
 
 /// Requests sent from this host whose server's end has not been seen yet.
+///
+/// In two generations, of which the older one is forgotten as a whole: nothing has to be noted of
+/// a request that is answered, and nearly all are at once.
 #[derive(Default)]
 pub struct SameHost {
-    waiting: FxHashMap<MessageKey, Identity>,
-    order: VecDeque<(Time, MessageKey)>,
+    young: FxHashMap<MessageKey, Sent>,
+    old: FxHashMap<MessageKey, Sent>,
+    /// When the young generation began.
+    since: Time,
+}
+
+/// What the server's end of a call needs to know of the client's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Trace id of both.
+    pub trace_id: TraceId,
+    /// The client span.
+    pub span_id: SpanId,
+    /// How many ancestors of it are known on this host.
+    pub depth: u8,
+    /// W3C trace flags.
+    pub flags: u8,
+    /// W3C `tracestate`.
+    pub trace_state: Option<Box<str>>,
 }
 
 impl SameHost {
     /// A client on this host began to send the request `key`.
     pub fn sent(&mut self, key: MessageKey, time: Time, identity: &Identity) {
         self.expire(time);
-        if self.waiting.len() >= MAX_WAITING
-            && let Some((_, oldest)) = self.order.pop_front()
-        {
-            self.waiting.remove(&oldest);
+        if self.young.len() >= MAX_WAITING {
+            self.age(time);
         }
-        self.waiting.insert(key, identity.clone());
-        self.order.push_back((time, key));
+        let Identity { trace_id, span_id, depth, flags, .. } = *identity;
+        let trace_state = identity.trace_state.clone();
+        self.young.insert(key, Sent { trace_id, span_id, depth, flags, trace_state });
     }
 
     /// A server on this host read the request `key`: who sent it, if that was on this host.
-    pub fn received(&mut self, key: MessageKey) -> Option<Identity> {
-        self.waiting.remove(&key)
+    pub fn received(&mut self, key: MessageKey) -> Option<Sent> {
+        self.young.remove(&key).or_else(|| self.old.remove(&key))
     }
 
     /// Forgets what waited too long.
     pub fn expire(&mut self, now: Time) {
-        while let Some((time, key)) = self.order.front()
-            && (now.0.saturating_sub(time.0) > KEEP || self.order.len() > 2 * MAX_WAITING)
-        {
-            self.waiting.remove(key);
-            self.order.pop_front();
+        if now.0.saturating_sub(self.since.0) > KEEP {
+            self.age(now);
         }
+    }
+
+    fn age(&mut self, now: Time) {
+        self.since = now;
+        // The old table keeps its room, to be the next young one.
+        self.old.clear();
+        std::mem::swap(&mut self.young, &mut self.old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn key(position: u64) -> MessageKey {
+        MessageKey { client: 1, server: 2, position }
+    }
+
+    fn identity(id: u64) -> Identity {
+        Identity {
+            trace_id: TraceId::from(7),
+            span_id: SpanId::from(id),
+            parent: None,
+            depth: 0,
+            flags: 3,
+            trace_state: None,
+        }
+    }
+
+    #[test]
+    fn a_request_is_found_once() {
+        let mut same = SameHost::default();
+        same.sent(key(0), Time(100 * SECOND), &identity(5));
+        assert_eq!(same.received(key(1)), None);
+        assert_eq!(same.received(key(0)).map(|sent| sent.span_id), Some(SpanId::from(5)));
+        assert_eq!(same.received(key(0)), None);
+    }
+
+    #[test]
+    fn a_request_waits_for_its_time_and_not_for_ever() {
+        let mut same = SameHost::default();
+        let start = 100 * SECOND;
+        same.expire(Time(start));
+        for at in 0..2 {
+            same.sent(key(at), Time(start + KEEP), &identity(at));
+        }
+        same.expire(Time(start + KEEP + SECOND));
+        same.expire(Time(start + 2 * KEEP));
+        assert!(same.received(key(0)).is_some());
+        same.expire(Time(start + 3 * KEEP));
+        assert!(same.received(key(1)).is_none());
+    }
+
+    #[test]
+    fn a_flood_is_bounded_and_the_youngest_stay() {
+        let mut same = SameHost::default();
+        let n = 3 * MAX_WAITING as u64;
+        for at in 0..n {
+            same.sent(key(at), Time(SECOND), &identity(at));
+        }
+        assert!(same.young.len() + same.old.len() <= 2 * MAX_WAITING);
+        assert!(same.received(key(n - MAX_WAITING as u64)).is_some());
+        assert!(same.received(key(0)).is_none());
     }
 }

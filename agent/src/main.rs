@@ -1,10 +1,14 @@
 //! The `tracebee` command.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use tracebee::cli::{Cli, Command};
 use tracebee::{replay, run};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -24,10 +28,13 @@ fn main() -> ExitCode {
 
 /// Runs a command with its log on standard error.
 fn traced<T>(level: tracing::Level, command: impl FnOnce() -> T) -> T {
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+    // Libraries have little to say to the people who run this.
+    let filter =
+        Targets::new().with_default(tracing::Level::WARN.min(level)).with_target("tracebee", level);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     command()
 }

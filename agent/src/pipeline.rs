@@ -180,9 +180,9 @@ impl Pipeline {
         }
     }
 
-    /// True if [`spans`](Self::spans) has any.
-    pub fn has_spans(&self) -> bool {
-        !self.calls.spans.is_empty()
+    /// How many spans wait for [`spans`](Self::spans).
+    pub fn finished(&self) -> usize {
+        self.calls.spans.len()
     }
 
     /// The agent stops: calls that are still under way get no span.
@@ -370,10 +370,12 @@ impl Sink<Identity> for CallsOf<'_> {
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
         {
             return Identity {
+                trace_id: client.trace_id,
                 span_id: calls.ids.span_id(),
                 parent: Some(Parent { span_id: client.span_id, remote: false, link: "seq" }),
                 depth: client.depth.saturating_add(1),
-                ..client
+                flags: client.flags,
+                trace_state: client.trace_state,
             };
         }
         let span_id = calls.ids.span_id();

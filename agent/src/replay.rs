@@ -209,7 +209,7 @@ struct Gate<'a> {
 impl Gate<'_> {
     /// Hands over what is finished; false if there is no use in more.
     fn pass(&mut self, pipeline: &mut Pipeline) -> bool {
-        if pipeline.has_spans() {
+        if pipeline.finished() > 0 {
             self.exporters.push(pipeline.spans());
             self.wait(CROWDED);
         }

@@ -24,8 +24,6 @@ pub enum Loss {
     CaptureGap,
     /// A packet of a capture, or a datagram in fragments, could not be read.
     BadPacket,
-    /// A message head was longer than the parser accepts.
-    HeadTooLong,
     /// A table was full and an entry had to go.
     TableFull,
     /// Calls that were under way when the agent stopped, or a capture ended or had no more of
@@ -41,7 +39,7 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 13] = [
+    pub const ALL: [Loss; 12] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
@@ -49,7 +47,6 @@ impl Loss {
         Loss::Gap,
         Loss::CaptureGap,
         Loss::BadPacket,
-        Loss::HeadTooLong,
         Loss::TableFull,
         Loss::Stopped,
         Loss::QueueFull,
@@ -67,7 +64,6 @@ impl Loss {
             Loss::Gap => "gap",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
-            Loss::HeadTooLong => "head_too_long",
             Loss::TableFull => "table_full",
             Loss::Stopped => "stopped",
             Loss::QueueFull => "queue_full",

@@ -9,6 +9,7 @@ use aya_ebpf::{
     macros::map,
     programs::BtfTracePointContext,
 };
+use aya_log_ebpf::debug;
 use tracebee_common::{
     counter,
     record::{self, Data},
@@ -86,6 +87,7 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
             if (captured as u64) < wanted {
                 let slot = if known(&call) { counter::UNREADABLE } else { counter::UNKNOWN_CALL };
                 emit::count(slot);
+                debug!(ctx, "pid {}: {} bytes of call {} not read", pid, wanted, call.number);
             }
             tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
         }

@@ -310,7 +310,7 @@ pub fn hops(truth: &Truth, servers: &[Server]) -> Result<Vec<Hop>> {
         path: path.into(),
         query: query.into(),
         status: Some(truth.status),
-        sent: (!truth.cut_short).then_some(truth.sent),
+        sent: Some(truth.sent),
         received: Some(truth.received),
         long_framing: long_framing(path),
         within: (truth.start, truth.end),

@@ -230,7 +230,6 @@ fn curl(plan: &Plan, dir: &Path) -> Result<Vec<Truth>> {
             end,
             pid,
             port: figure("local_port").map(|port| port as u16),
-            cut_short: false,
             worker: 0,
         });
     }

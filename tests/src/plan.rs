@@ -73,9 +73,6 @@ pub struct Truth {
     /// The client's port, if it knows it.
     #[serde(default)]
     pub port: Option<u16>,
-    /// True if it is not known how much of the request's body was on the wire.
-    #[serde(skip)]
-    pub cut_short: bool,
     /// Which of the client's connections, if it has several and knows it.
     #[serde(default)]
     pub worker: usize,

@@ -1,5 +1,6 @@
 //! Tasks of the project: `cargo xtask TASK`.
 
+mod bench;
 mod ebpf;
 
 use clap::Parser;
@@ -13,10 +14,18 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Measure what tracing costs (as root)
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// The benchmarks' OTLP receiver: counts spans until it is killed
+    #[command(hide = true)]
+    Sink,
 }
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Ebpf { check } => ebpf::run(check),
+        Task::Bench(bench) => bench::run(&bench),
+        Task::Sink => bench::sink::serve(),
     }
 }

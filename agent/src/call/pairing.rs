@@ -22,6 +22,7 @@ pub trait Sink<I> {
     fn lost(&mut self, identity: Option<I>);
 }
 
+#[derive(Clone)]
 struct Open<I> {
     identity: I,
     request: Request,
@@ -164,11 +165,8 @@ impl<I: Clone> Pairing<I> {
         for call in &mut self.open {
             let certain = Time(call.started.0.saturating_add(timeout));
             if call.response.is_none() && !call.told && certain < now {
+                call.clone().tell(endpoint, certain, Some(NoAnswer::Timeout), sink);
                 call.told = true;
-                sink.ended(
-                    call.call(endpoint, certain, Some(NoAnswer::Timeout)),
-                    call.identity.clone(),
-                );
             }
         }
     }
@@ -189,7 +187,7 @@ impl<I: Clone> Pairing<I> {
     }
 }
 
-impl<I: Clone> Open<I> {
+impl<I> Open<I> {
     fn tell(
         self,
         endpoint: &Arc<Endpoint>,
@@ -200,22 +198,19 @@ impl<I: Clone> Open<I> {
         if self.told {
             return;
         }
-        sink.ended(self.call(endpoint, ended, no_answer), self.identity);
-    }
-
-    fn call(&self, endpoint: &Arc<Endpoint>, ended: Time, no_answer: Option<NoAnswer>) -> Call {
-        Call {
+        let call = Call {
             endpoint: Arc::clone(endpoint),
             thread: self.thread,
             position: self.position,
             started: self.started,
             ended: ended.max(self.started),
             waited: self.waited,
-            request: self.request.clone(),
-            response: self.response.clone(),
+            request: self.request,
+            response: self.response,
             no_answer,
             request_body: self.request_body,
             response_body: self.response_body,
-        }
+        };
+        sink.ended(call, self.identity);
     }
 }

@@ -16,7 +16,7 @@ use crate::workload;
 
 /// Writes `spans` as one line.
 pub(super) fn write_line(out: &mut dyn Write, spans: Vec<Arc<Span>>) -> io::Result<()> {
-    let groups = group::by_resource(spans);
+    let groups = group::by_resource(spans, |span| &span.resource);
     let resource_spans = groups
         .iter()
         .map(|(resource, spans)| ResourceSpans {

@@ -5,9 +5,11 @@
 //! comes back gets all of it; what the queue cannot hold is shed there and counted.
 
 mod answer;
+#[cfg(test)]
 mod convert;
 mod custody;
 mod deliver;
+mod encode;
 mod grpc;
 mod http;
 mod payload;
@@ -23,6 +25,7 @@ use crate::stats::Stats;
 use answer::Answer;
 use custody::Custody;
 use deliver::Courier;
+pub(super) use encode::Encoded;
 use payload::Payload;
 
 /// Requests under way at once.
@@ -91,7 +94,7 @@ const USER_AGENT: &str = concat!(
 ///
 /// `closing` turns true when the queue is closed: deliveries then stop waiting for better times.
 pub(super) async fn run(
-    queue: Arc<Queue>,
+    queue: Arc<Queue<Encoded>>,
     client: Client,
     config: OtlpConfig,
     stats: Arc<Stats>,
@@ -118,6 +121,6 @@ pub(super) async fn run(
 }
 
 /// Lets others join the spans that wait, until a batch is full or the oldest waited long enough.
-async fn gather(queue: &Queue, max_batch: usize, delay: Duration) {
+async fn gather(queue: &Queue<Encoded>, max_batch: usize, delay: Duration) {
     _ = tokio::time::timeout(delay, queue.wait_for(max_batch)).await;
 }

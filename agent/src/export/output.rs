@@ -63,7 +63,7 @@ impl Format {
 /// Every batch is flushed at once: what is printed is never more than one batch behind. If the
 /// reader has gone (`tracebee | head`), `closed` is set and the queue is abandoned.
 pub(super) fn run(
-    queue: &Queue,
+    queue: &Queue<Arc<Span>>,
     mut format: Format,
     filter: &Filter,
     out: &mut dyn Write,
@@ -120,9 +120,9 @@ mod tests {
         }
     }
 
-    fn full_queue(n: u64) -> Queue {
+    fn full_queue(n: u64) -> Queue<Arc<Span>> {
         let queue = Queue::new(Limit::default(), Arc::default());
-        queue.push(&(0..n).map(|i| Arc::new(span(i))).collect::<Vec<_>>());
+        queue.push((0..n).map(|i| Arc::new(span(i))).collect());
         queue
     }
 
@@ -132,7 +132,7 @@ mod tests {
         let closed = AtomicBool::new(false);
         run(&queue, Format::Json, &Filter::default(), &mut Head(10), &closed);
         assert!(closed.load(Ordering::Relaxed));
-        queue.push(&[Arc::new(span(9))]);
+        queue.push(vec![Arc::new(span(9))]);
         assert!(queue.is_empty(), "a queue that nobody reads must not fill");
     }
 

@@ -1,7 +1,7 @@
 //! The bounded queue between the pipeline thread and one sink.
 //!
-//! A push never waits: what does not fit is dropped, newest first, and counted. Spans are
-//! shared by `Arc`, so that a second sink costs pointers, not copies.
+//! A push never waits: what does not fit is dropped, newest first, and counted. What a span
+//! looks like in a queue is the sink's choice.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -33,10 +33,16 @@ impl Default for Limit {
     }
 }
 
+/// A span as it waits for its sink.
+pub(super) trait Item {
+    /// Approximate bytes of memory that it takes.
+    fn size(&self) -> usize;
+}
+
 /// A bounded queue of spans: many may push, one takes.
 #[derive(Debug)]
-pub struct Queue {
-    state: Mutex<State>,
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
     /// Wakes a consumer that is a task.
     filled: Notify,
     /// Wakes a consumer that is a thread.
@@ -45,20 +51,31 @@ pub struct Queue {
     stats: Arc<Stats>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// Spans with the size that was counted for them.
-    spans: VecDeque<(Arc<Span>, usize)>,
+#[derive(Debug)]
+struct State<T> {
+    spans: VecDeque<T>,
+    /// The sum of their sizes.
     bytes: usize,
+    /// How many spans the consumer waits for; it is woken once, when they are there.
+    wanted: usize,
     /// Nothing more comes in.
     closed: bool,
     /// Nobody wants what would.
     abandoned: bool,
 }
 
-impl Queue {
+/// Nobody waits.
+const NOBODY: usize = usize::MAX;
+
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        State { spans: VecDeque::new(), bytes: 0, wanted: NOBODY, closed: false, abandoned: false }
+    }
+}
+
+impl<T: Item> Queue<T> {
     /// An empty queue; what it drops is counted in `stats`.
-    pub fn new(limit: Limit, stats: Arc<Stats>) -> Self {
+    pub(super) fn new(limit: Limit, stats: Arc<Stats>) -> Self {
         Queue {
             state: Mutex::default(),
             filled: Notify::new(),
@@ -72,7 +89,7 @@ impl Queue {
     ///
     /// The lock is held for pointer moves only. What comes after [`Queue::close`] is counted as
     /// [`Loss::ExportFailed`], after [`Queue::abandon`] not at all.
-    pub fn push(&self, spans: &[Arc<Span>]) {
+    pub(super) fn push(&self, spans: Vec<T>) {
         let mut state = self.lock();
         if state.closed {
             if !state.abandoned {
@@ -80,57 +97,51 @@ impl Queue {
             }
             return;
         }
-        let mut taken = 0;
+        let mut dropped = 0;
         for span in spans {
-            let size = match self.limit {
-                Limit::Spans(limit) if state.spans.len() >= limit.get() => break,
-                Limit::Spans(_) => 0,
-                Limit::Bytes(limit) => {
-                    let size = approximate_size(span);
-                    if state.bytes + size > limit {
-                        break;
-                    }
-                    size
-                }
+            let size = span.size();
+            let fits = match self.limit {
+                Limit::Spans(limit) => state.spans.len() < limit.get(),
+                Limit::Bytes(limit) => state.bytes + size <= limit,
             };
+            // A shorter one behind it must not overtake one that was dropped.
+            if !fits || dropped > 0 {
+                dropped += 1;
+                continue;
+            }
             state.bytes += size;
-            state.spans.push_back((Arc::clone(span), size));
-            taken += 1;
+            state.spans.push_back(span);
+        }
+        let wake = state.spans.len() >= state.wanted;
+        if wake {
+            state.wanted = NOBODY;
         }
         drop(state);
-        if taken < spans.len() {
-            self.stats.lose(Loss::QueueFull, (spans.len() - taken) as u64);
+        if dropped > 0 {
+            self.stats.lose(Loss::QueueFull, dropped);
         }
-        if taken > 0 {
+        if wake {
             self.wake();
         }
     }
 
     /// Removes and returns at most `max` of the oldest spans.
-    pub fn take(&self, max: usize) -> Vec<Arc<Span>> {
+    pub(super) fn take(&self, max: usize) -> Vec<T> {
         let mut state = self.lock();
         let n = max.min(state.spans.len());
-        let mut freed = 0;
-        let spans = state
-            .spans
-            .drain(..n)
-            .map(|(span, size)| {
-                freed += size;
-                span
-            })
-            .collect();
-        state.bytes -= freed;
+        let spans: Vec<T> = state.spans.drain(..n).collect();
+        state.bytes -= spans.iter().map(Item::size).sum::<usize>();
         spans
     }
 
     /// Ends the queue: what is in it can still be taken, nothing more comes.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.lock().closed = true;
         self.wake();
     }
 
     /// Ends the queue and drops what is in it, uncounted: nobody wants it any more.
-    pub fn abandon(&self) {
+    pub(super) fn abandon(&self) {
         let mut state = self.lock();
         *state = State { closed: true, abandoned: true, ..State::default() };
         drop(state);
@@ -140,14 +151,15 @@ impl Queue {
     /// Waits until the queue holds at least `n` spans or is closed.
     ///
     /// False: it is closed and empty. Cancel-safe.
-    pub async fn wait_for(&self, n: usize) -> bool {
+    pub(super) async fn wait_for(&self, n: usize) -> bool {
         loop {
             let woken = self.filled.notified();
             {
-                let state = self.lock();
+                let mut state = self.lock();
                 if state.closed || state.spans.len() >= n {
                     return !state.spans.is_empty();
                 }
+                state.wanted = n;
             }
             woken.await;
         }
@@ -156,21 +168,25 @@ impl Queue {
     /// Blocks the calling thread until there is a span or the queue is closed.
     ///
     /// False: it is closed and empty.
-    pub fn wait_blocking(&self) -> bool {
+    pub(super) fn wait_blocking(&self) -> bool {
         let state = self
             .filled_blocking
-            .wait_while(self.lock(), |state| !state.closed && state.spans.is_empty())
+            .wait_while(self.lock(), |state| {
+                state.wanted = 1;
+                !state.closed && state.spans.is_empty()
+            })
             .unwrap_or_else(PoisonError::into_inner);
         !state.spans.is_empty()
     }
 
     /// How many spans wait.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
         self.lock().spans.len()
     }
 
     /// How full it is, in percent.
-    pub fn fill(&self) -> usize {
+    pub(super) fn fill(&self) -> usize {
         let state = self.lock();
         match self.limit {
             Limit::Spans(limit) => state.spans.len().saturating_mul(100) / limit,
@@ -179,7 +195,8 @@ impl Queue {
     }
 
     /// True if no span waits.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -189,26 +206,28 @@ impl Queue {
         self.filled_blocking.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Nothing panics under the lock; even then the state would be whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Memory that a span holds alone; shared text (`Arc`) belongs to everybody and counts nothing.
-fn approximate_size(span: &Span) -> usize {
-    let text: usize = span
-        .attributes
-        .iter()
-        .map(|(_, value)| match value {
-            Value::Text(text) => text.len(),
-            _ => 0,
-        })
-        .sum();
-    size_of::<Span>()
-        + span.attributes.capacity() * size_of::<(&'static str, Value)>()
-        + span.trace_state.as_ref().map_or(0, |state| state.len())
-        + text
+impl Item for Arc<Span> {
+    /// What the span holds alone; shared text (`Arc`) belongs to everybody and counts nothing.
+    fn size(&self) -> usize {
+        let text: usize = self
+            .attributes
+            .iter()
+            .map(|(_, value)| match value {
+                Value::Text(text) => text.len(),
+                _ => 0,
+            })
+            .sum();
+        size_of::<Span>()
+            + self.attributes.capacity() * size_of::<(&'static str, Value)>()
+            + self.trace_state.as_ref().map_or(0, |state| state.len())
+            + text
+    }
 }
 
 #[cfg(test)]
@@ -229,12 +248,12 @@ mod tests {
         let stats = Arc::new(Stats::default());
         let queue = Queue::new(limit(10), Arc::clone(&stats));
         let all = spans(17);
-        queue.push(&all[..8]);
-        queue.push(&all[8..]);
+        queue.push(all[..8].to_vec());
+        queue.push(all[8..].to_vec());
         assert_eq!(queue.len(), 10);
         assert_eq!(stats.lost(Loss::QueueFull), 7);
         assert_eq!(queue.take(100), all[..10]);
-        queue.push(&all[16..]);
+        queue.push(all[16..].to_vec());
         assert_eq!(queue.take(100), all[16..]);
         assert_eq!(stats.lost(Loss::QueueFull), 7);
     }
@@ -243,13 +262,13 @@ mod tests {
     fn bytes_bound_the_queue_and_come_back() {
         let stats = Arc::new(Stats::default());
         let all = spans(10);
-        let size = approximate_size(&all[0]);
+        let size = all[0].size();
         let queue = Queue::new(Limit::Bytes(4 * size), Arc::clone(&stats));
-        queue.push(&all);
+        queue.push(all.clone());
         assert_eq!((queue.len(), stats.lost(Loss::QueueFull)), (4, 6));
         assert_eq!(queue.fill(), 100);
         assert_eq!(queue.take(3).len(), 3);
-        queue.push(&all);
+        queue.push(all.clone());
         assert_eq!((queue.len(), stats.lost(Loss::QueueFull)), (4, 13));
     }
 
@@ -257,9 +276,9 @@ mod tests {
     fn closed_queue_ends_after_its_last_span() {
         let stats = Arc::new(Stats::default());
         let queue = Queue::new(limit(10), Arc::clone(&stats));
-        queue.push(&spans(1));
+        queue.push(spans(1));
         queue.close();
-        queue.push(&spans(2));
+        queue.push(spans(2));
         assert_eq!(stats.lost(Loss::ExportFailed), 2, "too late, but not unseen");
         assert!(queue.wait_blocking());
         assert_eq!(queue.take(9).len(), 1);
@@ -279,7 +298,7 @@ mod tests {
         for span in spans(3) {
             tokio::task::yield_now().await;
             assert!(!waiter.is_finished());
-            queue.push(&[span]);
+            queue.push(vec![span]);
         }
         assert_eq!(waiter.await.expect("the waiter does not panic"), 3);
     }

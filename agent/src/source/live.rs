@@ -94,6 +94,7 @@ impl Live {
             let before = std::mem::replace(&mut self.reported[slot as usize], now);
             self.stats.lose(loss, now.saturating_sub(before));
         }
+        self.kernel.log();
         let now = self.kernel.recursion_misses();
         let before = std::mem::replace(&mut self.recursion_misses, now);
         self.stats.lose(Loss::Recursion, now.saturating_sub(before));

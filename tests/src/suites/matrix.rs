@@ -94,11 +94,6 @@ pub(crate) fn run_clients(setting: &Setting, servers: &[Server]) -> Result<Vec<T
             log.extend(one?);
         }
     }
-    for truth in &mut log {
-        // uvicorn with httptools misunderstands Java's offer of HTTP/2 and answers before it has
-        // read the body: how much of that Java still sends is a race.
-        truth.cut_short = truth.call.contains("java.uvicorn-uvloop") && truth.method == "POST";
-    }
     Ok(log)
 }
 

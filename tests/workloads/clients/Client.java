@@ -31,6 +31,10 @@ public class Client {
             : flags.contains("chunked") ? HttpRequest.BodyPublishers.ofInputStream(() -> new ByteArrayInputStream(body))
             : HttpRequest.BodyPublishers.ofByteArray(body);
         HttpRequest.Builder builder = HttpRequest.newBuilder(URI.create(fields[2])).method(fields[1], publisher);
+        if (body.length > 0) {
+            // By default it offers HTTP/2, and some servers then take the body for the other protocol's: a race.
+            builder.version(HttpClient.Version.HTTP_1_1);
+        }
         if (flags.contains("expect")) {
             builder.expectContinue(true);
         }

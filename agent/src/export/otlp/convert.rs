@@ -1,8 +1,4 @@
-//! Spans as the messages of opentelemetry-proto.
-//!
-//! On the hot path of a loaded host. Text of a span is moved, not copied; keys have to be
-//! copied, as the generated types own them. A converted resource is not kept: the request needs
-//! one of its own, and to clone it costs as much as to convert it again.
+//! Spans as the messages of opentelemetry-proto: what the encoding is held against.
 
 use std::sync::Arc;
 
@@ -21,7 +17,7 @@ use crate::workload;
 
 /// One request with all of `spans`, grouped by resource.
 pub(super) fn request(spans: Vec<Arc<Span>>) -> ExportTraceServiceRequest {
-    let resource_spans = group::by_resource(spans)
+    let resource_spans = group::by_resource(spans, |span| &span.resource)
         .into_iter()
         .map(|(resource, spans)| ResourceSpans {
             resource: Some(convert_resource(&resource)),

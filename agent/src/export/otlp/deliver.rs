@@ -1,6 +1,5 @@
 //! Brings one batch to the receiver: retries, splits, gives up, counts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
@@ -8,10 +7,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::payload::MAX_BYTES;
-use super::{Answer, Client, Custody, Payload};
+use super::{Answer, Client, Custody, Encoded, Payload};
 use crate::export::config::OtlpConfig;
 use crate::export::quiet::Quiet;
-use crate::trace::Span;
 
 /// First wait before a retry; it doubles each time.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
@@ -51,7 +49,7 @@ impl Courier {
     }
 
     /// Delivers `spans`, in as many requests as the receiver's size limit asks for.
-    pub(super) async fn deliver(&self, spans: Vec<Arc<Span>>, custody: Custody) {
+    pub(super) async fn deliver(&self, spans: Vec<Encoded>, custody: Custody) {
         let give_up = Instant::now() + self.retry_budget;
         // Parts to do, first on top. Custody goes with its part.
         let mut parts = vec![(Payload::new(spans), custody)];

@@ -4,15 +4,12 @@
 //! bytes, and the size that receivers limit is known. Parts are only needed rarely, so they are
 //! made by decoding.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use prost::Message;
 
-use super::convert;
-use crate::trace::Span;
+use super::{Encoded, encode};
 
 /// Receivers refuse messages above 4 MiB by default (gRPC libraries); a little below, as some
 /// count their own framing.
@@ -26,9 +23,9 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    pub(super) fn new(spans: Vec<Arc<Span>>) -> Self {
+    pub(super) fn new(spans: Vec<Encoded>) -> Self {
         let count = spans.len();
-        Payload { body: convert::request(spans).encode_to_vec().into(), spans: count }
+        Payload { body: encode::request(spans).into(), spans: count }
     }
 
     /// Two requests with half of the spans each; none if there is only one span.
@@ -89,8 +86,8 @@ mod tests {
     #[test]
     fn halves_hold_every_span_once_with_its_resource() {
         let spans: Vec<_> =
-            (0..7).map(|i| Arc::new(if i % 3 == 0 { client_span(i) } else { span(i) })).collect();
-        let whole = Payload::new(spans);
+            (0..7).map(|i| if i % 3 == 0 { client_span(i) } else { span(i) }).collect();
+        let whole = Payload::new(Encoded::all(&spans));
         let mut parts = vec![whole.clone()];
         while let Some(at) = parts.iter().position(|part| part.spans > 1) {
             let (a, b) = parts.swap_remove(at).halves().expect("two spans or more");

@@ -8,6 +8,7 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
+use aya_log::{EbpfLogger, Level};
 use tracebee_common::{Control, counter};
 
 use super::layout::{self, LayoutError, VMLINUX};
@@ -42,6 +43,9 @@ pub enum LoadError {
     /// The object was refused.
     #[error("loading the eBPF object: {0}")]
     Object(#[from] aya::EbpfError),
+    /// The log of the programs is not there.
+    #[error("opening the log of the eBPF programs: {0}")]
+    Log(#[from] aya_log::Error),
     /// One program was refused or could not be attached.
     #[error("attaching {0}: {1}; this kernel lacks what the socket layer capture needs")]
     Program(&'static str, ProgramError),
@@ -60,6 +64,7 @@ pub struct Kernel {
     generation: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
     current_generation: u32,
+    log: EbpfLogger<&'static dyn log::Log>,
     ebpf: Ebpf,
 }
 
@@ -82,8 +87,11 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
     let btf = Btf::from_sys_fs()?;
     let own = std::process::id();
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u32;
+    let log_level = if tracing::enabled!(tracing::Level::DEBUG) { Level::Debug as u8 } else { 0 };
     let mut loader = EbpfLoader::new();
     loader.btf(Some(&btf));
+    // Constant to the verifier: what is not logged is not even loaded.
+    loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
@@ -94,6 +102,7 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
         .map_max_entries("RECEIVE_AREA", cpus)
         .map_max_entries("PROCESS_AREA", cpus);
     let mut ebpf = loader.load(OBJECT)?;
+    let log = EbpfLogger::init(&mut ebpf)?;
     let mut attached = 0;
     for &(name, needed) in PROGRAMS {
         match attach(&mut ebpf, name, &btf) {
@@ -115,6 +124,7 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         attached,
         current_generation: 0,
+        log,
         ebpf,
     })
 }
@@ -138,6 +148,11 @@ impl Kernel {
     pub fn counter(&self, slot: u32) -> u64 {
         debug_assert!(slot < counter::COUNT);
         self.counters.get(&slot, 0).map_or(0, |values| values.iter().sum())
+    }
+
+    /// Passes on what the kernel programs have to say (`--log-level debug`).
+    pub fn log(&mut self) {
+        self.log.flush();
     }
 
     /// How often a program did not run because it was already running on that CPU: what it would

@@ -1,12 +1,12 @@
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use super::super::Transport;
 use super::*;
 use crate::export::tests::{otlp_config, span};
 use crate::stats::{Loss, Stats};
-use crate::trace::Value;
+use crate::trace::{Span, Value};
 
 /// Gives scripted answers, then takes everything; notes how many spans came and when.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ async fn deliver(script: Script, spans: Vec<Span>, closing: bool) -> Delivery {
     let config = otlp_config("http://h:4317", &[]);
     let courier = Courier::new(Client(Transport::Script(script)), &config, closing);
     let custody = Custody::new(spans.len(), Arc::clone(&stats));
-    courier.deliver(spans.into_iter().map(Arc::new).collect(), custody).await;
+    courier.deliver(Encoded::all(&spans), custody).await;
     let seen = seen.lock().expect("no test panics here");
     Delivery {
         attempts: seen.iter().map(|(spans, at)| (*spans, *at - seen[0].1)).collect(),
