@@ -235,7 +235,11 @@ impl Streams {
                 self.obey(direction, step);
                 self.drain(time, time, out);
             }
-            _ => self.midway = true,
+            _ => {
+                self.midway = true;
+                // What follows is not the beginning of anything, whatever it looks like.
+                self.half(direction).quiet = true;
+            }
         }
     }
 

@@ -338,6 +338,21 @@ fn more_than_four_gibibytes_that_nobody_captured() {
 }
 
 #[test]
+fn what_follows_a_hole_in_the_first_request_is_not_its_beginning() {
+    let request = b"POST /real HTTP/1.1\r\nContent-Length: 60\r\n\r\n";
+    let body = [&get("/decoy")[..], &[b'x'; 25]].concat();
+    let talk = Talk::new()
+        .open()
+        .say(Client, &request[..10])
+        .unseen(Client, &request[10..])
+        .say(Client, body)
+        .say(Server, answer(200, 5))
+        .call("/next", 200, 1)
+        .close();
+    expect(&talk, &["/next 200"], &[("gap", 1), ("capture_gap", 1)]);
+}
+
+#[test]
 fn packets_captured_in_part() {
     // 14 + 20 + 24 bytes of headers, and as much again of HTTP: all heads, no bodies.
     let talk = Talk::new().open().call("/a", 200, 3000).call("/b", 404, 3000).close();
