@@ -1,20 +1,20 @@
 //! The path of a call, in one thread and without locks: events in, spans out.
 
+mod calls;
+
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::call::pairing::{Pairing, Sink};
-use crate::call::{Call, Endpoint, NoAnswer};
+use self::calls::{Calls, Owners};
+use crate::call::pairing::Pairing;
+use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
-use crate::link::{MessageKey, SameHost};
-use crate::protocol::Request;
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
-use crate::stats::{Loss, Stats, count};
+use crate::stats::{Loss, Stats};
 use crate::stream::{Streams, Timed};
-use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
-use crate::trace::{Identity, Parent, Span, Tracer};
+use crate::trace::{Identity, Span, Tracer};
 use crate::workload::Workloads;
 use crate::workload::wire::Servers;
 
@@ -63,25 +63,6 @@ pub struct Pipeline {
     calls: Calls,
 }
 
-/// What calls become, behind the connections.
-struct Calls {
-    stats: Arc<Stats>,
-    same_host: SameHost,
-    ids: Ids,
-    tracer: Tracer,
-    owners: Owners,
-    clock: Clock,
-    spans: Vec<Span>,
-}
-
-/// Whose calls they are.
-enum Owners {
-    /// Live: of the process that made the system call.
-    Processes(Workloads),
-    /// In a capture, which knows no processes: of the server's address.
-    Servers(Servers),
-}
-
 impl Pipeline {
     /// A pipeline for this host, without connections.
     pub fn new(
@@ -121,15 +102,7 @@ impl Pipeline {
                 .map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
             parts: Vec::new(),
             wishes: Vec::new(),
-            calls: Calls {
-                stats,
-                owners,
-                same_host: SameHost::default(),
-                ids: Ids::new(),
-                tracer,
-                clock,
-                spans: Vec::new(),
-            },
+            calls: Calls::new(tracer, stats, owners, clock),
         }
     }
 
@@ -343,84 +316,5 @@ impl Connection {
             (true, _) => (NoAnswer::PeerClosed, self.peer_finished.unwrap_or(closed)),
             (false, _) => (NoAnswer::Closed, self.finished.unwrap_or(closed)),
         }
-    }
-}
-
-impl Calls {
-    fn of<'a>(&'a mut self, opened: &'a Opened) -> CallsOf<'a> {
-        CallsOf { calls: self, opened }
-    }
-}
-
-/// The sink of one connection's calls.
-struct CallsOf<'a> {
-    calls: &'a mut Calls,
-    opened: &'a Opened,
-}
-
-impl Sink<Identity> for CallsOf<'_> {
-    /// Precedence: a header's parent is the client span's; the client span is the server span's;
-    /// the header's is the server span's only if the client span is not ours.
-    fn began(&mut self, position: u64, started: Time, request: &Request) -> Identity {
-        let Self { calls, opened } = self;
-        let Request::Http(http) = request;
-        let role = opened.role.unwrap_or(Role::Server);
-        let key = MessageKey::new(opened, role, position);
-        if role == Role::Server
-            && let Some(client) = key.and_then(|key| calls.same_host.received(key))
-        {
-            return Identity {
-                trace_id: client.trace_id,
-                span_id: calls.ids.span_id(),
-                parent: Some(Parent { span_id: client.span_id, remote: false, link: "seq" }),
-                depth: client.depth.saturating_add(1),
-                flags: client.flags,
-                trace_state: client.trace_state,
-            };
-        }
-        let span_id = calls.ids.span_id();
-        let identity = match Remote::of(http) {
-            Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
-                trace_id,
-                span_id,
-                parent: Some(Parent { span_id: parent, remote: true, link: "header" }),
-                depth: 0,
-                flags,
-                trace_state: state,
-            },
-            None => Identity {
-                trace_id: calls.ids.trace_id(),
-                span_id,
-                parent: None,
-                depth: 0,
-                flags: SAMPLED | RANDOM,
-                trace_state: None,
-            },
-        };
-        if let (Role::Client, Some(key)) = (role, key) {
-            calls.same_host.sent(key, started, &identity);
-        }
-        identity
-    }
-
-    fn ended(&mut self, call: Call, identity: Identity) {
-        let calls = &mut *self.calls;
-        count(&calls.stats.calls);
-        if call.endpoint.role == Role::Client && identity.parent.is_none() {
-            count(&calls.stats.unlinked);
-        }
-        let resource = match &mut calls.owners {
-            Owners::Processes(workloads) => workloads.resource(call.thread.pid),
-            Owners::Servers(servers) => servers.resource(call.endpoint.local),
-        };
-        calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
-    }
-
-    fn lost(&mut self, identity: Option<Identity>) {
-        let loss = match identity {
-            None if self.opened.midlife => Loss::JoinedMidway,
-            _ => Loss::Gap,
-        };
-        self.calls.stats.lose(loss, 1);
     }
 }

@@ -23,8 +23,8 @@ static RING: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
-/// Wake the reader when this much is waiting; below it, its timer does. Waking per event is what
-/// makes agents expensive.
+/// Wake the reader whenever so much more is waiting; in between, its timer does. Each wake-up is an
+/// interrupt: one per event is what makes agents expensive.
 const WAKE_BYTES: u64 = 512 * 1024;
 const BPF_RB_AVAIL_DATA: u64 = 0;
 const BPF_RB_NO_WAKEUP: u64 = 1;
@@ -51,11 +51,9 @@ pub(crate) fn count(slot: u32) {
 /// jump of the number.
 #[inline(always)]
 pub(crate) fn output(bytes: &[u8]) -> bool {
-    let flags = if RING.query(BPF_RB_AVAIL_DATA) >= WAKE_BYTES {
-        BPF_RB_FORCE_WAKEUP
-    } else {
-        BPF_RB_NO_WAKEUP
-    };
+    let waiting = RING.query(BPF_RB_AVAIL_DATA);
+    let crosses = waiting % WAKE_BYTES + bytes.len() as u64 >= WAKE_BYTES;
+    let flags = if crosses { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     let written = RING.output::<[u8]>(bytes, flags).is_ok();
     if !written {
         count(counter::RING_FULL);

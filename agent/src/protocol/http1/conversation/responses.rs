@@ -15,7 +15,7 @@ impl Conversation {
                 Progress::Took(n) => Step::Took(n),
                 Progress::Skip(n) => Step::Skip(n),
                 Progress::Need => Step::Need,
-                Progress::Broken => self.lose_response(parts),
+                Progress::Broken => self.lose_response(false, parts),
                 Progress::End { taken, payload } => {
                     self.responses = Responses::Head;
                     let at = Some(at.saturating_add(taken as u64));
@@ -92,7 +92,10 @@ impl Conversation {
         self.exchanged = true;
 
         let ResponseHead { response, fields } = head;
-        let framing = match (fields.of_response(response.minor, response.status, method), len) {
+        let framing = fields.of_response(response.minor, response.status, method);
+        // Of a head that is cut, fields may be missing, but no field undoes this one.
+        let chunked = framing == Framing::Chunked;
+        let framing = match (framing, len) {
             (Framing::Tunnel, _) => Framing::Tunnel,
             (_, None) => Framing::Unknown,
             (framing, Some(_)) => framing,
@@ -127,7 +130,7 @@ impl Conversation {
                 });
                 self.leave(parts)
             }
-            Framing::Unknown => self.lose_response(parts),
+            Framing::Unknown => self.lose_response(chunked, parts),
         }
     }
 
@@ -157,8 +160,7 @@ impl Conversation {
     }
 
     /// The end of the response under way will not be seen.
-    fn lose_response(&mut self, parts: &mut Vec<Part>) -> Step {
-        let chunked = matches!(self.responses, Responses::Chunked(_));
+    fn lose_response(&mut self, chunked: bool, parts: &mut Vec<Part>) -> Step {
         self.responses = Responses::Lost { chunked };
         self.pipelined |= !self.waiting.is_empty();
         let step = self.doubt_from_here(parts);
@@ -172,7 +174,7 @@ impl Conversation {
         let unfinished = self.response_head.take();
         match self.responses {
             Responses::UntilClose(_) | Responses::Lost { .. } => Step::SkipTurn,
-            Responses::Chunked(_) => self.lose_response(parts),
+            Responses::Chunked(_) => self.lose_response(true, parts),
             Responses::Head => match unfinished.known {
                 Some(head)
                     if self.waiting.len() == 1

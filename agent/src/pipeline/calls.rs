@@ -1,0 +1,145 @@
+//! What connections' calls become: spans with an identity.
+
+use std::sync::Arc;
+
+use opentelemetry::SpanId;
+
+use crate::call::Call;
+use crate::call::pairing::Sink;
+use crate::clock::Clock;
+use crate::link::{MessageKey, SameHost, Sent};
+use crate::protocol::Request;
+use crate::source::{Opened, Role, Time};
+use crate::stats::{Loss, Stats, count};
+use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
+use crate::trace::{Identity, Parent, Span, Tracer};
+use crate::workload::Workloads;
+use crate::workload::wire::Servers;
+
+/// `tracebee.link` of a server span under the client span on this host.
+const SEQUENCE: &str = "seq";
+
+/// What calls become, behind the connections.
+pub(super) struct Calls {
+    pub(super) stats: Arc<Stats>,
+    pub(super) same_host: SameHost,
+    ids: Ids,
+    tracer: Tracer,
+    pub(super) owners: Owners,
+    pub(super) clock: Clock,
+    pub(super) spans: Vec<Span>,
+}
+
+/// Whose calls they are.
+pub(super) enum Owners {
+    /// Live: of the process that made the system call.
+    Processes(Workloads),
+    /// In a capture, which knows no processes: of the server's address.
+    Servers(Servers),
+}
+
+/// The server span of a request that `client` sent.
+fn under(client: Sent, span_id: SpanId) -> Identity {
+    Identity {
+        trace_id: client.trace_id,
+        span_id,
+        parent: Some(Parent { span_id: client.span_id, remote: false, link: SEQUENCE }),
+        depth: client.depth.saturating_add(1),
+        flags: client.flags,
+        trace_state: client.trace_state,
+    }
+}
+
+impl Calls {
+    /// No calls yet.
+    pub(super) fn new(tracer: Tracer, stats: Arc<Stats>, owners: Owners, clock: Clock) -> Self {
+        Self {
+            stats,
+            owners,
+            same_host: SameHost::default(),
+            ids: Ids::new(),
+            tracer,
+            clock,
+            spans: Vec::new(),
+        }
+    }
+
+    /// The sink of a connection.
+    pub(super) fn of<'a>(&'a mut self, opened: &'a Opened) -> CallsOf<'a> {
+        CallsOf { calls: self, opened }
+    }
+}
+
+/// The sink of one connection's calls.
+pub(super) struct CallsOf<'a> {
+    calls: &'a mut Calls,
+    opened: &'a Opened,
+}
+
+impl Sink<Identity> for CallsOf<'_> {
+    /// Precedence: a header's parent is the client span's; the client span is the server span's;
+    /// the header's is the server span's only if the client span is not ours.
+    fn began(&mut self, position: u64, started: Time, request: &Request) -> Identity {
+        let Self { calls, opened } = self;
+        let Request::Http(http) = request;
+        let role = opened.role.unwrap_or(Role::Server);
+        let key = MessageKey::new(opened, role, position);
+        let span_id = calls.ids.span_id();
+        if role == Role::Server
+            && let Some(client) = key.and_then(|key| calls.same_host.received(key))
+        {
+            return under(client, span_id);
+        }
+        let identity = match Remote::of(http) {
+            Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
+                trace_id,
+                span_id,
+                parent: Some(Parent { span_id: parent, remote: true, link: "header" }),
+                depth: 0,
+                flags,
+                trace_state: state,
+            },
+            None => Identity {
+                trace_id: calls.ids.trace_id(),
+                span_id,
+                parent: None,
+                depth: 0,
+                flags: SAMPLED | RANDOM,
+                trace_state: None,
+            },
+        };
+        if let (Role::Client, Some(key)) = (role, key) {
+            calls.same_host.sent(key, started, &identity);
+        }
+        identity
+    }
+
+    fn ended(&mut self, call: Call, mut identity: Identity) {
+        let Self { calls, opened } = self;
+        // A server may read the front of a long head before its client has sent the rest.
+        if call.endpoint.role == Role::Server
+            && identity.parent.as_ref().is_none_or(|parent| parent.link != SEQUENCE)
+            && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
+            && let Some(client) = calls.same_host.received(key)
+        {
+            identity = under(client, identity.span_id);
+        }
+        count(&calls.stats.calls);
+        if call.endpoint.role == Role::Client && identity.parent.is_none() {
+            count(&calls.stats.unlinked);
+        }
+        let resource = match &mut calls.owners {
+            Owners::Processes(workloads) => workloads.resource(call.thread.pid),
+            Owners::Servers(servers) => servers.resource(call.endpoint.local),
+        };
+        calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
+    }
+
+    fn lost(&mut self, identity: Option<Identity>) {
+        let loss = match identity {
+            None if self.opened.midlife => Loss::JoinedMidway,
+            _ => Loss::Gap,
+        };
+        self.calls.stats.lose(loss, 1);
+    }
+}
