@@ -228,6 +228,7 @@ fn curl(plan: &Plan, dir: &Path) -> Result<Vec<Truth>> {
             received: figure("size_download").context("size_download")?,
             start,
             end,
+            read: None,
             pid,
             port: figure("local_port").map(|port| port as u16),
             worker: 0,

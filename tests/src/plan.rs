@@ -68,6 +68,9 @@ pub struct Truth {
     pub start: u64,
     /// Unix time in nanoseconds after everything was read.
     pub end: u64,
+    /// Unix time in nanoseconds when the last read returned, of clients that make their own.
+    #[serde(default)]
+    pub read: Option<u64>,
     /// The client's process.
     pub pid: u32,
     /// The client's port, if it knows it.

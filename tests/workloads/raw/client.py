@@ -70,9 +70,9 @@ class Call:
         parts = (data[n : n + 700] for n in range(0, len(data), 700))
         return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
-    def log(self, start, port, status, received):
+    def log(self, start, port, status, received, read):
         line = {"call": self.id, "method": self.method, "url": self.url, "status": status, "received": received,
-                "sent": self.body, "start": start, "end": now(), "pid": os.getpid(), "port": port}
+                "sent": self.body, "start": start, "end": now(), "read": read, "pid": os.getpid(), "port": port}
         log.write(json.dumps(line) + "\n")
 
 
@@ -141,7 +141,7 @@ def one(call):
     done = shape in ("peer-less", "impatient", "partial-body", "raw", "http10")
     if done or headers.get("connection") == "close" or not status:
         connections.pop(call.host)[0].close()
-    call.log(start, port, status, received)
+    call.log(start, port, status, received, stream.filled)
 
 
 def together(group):
@@ -156,7 +156,7 @@ def together(group):
         WRITE[write](sock, data, b"")
     for call in group:
         status, received, _ = answer(stream, call)
-        call.log(start, sock.getsockname()[1], status, received)
+        call.log(start, sock.getsockname()[1], status, received, stream.filled)
 
 
 def pipelined(calls):

@@ -7,6 +7,7 @@ import mmap
 import os
 import socket
 import tempfile
+import time
 
 SO_ZEROCOPY, MSG_ZEROCOPY = 60, 0x4000000
 
@@ -223,9 +224,11 @@ class Stream:
 
     def __init__(self, sock, read="recv"):
         self.sock, self.read, self.buffer = sock, READ[read], b""
+        self.filled = 0  # when the last read returned
 
     def fill(self):
         data = self.read(self.sock, 65536)
+        self.filled = time.time_ns()
         if not data:
             raise Closed
         self.buffer += data
