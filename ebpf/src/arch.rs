@@ -12,6 +12,11 @@ pub(crate) struct Call {
     pub(crate) third: u64,
 }
 
+impl Call {
+    /// None that is known.
+    pub(crate) const NONE: Self = Self { number: u64::MAX, second: 0, third: 0 };
+}
+
 #[cfg(bpf_target_arch = "x86_64")]
 mod imp {
     use super::{Call, pt_regs};
@@ -29,7 +34,7 @@ mod imp {
 
     #[inline(always)]
     pub(crate) unsafe fn call(regs: *const pt_regs) -> Option<Call> {
-        use crate::layout::member;
+        use crate::memory::member;
         use core::mem::offset_of;
         let regs = regs.cast::<u8>();
         // SAFETY: pt_regs is the kernel's user ABI layout and the pointer is a typed one.

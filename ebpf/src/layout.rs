@@ -93,14 +93,3 @@ globals! {
     /// Thread group id of the agent, whose own traffic is none of its business.
     own_pid = OWN_PID;
 }
-
-/// A member of a structure that the verifier knows by its type (a BTF pointer).
-///
-/// # Safety
-/// `base` is such a pointer and `offset` that of a member of type `T`; the kernel turns a fault
-/// into a zero.
-#[inline(always)]
-pub(crate) unsafe fn member<T: Copy>(base: *const u8, offset: usize) -> T {
-    // SAFETY: passed on to the caller; checked by the verifier.
-    unsafe { read_volatile(base.add(offset).cast::<T>()) }
-}

@@ -7,15 +7,16 @@ use tracebee_common::{
     sequence,
 };
 
+use super::storage;
 use crate::{
-    emit,
-    layout::{self, member},
-    socket,
+    emit, layout,
+    memory::Memory as _,
+    socket::{self, Tcp},
 };
 
 /// `inet_sock_set_state`.
 #[inline(always)]
-pub(crate) fn changed(ctx: &BtfTracePointContext) {
+pub(super) fn changed(ctx: &BtfTracePointContext) {
     let sk: *const u8 = ctx.arg(0);
     let old = ctx.arg::<i32>(1) as u8;
     let new = ctx.arg::<i32>(2) as u8;
@@ -24,36 +25,33 @@ pub(crate) fn changed(ctx: &BtfTracePointContext) {
     }
     // SAFETY: typed argument of the tracepoint; offsets from this kernel's BTF.
     unsafe {
-        let tp = socket::tcp_sock(sk);
-        if tp.is_null() {
-            return;
-        }
+        let Some(tp) = socket::tcp_sock(sk) else { return };
         if new == tcp::ESTABLISHED {
             let role = match old {
                 tcp::SYN_SENT => record::ROLE_CLIENT,
                 tcp::SYN_RECV => record::ROLE_SERVER,
                 _ => return,
             };
-            socket::get_or_create(sk, tp, role);
+            storage::get_or_create(sk, tp, role);
             return;
         }
-        let Some(state) = socket::get(sk) else { return };
+        let Some(state) = storage::get(sk) else { return };
         if state.opened == 0 || state.mode == mode::IGNORE && new != tcp::CLOSE {
             return;
         }
-        let written: u32 = member(tp, layout::write_seq());
-        let expected: u32 = member(tp, layout::rcv_nxt());
+        let written: u32 = tp.read(layout::write_seq());
+        let expected: u32 = tp.read(layout::rcv_nxt());
         // A FIN takes a sequence number: ours once we closed, the peer's once it did.
         let fin_sent = !matches!(old, tcp::ESTABLISHED | tcp::CLOSE_WAIT) as u64;
         let fin_received = (matches!(old, tcp::CLOSE_WAIT | tcp::LAST_ACK | tcp::CLOSING)
             || matches!(new, tcp::CLOSE_WAIT | tcp::CLOSING)) as u64;
         let sent = sequence::position(state.sent, state.sent_sequence, written);
         let received = sequence::position(state.received, state.received_sequence, expected);
-        let error: i32 = member(tp, layout::sk_err());
-        let mut socket = socket::Tcp { tp, state, joined: false };
+        let error: i32 = tp.read(layout::sk_err());
+        let mut tcp = Tcp { tp, state, joined: false };
         let time = emit::now();
         let record = State {
-            header: emit::header(&mut socket, record::STATE, 0, time),
+            header: emit::header(&mut tcp, record::STATE, 0, time),
             sent: sent.saturating_sub(fin_sent),
             received: received.saturating_sub(fin_received),
             error,
