@@ -130,6 +130,8 @@ pub mod tcp {
     pub const SYN_RECV: u8 = 3;
     /// This side closed first.
     pub const FIN_WAIT1: u8 = 4;
+    /// This side closed first and the peer knows.
+    pub const FIN_WAIT2: u8 = 5;
     /// Gone.
     pub const CLOSE: u8 = 7;
     /// The peer closed first.

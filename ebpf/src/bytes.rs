@@ -151,6 +151,37 @@ pub(crate) fn copy_vector(scratch: &mut Scratch, from: &Vector, limit: u64) -> (
     }
 }
 
+/// Bytes that a vector has room for, as a read or write of it would see them.
+#[inline(always)]
+pub(crate) fn vector_length(scratch: &mut Scratch, address: u64, count: u64) -> u64 {
+    scratch.walk.vector = address;
+    scratch.walk.count = count;
+    scratch.walk.left = 0;
+    let mut context: *mut Scratch = scratch;
+    // SAFETY: as in `copy_vector`.
+    unsafe {
+        bpf_loop(SEGMENTS, next_length as *mut c_void, (&raw mut context).cast(), 0);
+        (&raw const (*context).walk.left).read_volatile()
+    }
+}
+
+unsafe extern "C" fn next_length(index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: `context` is that of `vector_length`, a live reference.
+    let scratch = unsafe { &mut **context.cast::<*mut Scratch>() };
+    let walk = &mut scratch.walk;
+    if u64::from(index) >= walk.count {
+        return STOP;
+    }
+    let mut length = 0u64;
+    let from = (walk.vector + u64::from(index) * 16 + 8) as *const _;
+    // SAFETY: a checked read into our stack.
+    if unsafe { bpf_probe_read_user((&raw mut length).cast(), 8, from) } != 0 {
+        return STOP;
+    }
+    walk.left = walk.left.saturating_add(length);
+    GO_ON
+}
+
 const GO_ON: i64 = 0;
 const STOP: i64 = 1;
 

@@ -2,10 +2,11 @@
 
 mod receive;
 mod send;
-mod state;
 mod storage;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+
+use crate::state;
 
 /// `tcp_sendmsg_locked(sk, msg, skb, size_goal)`: bytes are about to be copied into the socket.
 #[btf_tracepoint(function = "tcp_sendmsg_locked")]
@@ -31,6 +32,6 @@ pub(crate) fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
 /// `inet_sock_set_state(sk, old, new)`: a connection is made, half closed or gone.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub(crate) fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
-    state::changed(&ctx);
+    state::changed::<storage::Storage>(&ctx);
     0
 }

@@ -16,6 +16,8 @@ mod process;
 mod receive;
 mod send;
 mod socket;
+mod state;
+mod syscall;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -126,7 +126,7 @@ unsafe fn waited<M: Memory>(tp: M) -> u32 {
 
 #[inline(always)]
 fn known(call: &Call) -> bool {
-    matches!(call.number, arch::READ | arch::RECVFROM | arch::READV | arch::RECVMSG)
+    matches!(call.number, arch::READ | arch::RECVFROM | arch::READV | arch::PREADV2 | arch::RECVMSG)
 }
 
 /// Copies the bytes from where the system call under way was told to put them.
@@ -138,7 +138,7 @@ fn capture(scratch: &mut Scratch, call: &Call, length: u64, wanted: u64) -> (u32
             let whole = u64::from(captured) == length;
             return (captured, if whole { Tail::UNKNOWN } else { Tail::of(call.second, length) });
         }
-        arch::READV => [call.second, call.third],
+        arch::READV | arch::PREADV2 => [call.second, call.third],
         arch::RECVMSG => {
             // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
             let mut vector = [0u64; 2];

@@ -17,6 +17,12 @@ use crate::{
 #[map]
 static SEND_AREA: Area = Area::with_max_entries(1, 0);
 
+/// This CPU's area of the programs that send.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<&'static mut bytes::Scratch> {
+    bytes::scratch(&SEND_AREA)
+}
+
 /// An announcement this small with room in the socket is copied whole before anything else runs.
 const SURE: u64 = 4096;
 
@@ -29,6 +35,17 @@ pub(crate) enum Body {
     Vector(Vector),
     /// Pages of a sendfile or splice are counted by position, not read.
     Pages,
+}
+
+impl Body {
+    /// Its first `length` bytes.
+    #[inline(always)]
+    pub(crate) fn cut(self, length: u64) -> Self {
+        match self {
+            Self::Vector(from) => Self::Vector(Vector { length, ..from }),
+            other => other,
+        }
+    }
 }
 
 /// Where the socket's sent stream ends now; notes it.
@@ -81,7 +98,7 @@ pub(crate) unsafe fn tell<M: Memory>(
     if !emit::open(tcp, who.pid) {
         return;
     }
-    let Some(scratch) = bytes::scratch(&SEND_AREA) else { return };
+    let Some(scratch) = scratch() else { return };
     let wanted = bytes::allowance(tcp.state, left);
     let (mut captured, mut tail) = (0, Tail::UNKNOWN);
     match body {

@@ -14,7 +14,8 @@ use crate::{
     memory::{Memory, Typed},
 };
 
-/// State of one socket. All zero when the kernel makes it.
+/// State of one socket. All zero when it is made.
+#[derive(Default)]
 #[repr(C)]
 pub(crate) struct Socket {
     pub(crate) cookie: u64,
@@ -133,6 +134,7 @@ pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
         state.sent_sequence = tp.read(layout::write_seq());
         state.sent_base = next.wrapping_sub(out as u32);
         state.sent = sequence::position(out, next, state.sent_sequence);
+        state.announced = state.sent;
         let received: u64 = tp.read(layout::bytes_received());
         let expected: u32 = tp.read(layout::rcv_nxt());
         state.received_sequence = tp.read(layout::copied_seq());

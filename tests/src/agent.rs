@@ -16,6 +16,9 @@ const READY_LIMIT: Duration = Duration::from_secs(15);
 /// How long it may take to flush and detach after SIGTERM (docs: command line).
 pub const STOP_LIMIT: Duration = Duration::from_secs(2);
 
+/// The variable that says how the agent watches the kernel: set for all agents of a run.
+pub const CAPTURE: &str = "TRACEBEE_CAPTURE";
+
 /// The program under test: `TRACEBEE_BIN`, or built now.
 pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("TRACEBEE_BIN") {

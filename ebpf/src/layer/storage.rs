@@ -14,6 +14,7 @@ use crate::{
     emit,
     memory::Typed,
     socket::{self, Socket, Tcp},
+    state::Home,
 };
 
 #[btf_map]
@@ -53,6 +54,23 @@ pub(crate) unsafe fn get_or_create(sk: *const u8, tp: Typed, role: u8) -> Option
             }
         }
         Some(Tcp { tp, state, joined })
+    }
+}
+
+/// The storage of the sockets themselves.
+pub(super) struct Storage;
+
+impl Home for Storage {
+    #[inline(always)]
+    unsafe fn get(sk: *const u8) -> Option<&'static mut Socket> {
+        // SAFETY: passed on to the caller.
+        unsafe { get(sk) }
+    }
+
+    #[inline(always)]
+    unsafe fn begin(sk: *const u8, tp: Typed, role: u8) {
+        // SAFETY: passed on to the caller.
+        unsafe { get_or_create(sk, tp, role) };
     }
 }
 

@@ -7,16 +7,30 @@ use tracebee_common::{
     sequence,
 };
 
-use super::storage;
 use crate::{
     emit, layout,
-    memory::Memory as _,
-    socket::{self, Tcp},
+    memory::{Memory as _, Typed},
+    socket::{self, Socket, Tcp},
 };
+
+/// Where the states of sockets are kept, found by the typed argument of a tracepoint.
+pub(crate) trait Home {
+    /// The socket's state, if it has one.
+    ///
+    /// # Safety
+    /// `sk` is the typed argument of a tracepoint.
+    unsafe fn get(sk: *const u8) -> Option<&'static mut Socket>;
+
+    /// Makes the state of a connection just established.
+    ///
+    /// # Safety
+    /// As [`get`](Self::get).
+    unsafe fn begin(sk: *const u8, tp: Typed, role: u8);
+}
 
 /// `inet_sock_set_state`.
 #[inline(always)]
-pub(super) fn changed(ctx: &BtfTracePointContext) {
+pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
     let sk: *const u8 = ctx.arg(0);
     let old = ctx.arg::<i32>(1) as u8;
     let new = ctx.arg::<i32>(2) as u8;
@@ -32,10 +46,10 @@ pub(super) fn changed(ctx: &BtfTracePointContext) {
                 tcp::SYN_RECV => record::ROLE_SERVER,
                 _ => return,
             };
-            storage::get_or_create(sk, tp, role);
+            H::begin(sk, tp, role);
             return;
         }
-        let Some(state) = storage::get(sk) else { return };
+        let Some(state) = H::get(sk) else { return };
         if state.opened == 0 || state.mode == mode::IGNORE && new != tcp::CLOSE {
             return;
         }
