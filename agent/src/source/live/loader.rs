@@ -133,9 +133,18 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     let mut ebpf = loader.load(OBJECT)?;
     let log = EbpfLogger::init(&mut ebpf)?;
     let programs = programs(backend);
+    let refused = |name| move |error| LoadError::Program(name, error, backend.flag());
     for &(name, tracepoint) in programs {
-        attach(&mut ebpf, name, tracepoint, &btf)
-            .map_err(|error| LoadError::Program(name, error, backend.flag()))?;
+        program(&mut ebpf, name)
+            .and_then(|program| program.load(tracepoint, &btf))
+            .map_err(refused(name))?;
+    }
+    // Not before all are loaded, which takes the verifier a while: what half of them see would be
+    // requests without answers.
+    for &(name, _) in programs {
+        program(&mut ebpf, name)
+            .and_then(|program| program.attach().map(drop))
+            .map_err(refused(name))?;
     }
     let mut take = |name: &'static str| {
         ebpf.take_map(name)
@@ -206,12 +215,8 @@ impl Kernel {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &Btf) -> Result<(), ProgramError> {
-    let program: &mut BtfTracePoint =
-        ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
-    program.load(tracepoint, btf)?;
-    program.attach()?;
-    Ok(())
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProgramError> {
+    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
 }
 
 /// True if the process may load and attach tracing programs: CAP_SYS_ADMIN (21), or CAP_BPF (39)
