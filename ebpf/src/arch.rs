@@ -41,6 +41,7 @@ pub(crate) fn receives(number: u64) -> bool {
 mod imp {
     use super::{Call, pt_regs};
     use crate::memory::member;
+    use aya_ebpf::helpers::generated::bpf_probe_read_user;
     use core::mem::offset_of;
 
     pub(crate) const READ: u64 = 0;
@@ -89,6 +90,50 @@ mod imp {
         unsafe { member(regs.cast(), offset_of!(pt_regs, orig_rax)) }
     }
 
+    /// True if the caller is a 32-bit program, whose calls have other numbers and registers.
+    ///
+    /// # Safety
+    /// As [`call`].
+    #[inline(always)]
+    pub(crate) unsafe fn narrow(regs: *const pt_regs) -> bool {
+        // SAFETY: passed on to the caller.
+        let segment: u64 = unsafe { member(regs.cast(), offset_of!(pt_regs, cs)) };
+        segment & 0xffff == USER32_CS
+    }
+
+    /// The descriptor that a call of a 32-bit program reads or writes, if it does.
+    ///
+    /// # Safety
+    /// As [`call`].
+    #[inline(always)]
+    pub(crate) unsafe fn narrow_descriptor(regs: *const pt_regs) -> Option<u64> {
+        // arch/x86/entry/syscalls/syscall_32.tbl.
+        const SOCKETCALL: u64 = 102;
+        // SAFETY: passed on to the caller; a checked read into our stack.
+        unsafe {
+            match number(regs) {
+                // read, write, readv, writev, sendfile, sendfile64, splice, recvmmsg, sendmmsg,
+                // sendto, sendmsg, recvfrom, recvmsg
+                3 | 4 | 145 | 146 | 187 | 239 | 313 | 337 | 345 | 369..=372 => {
+                    Some(member(regs.cast(), offset_of!(pt_regs, rbx)))
+                }
+                // send, recv, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, sendmmsg: the
+                // arguments lie in memory.
+                SOCKETCALL => {
+                    let which: u64 = member(regs.cast(), offset_of!(pt_regs, rbx));
+                    if !matches!(which, 9..=12 | 16 | 17 | 19 | 20) {
+                        return None;
+                    }
+                    let arguments: u64 = member(regs.cast(), offset_of!(pt_regs, rcx));
+                    let mut first = 0u32;
+                    bpf_probe_read_user((&raw mut first).cast(), 4, arguments as *const _);
+                    Some(u64::from(first))
+                }
+                _ => None,
+            }
+        }
+    }
+
     /// The call with its arguments, which stay in the registers until it has returned; none if
     /// the caller is a 32-bit program.
     ///
@@ -99,7 +144,7 @@ mod imp {
         let regs = regs.cast::<u8>();
         // SAFETY: pt_regs is the kernel's user ABI layout and the pointer is a typed one.
         unsafe {
-            if member::<u64>(regs, offset_of!(pt_regs, cs)) & 0xffff == USER32_CS {
+            if narrow(regs.cast()) {
                 return None;
             }
             Some(Call {
@@ -147,6 +192,16 @@ mod imp {
     }
 
     #[inline(always)]
+    pub(crate) unsafe fn narrow(_regs: *const pt_regs) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn narrow_descriptor(_regs: *const pt_regs) -> Option<u64> {
+        None
+    }
+
+    #[inline(always)]
     pub(crate) unsafe fn arguments(_regs: *const pt_regs) -> Option<Call> {
         None
     }
@@ -154,5 +209,5 @@ mod imp {
 
 pub(crate) use imp::{
     PREADV2, PWRITEV2, READ, READV, RECVFROM, RECVMMSG, RECVMSG, SENDFILE, SENDMMSG, SENDMSG,
-    SENDTO, SPLICE, WRITE, WRITEV, arguments, call, number,
+    SENDTO, SPLICE, WRITE, WRITEV, arguments, call, narrow, narrow_descriptor, number,
 };

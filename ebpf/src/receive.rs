@@ -1,9 +1,7 @@
 //! Bytes that came in, whoever tells of them.
 
 use aya_ebpf::{
-    helpers::{bpf_ktime_get_ns, generated::bpf_probe_read_user},
-    macros::map,
-    programs::BtfTracePointContext,
+    helpers::generated::bpf_probe_read_user, macros::map, programs::BtfTracePointContext,
 };
 use aya_log_ebpf::debug;
 use tracebee_common::{
@@ -104,7 +102,8 @@ pub(crate) unsafe fn arrived<M: Memory>(
             captured: 0,
             pid: who.pid,
             tid: who.tid,
-            waited: waited(tp),
+            // How long these bytes have been waiting to be read, at least.
+            waited: socket::rested(tp),
             turn: tcp.state.turn,
             tail: tail.bytes,
             tail_length: tail.length,
@@ -112,16 +111,6 @@ pub(crate) unsafe fn arrived<M: Memory>(
         };
         bytes::output(scratch, captured);
     }
-}
-
-/// Microseconds since the last packet of the connection: how long the bytes of a request have been
-/// waiting to be read, at least.
-#[inline(always)]
-unsafe fn waited<M: Memory>(tp: M) -> u32 {
-    // SAFETY: passed on to the caller; a helper without arguments.
-    let (last, now) = unsafe { (tp.read::<u64>(layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
-    let waited = now.saturating_sub(last);
-    if waited > u32::MAX as u64 { u32::MAX } else { waited as u32 }
 }
 
 #[inline(always)]

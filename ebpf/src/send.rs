@@ -11,7 +11,7 @@ use crate::{
     bytes::{self, Area, Tail, Vector},
     emit, layout,
     memory::Memory,
-    socket::{Tcp, Who},
+    socket::{self, Tcp, Who},
 };
 
 #[map]
@@ -117,6 +117,7 @@ pub(crate) unsafe fn tell<M: Memory>(
     tcp.state.pending = if pending { PENDING } else { 0 };
     let flags = FLAG_SENT | if pending { FLAG_PENDING } else { 0 };
     let time = emit::now();
+    tcp.state.told = time;
     scratch.data = Data {
         header: emit::header(tcp, record::DATA, flags, time),
         position,
@@ -154,7 +155,9 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
             return;
         }
         state.announced = position;
-        let time = emit::now();
+        // The last of it went with the last packet or earlier: by now the peer may have read it.
+        let moved = emit::now().saturating_sub(u64::from(socket::rested(tcp.tp)) * 1000);
+        let time = if moved > tcp.state.told { moved } else { tcp.state.told };
         let sent = Sent { header: emit::header(tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
     }

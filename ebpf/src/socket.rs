@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::generated::bpf_skc_to_tcp_sock,
+    helpers::{bpf_ktime_get_ns, generated::bpf_skc_to_tcp_sock},
     macros::map,
     maps::{Array, HashMap},
     programs::BtfTracePointContext,
@@ -29,8 +29,9 @@ pub(crate) struct Socket {
     pub(crate) sent: u64,
     /// Position that belongs to `received_sequence`: the end of what was read.
     pub(crate) received: u64,
-    /// End of the last announcement.
+    /// End of the last announcement, and when it was.
     pub(crate) announced: u64,
+    pub(crate) told: u64,
     pub(crate) skip_sent: u64,
     pub(crate) skip_received: u64,
     pub(crate) sent_sequence: u32,
@@ -142,6 +143,18 @@ pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
         state.received = sequence::position(received, expected, state.received_sequence);
         state.established = emit::now();
     }
+}
+
+/// Microseconds since the last packet of the connection, either way.
+///
+/// # Safety
+/// `tp` is a `struct tcp_sock`.
+#[inline(always)]
+pub(crate) unsafe fn rested<M: Memory>(tp: M) -> u32 {
+    // SAFETY: passed on to the caller; a helper without arguments.
+    let (last, now) = unsafe { (tp.read::<u64>(layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
+    let rested = now.saturating_sub(last);
+    if rested > u32::MAX as u64 { u32::MAX } else { rested as u32 }
 }
 
 /// Notes that bytes went in `direction` and reads news from user space. False: leave it alone.

@@ -27,7 +27,11 @@ pub(crate) fn sys_enter(ctx: BtfTracePointContext) -> i32 {
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: *const pt_regs = ctx.arg(0);
     // SAFETY: typed argument of the tracepoint.
-    let number = unsafe { arch::number(regs) };
+    let (number, narrow) = unsafe { (arch::number(regs), arch::narrow(regs)) };
+    if narrow {
+        receive::unknown(&ctx);
+        return 0;
+    }
     if arch::sends(number) {
         send::returned(&ctx);
     }

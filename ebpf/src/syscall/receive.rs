@@ -47,3 +47,16 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         receive::arrived(ctx, &mut tcp, who, Arrival { length, flags, call: || call });
     }
 }
+
+/// A call of a 32-bit program returned: what it moved through a TCP socket is not read.
+#[inline(always)]
+pub(super) fn unknown(ctx: &BtfTracePointContext) {
+    if ctx.arg::<i64>(1) <= 0 {
+        return;
+    }
+    // SAFETY: typed argument of the tracepoint.
+    let descriptor = unsafe { arch::narrow_descriptor(ctx.arg(0)) };
+    if descriptor.and_then(fd::tcp).is_some() {
+        emit::count(counter::UNKNOWN_CALL);
+    }
+}
