@@ -115,10 +115,7 @@ fn turn(live: &mut Live, pipeline: &mut Pipeline, exporters: &Exporters, wait: D
             Wish::Release(id) => live.release(id),
         }
     }
-    let spans = pipeline.spans();
-    if !spans.is_empty() {
-        exporters.push(spans);
-    }
+    exporters.push(pipeline.spans());
 }
 
 fn now() -> Time {
