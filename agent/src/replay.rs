@@ -77,12 +77,7 @@ impl Replay {
                 Ok(Some(packet)) => {
                     self.tick(packet.time);
                     let Self { capture, pipeline, .. } = self;
-                    capture.packet(&packet, |event| {
-                        if std::env::var_os("DBG").is_some() {
-                            eprintln!("{event:?}");
-                        }
-                        pipeline.on(event)
-                    });
+                    capture.packet(&packet, |event| pipeline.on(event));
                     self.obey();
                 }
                 Ok(None) => return Ok(()),
@@ -101,12 +96,7 @@ impl Replay {
     pub fn finish(&mut self) -> &mut Pipeline {
         let Self { capture, pipeline, .. } = self;
         pipeline.tick(self.time);
-        capture.finish(|event| {
-            if std::env::var_os("DBG").is_some() {
-                eprintln!("{event:?}");
-            }
-            pipeline.on(event)
-        });
+        capture.finish(|event| pipeline.on(event));
         self.obey();
         &mut self.pipeline
     }
@@ -119,12 +109,7 @@ impl Replay {
         if now.0.abs_diff(self.ticked.0) >= TICK {
             self.ticked = now;
             let Self { capture, pipeline, .. } = self;
-            capture.expire(now, |event| {
-                if std::env::var_os("DBG").is_some() {
-                    eprintln!("{event:?}");
-                }
-                pipeline.on(event)
-            });
+            capture.expire(now, |event| pipeline.on(event));
             pipeline.tick(now);
         }
     }
