@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use crate::pipeline::Pipeline;
-use crate::source::capture::file::{Damage, Fault, OpenError};
+use crate::source::capture::file::OpenError;
 use crate::source::recording::{Ending, File, Item, Next};
 use crate::stats::{Loss, Stats, count};
 
@@ -38,15 +38,17 @@ pub(super) fn play(
     );
     let mut playback = Playback { pipeline, stats: &settings.stats, lost: Vec::new() };
     let ending = loop {
-        let at = file.at();
-        let next = match file.next() {
-            Ok(Next::Nothing) => Err(Damage { at, what: Fault::NoEnd }),
-            next => next,
-        };
-        match next {
+        match file.next() {
             Ok(Next::Item(Item::End(ending))) => break Some(ending),
             Ok(Next::Item(item)) => playback.take(item),
-            Ok(Next::Unknown | Next::Nothing) => settings.stats.lose(Loss::BadPacket, 1),
+            Ok(Next::Unknown) => settings.stats.lose(Loss::BadPacket, 1),
+            Ok(Next::Nothing) => {
+                eprintln!(
+                    "tracebee: warning: {name}: the recording has no end: its agent was killed, \
+                     or records still"
+                );
+                break None;
+            }
             Err(damage) => {
                 eprintln!("tracebee: warning: {name}: {damage}; the rest is not read");
                 break None;

@@ -78,7 +78,7 @@ pub struct Damage {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The file ends inside it.
-    #[error("the file ends in the middle of a packet or block")]
+    #[error("the file ends in the middle of a packet, block or record")]
     CutOff,
     /// Its length cannot be true.
     #[error("a length of {0} bytes makes no sense")]
@@ -86,9 +86,6 @@ pub enum Fault {
     /// Its checksum is another than that of its bytes.
     #[error("its checksum is wrong")]
     Checksum,
-    /// It should end with a record that says so.
-    #[error("the recording ends in the middle; its agent may have been killed")]
-    NoEnd,
     /// A section of a version or byte order that nobody defined.
     #[error("unknown byte order or version")]
     Section,

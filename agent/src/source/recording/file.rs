@@ -79,11 +79,6 @@ impl<R: Read> File<R> {
         }
     }
 
-    /// Where the record that comes next begins.
-    pub fn at(&self) -> u64 {
-        self.at
-    }
-
     /// Reads a record; false at the end of the file.
     fn read(&mut self) -> Result<bool, Fault> {
         self.fill(FRAME)?;
