@@ -170,9 +170,9 @@ impl Pipeline {
         }
     }
 
-    /// The spans finished since the last time.
-    pub fn spans(&mut self) -> Vec<Span> {
-        std::mem::take(&mut self.calls.spans)
+    /// The finished spans, for the caller to take out.
+    pub fn spans(&mut self) -> &mut Vec<Span> {
+        &mut self.calls.spans
     }
 
     /// What the source is to do now.

@@ -145,10 +145,7 @@ fn turn(
             Wish::Release(id) => live.release(id),
         }
     }
-    let spans = pipeline.spans();
-    if !spans.is_empty() {
-        exporters.push(spans);
-    }
+    exporters.push(pipeline.spans());
 }
 
 /// Counts what the kernel side has lost.
