@@ -90,13 +90,13 @@ pub struct RunArgs {
 /// Flags that record the run.
 #[derive(Args, Clone, Debug)]
 pub struct RecordArgs {
-    /// Write what the kernel delivers to FILE too, for `tracebee replay FILE`
+    /// Also write what the kernel delivers, raw traffic with its secrets, for `tracebee replay FILE`
     ///
-    /// FILE holds the captured traffic as it was, passwords and tokens in it included: treat it as
+    /// The file holds captured traffic as it was, passwords and tokens in it included: treat it as
     /// a secret. Only its owner can read it (mode 0600); a regular file of that name is replaced.
     /// Of processes it holds names and OTEL_* resource attributes, no environment and no command
     /// line. Of connections that are not traced (--port, --exclude-port, ...) it holds no traffic.
-    #[arg(long, value_name = "FILE", env = "TRACEBEE_RECORD", verbatim_doc_comment)]
+    #[arg(long, value_name = "FILE", env = "TRACEBEE_RECORD")]
     pub record: Option<PathBuf>,
     /// Largest size of the recording; there it ends, with a warning, and tracing goes on
     #[arg(

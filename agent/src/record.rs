@@ -5,6 +5,7 @@
 
 mod create;
 mod disk;
+mod kernel;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use rustc_hash::FxHashSet;
 
 use self::disk::{Chunk, Disk, NotTaken};
+use self::kernel::Kernel;
 use crate::pipeline::Pipeline;
 use crate::source::recording::{Ending, HEADER, Item, encode, header};
 use crate::source::{ConnectionId, End, Event, Opened, Time};
@@ -26,8 +28,6 @@ pub use create::RecordError;
 const CHUNK: usize = 256 * 1024;
 /// Bytes of the record that ends a recording: for it there is always room.
 const LAST: u64 = 10;
-/// Losses of the kernel side, which a replay cannot find out.
-const KERNEL: [Loss; 4] = [Loss::RingFull, Loss::Recursion, Loss::Unreadable, Loss::TableFull];
 
 /// Stands before a live pipeline and writes down what it is given.
 #[derive(Debug)]
@@ -42,9 +42,7 @@ pub struct Recorder {
     max: u64,
     /// The clock offset that the recording knows.
     offset: i64,
-    /// The kernel's losses since the beginning, and what of it the recording knows.
-    kernel: [u64; KERNEL.len()],
-    told: [u64; KERNEL.len()],
+    kernel: Kernel,
     /// Events that were not recorded, in all.
     unrecorded: u64,
     /// Once events were not recorded: the connections that were announced since.
@@ -92,8 +90,7 @@ impl Recorder {
             room: max.saturating_sub(HEADER as u64),
             max,
             offset,
-            kernel: [0; KERNEL.len()],
-            told: [0; KERNEL.len()],
+            kernel: Kernel::default(),
             unrecorded: 0,
             announced: None,
         }
@@ -148,11 +145,7 @@ impl Recorder {
 
     /// Runs `collect`, which counts what the kernel side has lost.
     pub fn collect(&mut self, collect: impl FnOnce()) {
-        let before = KERNEL.map(|loss| self.stats.lost(loss));
-        collect();
-        for ((loss, before), total) in KERNEL.into_iter().zip(before).zip(&mut self.kernel) {
-            *total += self.stats.lost(loss).saturating_sub(before);
-        }
+        self.kernel.collect(&self.stats, collect);
     }
 
     /// Records that the pipeline was just stopped: the recording is complete. [`wait`](Self::wait)
@@ -189,7 +182,7 @@ impl Recorder {
             for process in pipeline.processes() {
                 self.write(&Item::Process(process));
             }
-            self.told = [0; KERNEL.len()];
+            self.kernel.forget();
         }
         self.state == State::Writing
     }
@@ -207,14 +200,10 @@ impl Recorder {
 
     fn remember(&mut self, event: &Event<'_>) {
         let Some(announced) = &mut self.announced else { return };
-        match event {
-            Event::Opened(opened) => {
-                announced.insert(opened.id);
-            }
-            Event::Ended { id, end: End::Closed { .. } | End::Unseen, .. } => {
-                announced.remove(id);
-            }
-            _ => {}
+        if let Event::Opened(opened) = event {
+            announced.insert(opened.id);
+        } else if let Event::Ended { id, end: End::Closed { .. } | End::Unseen, .. } = event {
+            announced.remove(id);
         }
     }
 
@@ -232,12 +221,8 @@ impl Recorder {
     }
 
     fn kernel_losses(&mut self) {
-        for (n, reason) in KERNEL.into_iter().enumerate() {
-            let total = self.kernel[n];
-            if self.told[n] != total {
-                self.told[n] = total;
-                self.write(&Item::Lost { reason, total });
-            }
+        while let Some((reason, total)) = self.kernel.news() {
+            self.write(&Item::Lost { reason, total });
         }
     }
 

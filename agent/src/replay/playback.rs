@@ -38,7 +38,7 @@ pub(super) fn play(
     );
     let mut playback = Playback { pipeline, stats: &settings.stats, lost: Vec::new() };
     let ending = loop {
-        match file.next() {
+        match file.record() {
             Ok(Next::Item(Item::End(ending))) => break Some(ending),
             Ok(Next::Item(item)) => playback.take(item),
             Ok(Next::Unknown) => settings.stats.lose(Loss::BadPacket, 1),

@@ -42,11 +42,11 @@ fn live(told: &[Told], select: SelectArgs, path: &Path) -> Outcome {
             }
         }
         pipeline.wishes().for_each(drop);
-        spans.extend(pipeline.spans());
+        spans.append(pipeline.spans());
     }
     pipeline.stop();
     recorder.stop(&mut pipeline);
-    spans.extend(pipeline.spans());
+    spans.append(pipeline.spans());
     recorder.wait(Duration::from_secs(30));
     Outcome { spans, stats }
 }
@@ -57,11 +57,11 @@ fn replay(bytes: &[u8]) -> Outcome {
         Replay::new(Selection::default(), Tracer::default(), TIMEOUT, Arc::clone(&stats));
     let mut spans = Vec::new();
     let read = replay.file("test", bytes, |pipeline| {
-        spans.extend(pipeline.spans());
+        spans.append(pipeline.spans());
         true
     });
     read.expect("the file has a header");
-    spans.extend(replay.finish().spans());
+    spans.append(replay.finish().spans());
     Outcome { spans, stats }
 }
 

@@ -21,7 +21,7 @@ pub struct File<R> {
     at: u64,
     /// Clock offset at the beginning.
     offset: i64,
-    record: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 /// What comes next in a recording.
@@ -58,7 +58,7 @@ impl<R: Read> File<R> {
         if check != checksum(&header[..HEADER - 4]) || offset.unsigned_abs() > MAX_NUMBER {
             return Err(damaged());
         }
-        Ok(Self { reader, at: HEADER as u64, offset, record: Vec::new() })
+        Ok(Self { reader, at: HEADER as u64, offset, buffer: Vec::new() })
     }
 
     /// Unix time minus boot time when the recording began, in nanoseconds.
@@ -70,10 +70,10 @@ impl<R: Read> File<R> {
     ///
     /// # Errors
     /// If the file is damaged: everything before was read, and no more will be.
-    pub fn next(&mut self) -> Result<Next<'_>, Damage> {
+    pub fn record(&mut self) -> Result<Next<'_>, Damage> {
         let at = self.at;
         match self.read() {
-            Ok(true) => Ok(decode(&self.record).map_or(Next::Unknown, Next::Item)),
+            Ok(true) => Ok(decode(&self.buffer).map_or(Next::Unknown, Next::Item)),
             Ok(false) => Ok(Next::Nothing),
             Err(what) => Err(Damage { at, what }),
         }
@@ -82,10 +82,10 @@ impl<R: Read> File<R> {
     /// Reads a record; false at the end of the file.
     fn read(&mut self) -> Result<bool, Fault> {
         self.fill(FRAME)?;
-        if self.record.is_empty() {
+        if self.buffer.is_empty() {
             return Ok(false);
         }
-        let mut frame = Fields(&self.record);
+        let mut frame = Fields(&self.buffer);
         let (Some(length), Some(check)) = (frame.u32(), frame.u32()) else {
             return Err(Fault::CutOff);
         };
@@ -93,10 +93,10 @@ impl<R: Read> File<R> {
             return Err(Fault::Length(length));
         }
         self.fill(length as usize)?;
-        if self.record.len() < length as usize {
+        if self.buffer.len() < length as usize {
             return Err(Fault::CutOff);
         }
-        if checksum(&self.record) != check {
+        if checksum(&self.buffer) != check {
             return Err(Fault::Checksum);
         }
         self.at += FRAME as u64 + u64::from(length);
@@ -105,8 +105,8 @@ impl<R: Read> File<R> {
 
     /// Reads `n` bytes, fewer at the end of the file; memory is taken only as they arrive.
     fn fill(&mut self, n: usize) -> io::Result<()> {
-        self.record.clear();
-        self.reader.by_ref().take(n as u64).read_to_end(&mut self.record)?;
+        self.buffer.clear();
+        self.reader.by_ref().take(n as u64).read_to_end(&mut self.buffer)?;
         Ok(())
     }
 }

@@ -146,7 +146,7 @@ fn read(bytes: &[u8]) -> (Vec<String>, Option<Fault>) {
     let mut file = File::open(bytes).expect("a header");
     let mut items = Vec::new();
     loop {
-        match file.next() {
+        match file.record() {
             Ok(Next::Item(item)) => items.push(format!("{item:?}")),
             Ok(Next::Unknown) => items.push("unknown".to_owned()),
             Ok(Next::Nothing) => return (items, None),
