@@ -1,6 +1,7 @@
 //! The path of a call, in one thread and without locks: events in, spans out.
 
 mod calls;
+mod recorded;
 
 use std::sync::Arc;
 
@@ -193,9 +194,16 @@ impl Pipeline {
             self.wishes.push(Wish::Ignore(opened.id));
             return;
         }
-        if let Owners::Processes(workloads) = &mut self.calls.owners {
-            // Now, because a short-lived process is gone when its call ends.
-            workloads.resource(opened.pid);
+        match &mut self.calls.owners {
+            Owners::Processes(workloads) => {
+                // Now, because a short-lived process is gone when its call ends.
+                workloads.resource(opened.pid);
+            }
+            Owners::Recorded(recorded) => {
+                // So that both forget the same processes.
+                recorded.resource(opened.pid);
+            }
+            Owners::Servers(_) => {}
         }
         let connection = Connection {
             endpoint: None,
