@@ -27,7 +27,7 @@ pub struct Cli {
 pub enum Command {
     /// Trace until stopped (the default)
     Run(Box<RunArgs>),
-    /// Trace what capture files hold (pcap, pcapng): needs no privilege
+    /// Trace what files hold (pcap, pcapng, recordings of run --record): needs no privilege
     Replay(Box<ReplayArgs>),
 }
 
@@ -81,15 +81,40 @@ pub struct RunArgs {
         value_parser = ring_size
     )]
     pub ring_size: NonZeroU32,
+    /// How the run is recorded.
+    #[command(flatten)]
+    pub record: RecordArgs,
     /// What is logged on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
     pub log_level: tracing::Level,
 }
 
+/// Flags that record the run.
+#[derive(Args, Clone, Debug)]
+pub struct RecordArgs {
+    /// Also write what the kernel delivers, raw traffic with its secrets, for `tracebee replay FILE`
+    ///
+    /// The file holds captured traffic as it was, passwords and tokens in it included: treat it as
+    /// a secret. Only its owner can read it (mode 0600); a regular file of that name is replaced.
+    /// Of processes it holds names and OTEL_* resource attributes, no environment and no command
+    /// line. Of connections that are not traced (--port, --exclude-port, ...) it holds no traffic.
+    #[arg(long, value_name = "FILE", env = "TRACEBEE_RECORD")]
+    pub record: Option<PathBuf>,
+    /// Largest size of the recording; there it ends, with a warning, and tracing goes on
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "TRACEBEE_RECORD_MAX",
+        default_value = "1073741824",
+        value_parser = record_max
+    )]
+    pub record_max: u64,
+}
+
 /// Flags of `tracebee replay`.
 #[derive(Args, Clone, Debug)]
 pub struct ReplayArgs {
-    /// Capture files, in the order in which they were written; - is standard input
+    /// Captures and recordings, in the order in which they were written; - is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Where spans go.
@@ -132,6 +157,17 @@ fn ring_size(text: &str) -> Result<NonZeroU32, String> {
         return Err(format!("must be between {MIN_RING} and {MAX_RING} bytes"));
     }
     NonZeroU32::new(bytes.next_power_of_two()).ok_or_else(|| "must not be 0".to_owned())
+}
+
+/// Smallest limit of a recording: room for a few of the largest records.
+const MIN_RECORD: u64 = 64 * 1024;
+
+fn record_max(text: &str) -> Result<u64, String> {
+    let bytes: u64 = text.parse().map_err(|_| "not a number of bytes".to_owned())?;
+    if bytes < MIN_RECORD {
+        return Err(format!("must be at least {MIN_RECORD} bytes"));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

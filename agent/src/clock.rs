@@ -75,6 +75,12 @@ impl Clock {
         self.offset
     }
 
+    /// Gives a fixed clock another offset, as it was when the events were recorded.
+    pub fn anchor(&mut self, offset: i64) {
+        debug_assert!(self.fixed, "a live clock measures its offset");
+        self.offset = offset;
+    }
+
     /// Measures the offset again; to be called about every second. Does nothing to a fixed clock.
     pub fn re_anchor(&mut self) -> Anchor {
         if self.fixed { Anchor::Same } else { self.re_anchor_with(now()) }

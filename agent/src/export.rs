@@ -153,7 +153,7 @@ impl Exporters {
     }
 
     /// See [`Inlet::push`].
-    pub fn push(&self, spans: Vec<Span>) {
+    pub fn push(&self, spans: &mut Vec<Span>) {
         self.inlet.push(spans);
     }
 
@@ -242,17 +242,20 @@ impl Inlet {
     ///
     /// Counts them as [`Stats::spans`]; what a sink's queue cannot hold is dropped there and
     /// counted as [`Loss::QueueFull`].
-    pub fn push(&self, spans: Vec<Span>) {
+    ///
+    /// Empties `spans` and leaves its room, for the next ones.
+    pub fn push(&self, spans: &mut Vec<Span>) {
         self.stats.spans.fetch_add(spans.len() as u64, Ordering::Relaxed);
         if spans.is_empty() {
             return;
         }
         if let Some(queue) = &self.otlp {
-            queue.push(Encoded::all(&spans));
+            queue.push(Encoded::all(spans));
         }
         if let Some(queue) = &self.output {
-            queue.push(spans.into_iter().map(Arc::new).collect());
+            queue.push(spans.drain(..).map(Arc::new).collect());
         }
+        spans.clear();
     }
 
     /// True once nobody reads standard output any more (`tracebee | head`).

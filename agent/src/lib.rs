@@ -11,6 +11,7 @@ pub mod export;
 pub mod link;
 pub mod pipeline;
 pub mod protocol;
+pub mod record;
 pub mod replay;
 pub mod run;
 pub mod select;

@@ -1,6 +1,7 @@
 //! The path of a call, in one thread and without locks: events in, spans out.
 
 mod calls;
+mod recorded;
 
 use std::sync::Arc;
 
@@ -169,9 +170,9 @@ impl Pipeline {
         }
     }
 
-    /// The spans finished since the last time.
-    pub fn spans(&mut self) -> Vec<Span> {
-        std::mem::take(&mut self.calls.spans)
+    /// The finished spans, for the caller to take out.
+    pub fn spans(&mut self) -> &mut Vec<Span> {
+        &mut self.calls.spans
     }
 
     /// What the source is to do now.
@@ -193,9 +194,16 @@ impl Pipeline {
             self.wishes.push(Wish::Ignore(opened.id));
             return;
         }
-        if let Owners::Processes(workloads) = &mut self.calls.owners {
-            // Now, because a short-lived process is gone when its call ends.
-            workloads.resource(opened.pid);
+        match &mut self.calls.owners {
+            Owners::Processes(workloads) => {
+                // Now, because a short-lived process is gone when its call ends.
+                workloads.resource(opened.pid);
+            }
+            Owners::Recorded(recorded) => {
+                // So that both forget the same processes.
+                recorded.resource(opened.pid);
+            }
+            Owners::Servers(_) => {}
         }
         let connection = Connection {
             endpoint: None,

@@ -1,7 +1,9 @@
-//! `tracebee replay`: capture files instead of the kernel, everything after it the same.
+//! `tracebee replay`: files instead of the kernel, everything after it the same.
+
+mod playback;
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +18,7 @@ use crate::select::{SelectArgs, Selection};
 use crate::source::Time;
 use crate::source::capture::Capture;
 use crate::source::capture::file::{File, OpenError};
+use crate::source::recording::{self, is_recording};
 use crate::stats::Stats;
 use crate::trace::Tracer;
 
@@ -35,13 +38,24 @@ const PAUSE: Duration = Duration::from_millis(2);
 const FLUSH: Duration = Duration::from_secs(10);
 const FLUSH_STOPPED: Duration = Duration::from_millis(1500);
 
-/// Captures become calls: the pipeline and the source before it, without the exporters.
+/// Captures and recordings become calls: the pipeline and the source before it, without the
+/// exporters.
 pub struct Replay {
     capture: Capture,
+    /// Of all captures; each recording has its own.
     pipeline: Pipeline,
+    settings: Settings,
     /// Time of the packet before, and of the last tick.
     time: Time,
     ticked: Time,
+}
+
+/// What the pipelines are made with.
+struct Settings {
+    selection: Selection,
+    tracer: Tracer,
+    request_timeout: Option<Duration>,
+    stats: Arc<Stats>,
 }
 
 impl Replay {
@@ -52,9 +66,17 @@ impl Replay {
         request_timeout: Option<Duration>,
         stats: Arc<Stats>,
     ) -> Self {
+        let settings = Settings { selection, tracer, request_timeout, stats };
+        let Settings { selection, tracer, stats, .. } = &settings;
         Self {
-            capture: Capture::new(Arc::clone(&stats)),
-            pipeline: Pipeline::replay(selection, tracer, request_timeout, stats),
+            capture: Capture::new(Arc::clone(stats)),
+            pipeline: Pipeline::replay(
+                selection.clone(),
+                tracer.fresh(),
+                request_timeout,
+                Arc::clone(stats),
+            ),
+            settings,
             time: Time::default(),
             ticked: Time::default(),
         }
@@ -64,25 +86,27 @@ impl Replay {
     /// One warning if the file is damaged: what was read before counts.
     ///
     /// # Errors
-    /// If the file is no capture.
+    /// If the file is neither a capture nor a recording.
     pub fn file(
         &mut self,
         name: &str,
-        reader: impl Read,
+        mut reader: impl Read,
         mut spans: impl FnMut(&mut Pipeline) -> bool,
     ) -> Result<(), OpenError> {
+        let mut start = Vec::new();
+        reader.by_ref().take(recording::MAGIC.len() as u64).read_to_end(&mut start)?;
+        let recorded = is_recording(&start);
+        let reader = Cursor::new(start).chain(reader);
+        if recorded {
+            return playback::play(&self.settings, name, reader, spans);
+        }
         let mut file = File::open(reader)?;
         loop {
             match file.packet() {
                 Ok(Some(packet)) => {
                     self.tick(packet.time);
                     let Self { capture, pipeline, .. } = self;
-                    capture.packet(&packet, |event| {
-                        if std::env::var_os("DBG").is_some() {
-                            eprintln!("{event:?}");
-                        }
-                        pipeline.on(event)
-                    });
+                    capture.packet(&packet, |event| pipeline.on(event));
                     self.obey();
                 }
                 Ok(None) => return Ok(()),
@@ -101,12 +125,7 @@ impl Replay {
     pub fn finish(&mut self) -> &mut Pipeline {
         let Self { capture, pipeline, .. } = self;
         pipeline.tick(self.time);
-        capture.finish(|event| {
-            if std::env::var_os("DBG").is_some() {
-                eprintln!("{event:?}");
-            }
-            pipeline.on(event)
-        });
+        capture.finish(|event| pipeline.on(event));
         self.obey();
         &mut self.pipeline
     }
@@ -119,12 +138,7 @@ impl Replay {
         if now.0.abs_diff(self.ticked.0) >= TICK {
             self.ticked = now;
             let Self { capture, pipeline, .. } = self;
-            capture.expire(now, |event| {
-                if std::env::var_os("DBG").is_some() {
-                    eprintln!("{event:?}");
-                }
-                pipeline.on(event)
-            });
+            capture.expire(now, |event| pipeline.on(event));
             pipeline.tick(now);
         }
     }

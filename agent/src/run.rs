@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::cli::RunArgs;
 use crate::export::{self, Config, ConfigError, Exporters, Output, StartError, summary};
 use crate::pipeline::{Pipeline, Wish};
+use crate::record::{RecordError, Recorder};
 use crate::select::Selection;
 use crate::source::Time;
 use crate::source::capture::file::OpenError;
@@ -30,6 +31,9 @@ pub enum RunError {
     /// Tracing could not start.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The recording could not begin.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// Signals cannot be handled.
     #[error("installing the signal handlers: {0}")]
     Signals(std::io::Error),
@@ -51,6 +55,8 @@ const TICK: u64 = 1_000_000_000;
 const HAND_OVER: usize = 64;
 /// The exporters' share of the two seconds that a stop may take.
 const FLUSH: Duration = Duration::from_millis(1500);
+/// The recording's, after the exporters': it was written all the while.
+const WRITE: Duration = Duration::from_millis(200);
 
 /// Traces until SIGTERM or SIGINT.
 ///
@@ -74,6 +80,12 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     let tracer = Tracer::new(args.trusted_proxy.into_iter().collect());
     let mut pipeline =
         Pipeline::new(Selection::new(args.select, receiver), tracer, timeout, Arc::clone(&stats));
+    let mut recorder = match &args.record.record {
+        Some(path) => {
+            Some(Recorder::create(path, args.record.record_max, &mut pipeline, Arc::clone(&stats))?)
+        }
+        None => None,
+    };
 
     eprintln!("ready: {} programs attached, capture={}", live.attached(), live.capture());
     // No systemd is no error.
@@ -81,29 +93,47 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
 
     let mut next_tick = now().0 + TICK;
     while !stop.load(Ordering::Relaxed) && !exporters.output_closed() {
-        turn(&mut live, &mut pipeline, &exporters, POLL);
+        turn(&mut live, &mut pipeline, &mut recorder, &exporters, POLL);
         let now = now();
         if now.0 >= next_tick {
             next_tick = now.0 + TICK;
             pipeline.tick(now);
-            live.collect();
+            collect(&mut live, &mut recorder);
+            if let Some(recorder) = &mut recorder {
+                recorder.tick(&mut pipeline, now);
+            }
         }
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     // What was under way when the signal came, but no more than is there now.
-    turn(&mut live, &mut pipeline, &exporters, Duration::ZERO);
-    live.collect();
+    turn(&mut live, &mut pipeline, &mut recorder, &exporters, Duration::ZERO);
+    collect(&mut live, &mut recorder);
     drop(live);
     pipeline.stop();
+    if let Some(recorder) = &mut recorder {
+        recorder.stop(&mut pipeline);
+    }
     exporters.push(pipeline.spans());
     exporters.shutdown(FLUSH);
+    if let Some(recorder) = recorder {
+        recorder.wait(WRITE);
+    }
     eprint!("{}", summary::render(&stats));
     Ok(())
 }
 
-fn turn(live: &mut Live, pipeline: &mut Pipeline, exporters: &Exporters, wait: Duration) {
+fn turn(
+    live: &mut Live,
+    pipeline: &mut Pipeline,
+    recorder: &mut Option<Recorder>,
+    exporters: &Exporters,
+    wait: Duration,
+) {
     live.poll(wait, |event| {
-        pipeline.on(event);
+        match recorder {
+            Some(recorder) => recorder.event(pipeline, event),
+            None => pipeline.on(event),
+        }
         if pipeline.finished() >= HAND_OVER {
             exporters.push(pipeline.spans());
         }
@@ -115,9 +145,14 @@ fn turn(live: &mut Live, pipeline: &mut Pipeline, exporters: &Exporters, wait: D
             Wish::Release(id) => live.release(id),
         }
     }
-    let spans = pipeline.spans();
-    if !spans.is_empty() {
-        exporters.push(spans);
+    exporters.push(pipeline.spans());
+}
+
+/// Counts what the kernel side has lost.
+fn collect(live: &mut Live, recorder: &mut Option<Recorder>) {
+    match recorder {
+        Some(recorder) => recorder.collect(|| live.collect()),
+        None => live.collect(),
     }
 }
 

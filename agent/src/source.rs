@@ -5,6 +5,7 @@
 
 pub mod capture;
 pub mod live;
+pub mod recording;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

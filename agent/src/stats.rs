@@ -22,10 +22,14 @@ pub enum Loss {
     /// Bytes of a connection are missing in a capture (counted in runs of them). What that costs
     /// in calls is counted apart.
     CaptureGap,
-    /// A packet of a capture, or a datagram in fragments, could not be read.
+    /// A packet of a capture, or a datagram in fragments, or a record of a recording could not be
+    /// read.
     BadPacket,
     /// A table was full and an entry had to go.
     TableFull,
+    /// Events that were traced and are not in the recording of the run: it could not be written as
+    /// fast, reached its limit or failed.
+    Unrecorded,
     /// Calls that were under way when the agent stopped, or a capture ended or had no more of
     /// their connection.
     Stopped,
@@ -39,7 +43,7 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 12] = [
+    pub const ALL: [Loss; 13] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
@@ -48,11 +52,17 @@ impl Loss {
         Loss::CaptureGap,
         Loss::BadPacket,
         Loss::TableFull,
+        Loss::Unrecorded,
         Loss::Stopped,
         Loss::QueueFull,
         Loss::ExportFailed,
         Loss::ExportRejected,
     ];
+
+    /// The reason with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|loss| loss.name() == name)
+    }
 
     /// The name of the reason as people and metrics see it.
     pub fn name(self) -> &'static str {
@@ -65,6 +75,7 @@ impl Loss {
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
             Loss::TableFull => "table_full",
+            Loss::Unrecorded => "unrecorded",
             Loss::Stopped => "stopped",
             Loss::QueueFull => "queue_full",
             Loss::ExportFailed => "export_failed",

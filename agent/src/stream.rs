@@ -139,6 +139,9 @@ impl Streams {
                 let step = parser.gap(side, to, &mut self.parts);
                 self.obey(direction, step);
                 self.drain(time, time, out);
+            } else {
+                // What follows may be anything, whatever it looks like.
+                self.half(direction).quiet = true;
             }
         }
     }

@@ -129,6 +129,11 @@ impl Tracer {
         Self { trusted, ..Self::default() }
     }
 
+    /// A tracer with the same settings that has seen nothing.
+    pub fn fresh(&self) -> Self {
+        Self::new(self.trusted.clone())
+    }
+
     /// The span of a finished call of the process `resource`.
     pub fn span(
         &mut self,

@@ -16,6 +16,7 @@ mod environ;
 mod host;
 mod name;
 mod process;
+pub mod recorded;
 pub mod wire;
 
 use environ::Told;
@@ -59,6 +60,8 @@ pub struct Workloads {
     round: u64,
     /// Counts calls of [`Workloads::resource`]: the age of entries.
     used: u64,
+    /// What was described since it was last asked for, if somebody asks.
+    learnt: Option<Vec<Arc<Resource>>>,
 }
 
 #[derive(Debug)]
@@ -107,7 +110,27 @@ impl Workloads {
             now: Time(0),
             round: 0,
             used: 0,
+            learnt: None,
         }
+    }
+
+    /// From now on [`learnt`](Self::learnt) tells what is learnt. It has to be called, or memory
+    /// grows.
+    pub fn watch(&mut self) {
+        self.learnt = Some(Vec::new());
+    }
+
+    /// The processes that were looked at since the last time, in that order: from their events on
+    /// they are these.
+    pub fn learnt(&mut self) -> Vec<Arc<Resource>> {
+        self.learnt.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The processes that are remembered, the one whose last call is longest ago first.
+    pub fn known(&self) -> Vec<Arc<Resource>> {
+        let mut entries: Vec<&Entry> = self.processes.values().collect();
+        entries.sort_unstable_by_key(|entry| entry.used);
+        entries.into_iter().map(|entry| Arc::clone(&entry.resource)).collect()
     }
 
     /// The resource of a process. Reads `/proc` at the first call for a pid and once between two
@@ -152,6 +175,9 @@ impl Workloads {
             self.make_room();
         }
         let resource = Arc::new(self.describe(pid, process, identity.as_ref()));
+        if let Some(learnt) = &mut self.learnt {
+            learnt.push(Arc::clone(&resource));
+        }
         let entry = Entry {
             resource: Arc::clone(&resource),
             identity,

@@ -10,6 +10,7 @@ mod namespaces;
 mod outage;
 mod output;
 mod receivers;
+mod record;
 mod shapes;
 mod sockets;
 mod timing;
@@ -34,6 +35,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("timing", "durations are those that the client measured", timing::run),
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
+    suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),

@@ -45,7 +45,7 @@ pub(crate) struct HttpArgs {
     /// worker_processes of nginx: a number or auto
     #[arg(long, default_value = "auto")]
     workers: String,
-    /// The agent to measure [default: built now with the profile `fast`]
+    /// The agent to measure [default: built now as people run it, with the profile `release`]
     #[arg(long, value_name = "PATH")]
     agent: Option<PathBuf>,
     /// Further flags for the agent, after `--`

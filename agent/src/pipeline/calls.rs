@@ -14,6 +14,7 @@ use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Parent, Span, Tracer};
 use crate::workload::Workloads;
+use crate::workload::recorded::Recorded;
 use crate::workload::wire::Servers;
 
 /// `tracebee.link` of a server span under the client span on this host.
@@ -34,6 +35,8 @@ pub(super) struct Calls {
 pub(super) enum Owners {
     /// Live: of the process that made the system call.
     Processes(Workloads),
+    /// In a recording: of the process that made it then.
+    Recorded(Recorded),
     /// In a capture, which knows no processes: of the server's address.
     Servers(Servers),
 }
@@ -130,6 +133,7 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),
+            Owners::Recorded(recorded) => recorded.resource(call.thread.pid),
             Owners::Servers(servers) => servers.resource(call.endpoint.local),
         };
         calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));

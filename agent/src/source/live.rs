@@ -10,7 +10,7 @@ use std::{
     num::NonZeroU32,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustc_hash::FxHashSet;
@@ -90,7 +90,7 @@ impl Live {
             order.take(header.cookie, header.number, &item, |next| give(id, next, &mut on));
         }
         if read < BATCH {
-            order.drained(|cookie, next| give(ConnectionId(cookie), next, &mut on));
+            order.drained(Instant::now, |cookie, next| give(ConnectionId(cookie), next, &mut on));
         }
         stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
         read < BATCH

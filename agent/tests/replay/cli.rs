@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use tracebee::source::Time;
+use tracebee::source::recording::{Ending, Item, encode, header};
+
 use crate::files::pcap;
 use crate::talk::Talk;
 
@@ -70,6 +73,45 @@ fn a_damaged_file_is_one_warning() {
     assert_eq!(errors.matches("warning").count(), 1, "{errors}");
     assert!(errors.contains("cut.pcap: damaged at byte"), "{errors}");
     assert_eq!(text(&output.stdout).lines().count(), 2);
+}
+
+/// A recording of nothing that has its end, or not.
+fn recording(directory: &Path, name: &str, ends: bool) {
+    let mut bytes = header(0).to_vec();
+    encode(&Item::Tick(Time(1)), &mut bytes);
+    if ends {
+        encode(&Item::End(Ending::Stopped), &mut bytes);
+    }
+    fs::write(directory.join(name), bytes).expect("written");
+}
+
+#[test]
+fn recordings_are_recognised_among_captures() {
+    let directory = directory();
+    recording(directory.path(), "whole.rec", true);
+    recording(directory.path(), "killed.rec", false);
+    let output = tracebee(directory.path(), &["whole.rec", "a.pcap"]);
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout).lines().count(), 2);
+    assert_eq!(text(&output.stderr), "2 calls, 2 spans, nothing lost\n");
+
+    let output = tracebee(directory.path(), &["killed.rec"]);
+    assert!(output.status.success());
+    let errors = text(&output.stderr);
+    assert_eq!(errors.matches("warning").count(), 1, "{errors}");
+    assert!(errors.contains("killed.rec: the recording has no end"), "{errors}");
+
+    let whole = fs::read(directory.path().join("whole.rec")).expect("written before");
+    for (bytes, word) in [
+        (&whole[..20], "header of the tracebee capture is damaged"),
+        (&[b"tracebee", &[7u8, 0][..]].concat()[..], "format 7"),
+    ] {
+        fs::write(directory.path().join("bad.rec"), bytes).expect("written");
+        let output = tracebee(directory.path(), &["bad.rec"]);
+        assert_eq!(output.status.code(), Some(1));
+        let errors = text(&output.stderr);
+        assert!(errors.lines().count() == 1 && errors.contains(word), "{errors}");
+    }
 }
 
 #[test]

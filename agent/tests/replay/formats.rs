@@ -260,8 +260,11 @@ fn a_damaged_file_is_read_up_to_the_damage() {
 fn what_is_no_capture() {
     let open = |bytes: &[u8]| File::open(bytes).map(|_| ()).expect_err("no header").to_string();
     assert!(matches!(File::open(&b""[..]).err(), Some(OpenError::Empty)));
-    assert_eq!(open(b"GET / HTTP/1.1"), "not a pcap or pcapng capture");
-    assert_eq!(open(b"abc"), "not a pcap or pcapng capture");
+    assert_eq!(
+        open(b"GET / HTTP/1.1"),
+        "not a recording of tracebee, nor a pcap or pcapng capture"
+    );
+    assert_eq!(open(b"abc"), "not a recording of tracebee, nor a pcap or pcapng capture");
     assert_eq!(open(&[0x1f, 0x8b, 8, 0, 0]), "the file is compressed; decompress it first");
     assert_eq!(open(&pcap(&[])[..20]), "the header of the pcap capture is damaged");
     assert_eq!(

@@ -79,7 +79,7 @@ fn converse(
     talk
 }
 
-fn request(path: &str, upload: usize, random: &mut Random) -> Vec<u8> {
+pub(crate) fn request(path: &str, upload: usize, random: &mut Random) -> Vec<u8> {
     let mut bytes = match upload {
         0 => format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"),
         n => format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {n}\r\n\r\n"),
@@ -90,7 +90,12 @@ fn request(path: &str, upload: usize, random: &mut Random) -> Vec<u8> {
 }
 
 /// A response by length, in chunks, or (the last) until the close.
-fn response(status: u16, size: usize, last: bool, random: &mut Random) -> (Vec<u8>, bool) {
+pub(crate) fn response(
+    status: u16,
+    size: usize,
+    last: bool,
+    random: &mut Random,
+) -> (Vec<u8>, bool) {
     let head = format!("HTTP/1.1 {status} X\r\n");
     let payload = body(size, random);
     if status == 204 {

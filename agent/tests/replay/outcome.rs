@@ -97,11 +97,11 @@ pub(crate) fn replay_with(files: &[&[u8]], timeout: Option<Duration>) -> Outcome
     let mut spans = Vec::new();
     for file in files {
         let read = replay.file("test", *file, |pipeline| {
-            spans.extend(pipeline.spans());
+            spans.append(pipeline.spans());
             true
         });
         read.expect("the file has a header");
     }
-    spans.extend(replay.finish().spans());
+    spans.append(replay.finish().spans());
     Outcome { spans, stats }
 }

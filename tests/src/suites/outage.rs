@@ -17,8 +17,8 @@ use crate::Setting;
 const MEMORY: u64 = 96 * 1024;
 /// Connections of the load.
 const CONNECTIONS: usize = 4;
-/// More calls than are made.
-const ENDLESS: usize = 2_000_000;
+/// More calls than are made in a second.
+const ENDLESS: u64 = 50_000;
 /// Throughput while the receiver is away, of that before.
 const THROUGHPUT: f64 = 0.9;
 
@@ -33,7 +33,7 @@ struct Case {
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let seconds = Duration::from_secs;
     let (around, away) =
-        if setting.full { (seconds(20), seconds(60)) } else { (seconds(4), seconds(10)) };
+        if setting.full { (seconds(10), seconds(60)) } else { (seconds(4), seconds(10)) };
     let short = if setting.full { seconds(20) } else { seconds(4) };
     outage(report, setting, &Case { name: "default queue", around, away, queue: None })?;
     // With the small queue of the OpenTelemetry SDKs the loss is certain: it must be counted.
@@ -57,7 +57,7 @@ fn outage(report: &mut Report, setting: &Setting, case: &Case) -> Result<()> {
     let agent = Agent::start_with(&setting.binary, dir, &arguments, &variables)?;
 
     let mut plan = Plan::default();
-    for n in 0..ENDLESS {
+    for n in 0..ENDLESS * (2 * case.around + case.away).as_secs() {
         plan.get(&format!("{}.{n}", setting.run), &nginx.base(false), "/hello");
     }
     let mut load = Client::Go.spawn(&plan, dir, CONNECTIONS)?;

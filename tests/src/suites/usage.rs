@@ -30,6 +30,9 @@ const CASES: &[(&[&str], i32, &str)] = &[
     (&["run", "--otlp-endpoint", "ftp://host/"], 2, "ftp"),
     (&["run", "--otlp-endpoint", "https://h:1", "--otlp-ca", "/no/such/file"], 2, "/no/such/file"),
     (&["run", "--trusted-proxy", "10.0.0.0/99"], 2, "10.0.0.0/99"),
+    (&["run", "--record", "/no/such/directory/file"], 1, "/no/such/directory/file"),
+    (&["run", "--record", "/dev/null"], 1, "no regular file"),
+    (&["run", "--record-max", "1"], 2, "65536"),
 ];
 
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {

@@ -12,22 +12,22 @@ pub(super) fn agent(asked: Option<&Path>) -> Result<PathBuf> {
     match asked {
         Some(path) => fs::canonicalize(path)
             .with_context(|| format!("--agent {}: give the path of a tracebee", path.display())),
-        None => build("tracebee"),
+        None => build("tracebee", "release"),
     }
 }
 
 /// This program, optimised: as a receiver it shares the processors with what is measured.
 pub(super) fn xtask() -> Result<PathBuf> {
-    build("xtask")
+    build("xtask", "fast")
 }
 
 /// Packages one by one, so that neither gets the other's features.
-fn build(package: &str) -> Result<PathBuf> {
+fn build(package: &str, profile: &str) -> Result<PathBuf> {
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--profile", "fast", "--package", package])
+        .args(["build", "--quiet", "--profile", profile, "--package", package])
         .current_dir(paths::tests())
         .status()
         .with_context(|| format!("running cargo to build {package}"))?;
-    ensure!(status.success(), "cargo build --profile fast --package {package}: {status}");
-    Ok(fs::canonicalize(paths::target())?.join("fast").join(package))
+    ensure!(status.success(), "cargo build --profile {profile} --package {package}: {status}");
+    Ok(fs::canonicalize(paths::target())?.join(profile).join(package))
 }

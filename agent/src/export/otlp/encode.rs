@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::export::queue::Item;
 use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, span_flags};
 use crate::trace::{Kind, Span, Value};
@@ -16,29 +18,39 @@ use crate::workload::Resource;
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::export) struct Encoded {
     resource: Arc<Resource>,
-    field: Box<[u8]>,
+    /// Those that were encoded together share one buffer: it is made on one thread and freed on
+    /// another, which allocators do not like to do for each span.
+    field: Bytes,
 }
 
 impl Encoded {
-    /// Encodes `spans`; the buffers have the size that they need.
+    /// Encodes `spans`.
     pub(in crate::export) fn all(spans: &[Span]) -> Vec<Self> {
-        let mut body = Vec::with_capacity(1024);
+        /// Most spans are shorter.
+        const USUAL: usize = 768;
+        let mut body = Vec::with_capacity(USUAL);
+        let mut fields = Vec::with_capacity(USUAL * spans.len());
         let encode = |span: &Span| {
             body.clear();
             put_span(&mut body, span);
-            let mut field = Vec::with_capacity(delimited(body.len()));
-            put_bytes(&mut field, 2, &body);
-            Self { resource: Arc::clone(&span.resource), field: field.into() }
+            put_bytes(&mut fields, 2, &body);
+            fields.len()
         };
-        spans.iter().map(encode).collect()
+        let ends: Vec<usize> = spans.iter().map(encode).collect();
+        let fields = Bytes::copy_from_slice(&fields);
+        let mut start = 0;
+        let slice = |(span, end): (&Span, usize)| {
+            let field = fields.slice(start..end);
+            start = end;
+            Self { resource: Arc::clone(&span.resource), field }
+        };
+        spans.iter().zip(ends).map(slice).collect()
     }
 }
 
 impl Item for Encoded {
     fn size(&self) -> usize {
-        /// What the allocator adds to each buffer.
-        const OVERHEAD: usize = 16;
-        size_of::<Self>() + self.field.len() + OVERHEAD
+        size_of::<Self>() + self.field.len()
     }
 }
 

@@ -70,7 +70,7 @@ fn every_span_arrives_once_with_headers_and_gzip() {
                 ],
             ));
             for chunk in [1..2, 2..700, 700..2001] {
-                exporters.push(spans(chunk));
+                exporters.push(&mut spans(chunk));
             }
             exporters.shutdown(FLUSH);
             assert_eq!(receiver.wait_for_spans(2000), ids(1..2001), "{protocol:?} {compression}");
@@ -134,7 +134,7 @@ fn own_ca_and_client_certificate() {
             ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key),
         ];
         let (exporters, stats) = start(config(protocol, &address, &identity));
-        exporters.push(spans(1..10));
+        exporters.push(&mut spans(1..10));
         exporters.shutdown(FLUSH);
         assert_eq!(receiver.wait_for_spans(9), ids(1..10), "{protocol:?}");
         assert_eq!(counts(&stats), [9, 0, 0, 0]);
@@ -142,7 +142,7 @@ fn own_ca_and_client_certificate() {
         // Without the CA, and without the certificate, nothing goes through.
         for variables in [&identity[1..], &identity[..1]] {
             let (exporters, stats) = start(config(protocol, &address, variables));
-            exporters.push(spans(1..10));
+            exporters.push(&mut spans(1..10));
             exporters.shutdown(Duration::from_millis(700));
             assert_eq!(counts(&stats), [0, 9, 0, 0], "{protocol:?} {}", variables.len());
         }
@@ -161,7 +161,7 @@ fn replies_are_understood() {
         ] {
             let receiver = Receiver::start(protocol, script.clone());
             let (exporters, stats) = start_for(&receiver, protocol);
-            exporters.push(spans(1..11));
+            exporters.push(&mut spans(1..11));
             exporters.shutdown(FLUSH);
             assert_eq!(counts(&stats), expected, "{protocol:?} {script:?}");
             let taken = (expected[0] + expected[2]) as usize;
@@ -177,7 +177,7 @@ fn receiver_decides_when_to_come_back() {
         let receiver = Receiver::start(protocol, vec![Reply::Busy(Some(wait))]);
         let (exporters, stats) = start_for(&receiver, protocol);
         let pushed = Instant::now();
-        exporters.push(spans(1..3));
+        exporters.push(&mut spans(1..3));
         assert_eq!(receiver.wait_for_spans(2), [1, 2]);
         assert!(pushed.elapsed() >= wait, "{protocol:?}");
         exporters.shutdown(FLUSH);
@@ -199,7 +199,7 @@ fn receiver_that_comes_up_late_gets_all_that_was_kept() {
         ));
         // Some are in hand, a thousand wait, the others are shed.
         for chunk in 0..40 {
-            exporters.push(spans(chunk * 100 + 1..chunk * 100 + 101));
+            exporters.push(&mut spans(chunk * 100 + 1..chunk * 100 + 101));
             std::thread::sleep(Duration::from_millis(5));
         }
         let shed = counts(&stats)[3];
@@ -222,7 +222,7 @@ fn slow_request_does_not_stall_the_others() {
     for protocol in BOTH {
         let receiver = Receiver::start(protocol, vec![Reply::Hang]);
         let (exporters, stats) = start_for(&receiver, protocol);
-        exporters.push(spans(1..1025));
+        exporters.push(&mut spans(1..1025));
         assert_eq!(receiver.wait_for_spans(512).len(), 512, "{protocol:?}");
         // The receiver has them a moment before its answer is here.
         let end = Instant::now() + FLUSH;
@@ -243,7 +243,7 @@ fn request_without_answer_is_repeated() {
             &format!("http://{}", receiver.address),
             &[("OTEL_EXPORTER_OTLP_TIMEOUT", "100")],
         ));
-        exporters.push(spans(1..5));
+        exporters.push(&mut spans(1..5));
         exporters.shutdown(FLUSH);
         assert_eq!(receiver.wait_for_spans(4), [1, 2, 3, 4], "{protocol:?}");
         assert_eq!(counts(&stats), [4, 0, 0, 0]);
@@ -255,7 +255,7 @@ fn shutdown_is_bounded_and_counts_the_rest() {
     for protocol in BOTH {
         let receiver = Receiver::start(protocol, vec![Reply::Hang; 9]);
         let (exporters, stats) = start_for(&receiver, protocol);
-        exporters.push(spans(1..4001));
+        exporters.push(&mut spans(1..4001));
         let begun = Instant::now();
         exporters.shutdown(Duration::from_millis(300));
         // Without a bound it would take the timeout of ten seconds.
@@ -289,7 +289,7 @@ fn sinks_do_not_disturb_each_other() {
     };
     let exporters = Exporters::start_with(config, Arc::clone(&stats), Box::new(screen.clone()))
         .expect("starts");
-    exporters.push(spans(1..91));
+    exporters.push(&mut spans(1..91));
     assert!(!exporters.output_closed());
     exporters.shutdown(FLUSH);
     assert_eq!(receiver.wait_for_spans(90), ids(1..91), "OTLP is not filtered");

@@ -41,10 +41,10 @@ pub enum OpenError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// There is nothing in it.
-    #[error("the file is empty; expected a pcap or pcapng capture")]
+    #[error("the file is empty; expected a recording, or a pcap or pcapng capture")]
     Empty,
     /// It begins like neither format.
-    #[error("not a pcap or pcapng capture")]
+    #[error("not a recording of tracebee, nor a pcap or pcapng capture")]
     Unknown,
     /// It begins like a compressed file.
     #[error("the file is compressed; decompress it first")]
@@ -52,6 +52,16 @@ pub enum OpenError {
     /// Its header is cut off or makes no sense.
     #[error("the header of the {0} capture is damaged")]
     Header(&'static str),
+    /// It is a recording in a format that was made by another version.
+    #[error(
+        "the recording has format {found}, this version reads {known}; use the tracebee that recorded it"
+    )]
+    Version {
+        /// The format of the file.
+        found: u16,
+        /// The format that is read here.
+        known: u16,
+    },
 }
 
 /// Why a file cannot be read on.
@@ -68,11 +78,14 @@ pub struct Damage {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The file ends inside it.
-    #[error("the file ends in the middle of a packet or block")]
+    #[error("the file ends in the middle of a packet, block or record")]
     CutOff,
     /// Its length cannot be true.
     #[error("a length of {0} bytes makes no sense")]
     Length(u32),
+    /// Its checksum is another than that of its bytes.
+    #[error("its checksum is wrong")]
+    Checksum,
     /// A section of a version or byte order that nobody defined.
     #[error("unknown byte order or version")]
     Section,

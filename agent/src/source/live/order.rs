@@ -1,10 +1,15 @@
 //! The records of each connection in the order of their numbers.
 //!
 //! The kernel numbers a record before it writes it: one that is written in between by a softirq or
-//! by another CPU overtakes it, by microseconds. What comes too early waits for what it overtook;
-//! what does not come within two polls was lost.
+//! by another CPU overtakes it, by microseconds, or for as long as a hypervisor takes the CPU away.
+//! What comes too early waits for what it overtook; what does not come in time was lost.
+
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
+
+/// How long a record that was overtaken may take.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Records that wait in all. Overtaking is rare and short: more than this is loss.
 const MAX_HELD: usize = 1024;
@@ -23,8 +28,8 @@ struct Connection {
     next: u32,
     /// By number.
     held: Vec<(u32, Box<[u8]>)>,
-    /// The poll in which the first of them came.
-    since: u64,
+    /// When the first of them came.
+    since: Option<Instant>,
 }
 
 /// The connections.
@@ -34,7 +39,6 @@ pub(super) struct Order {
     /// Those in which something waits.
     waiting: Vec<u64>,
     held: usize,
-    polls: u64,
 }
 
 impl Order {
@@ -62,7 +66,7 @@ impl Order {
             return;
         }
         if connection.held.is_empty() {
-            connection.since = self.polls;
+            connection.since = Some(Instant::now());
             self.waiting.push(cookie);
         }
         let at = connection
@@ -75,13 +79,21 @@ impl Order {
         }
     }
 
-    /// The ring was read to its end: what waited since before the last time is overdue.
-    pub(super) fn drained(&mut self, mut give: impl FnMut(u64, Next<'_>)) {
-        self.polls += 1;
-        let Self { connections, waiting, held, polls } = self;
+    /// The ring was read to its end at `now`: gives out what waited long enough.
+    pub(super) fn drained(
+        &mut self,
+        now: impl Fn() -> Instant,
+        mut give: impl FnMut(u64, Next<'_>),
+    ) {
+        let Self { connections, waiting, held } = self;
+        if waiting.is_empty() {
+            return;
+        }
+        let now = now();
         waiting.retain(|cookie| {
             let Some(connection) = connections.get_mut(cookie) else { return false };
-            if !connection.held.is_empty() && connection.since + 2 <= *polls {
+            let overdue = connection.since.is_some_and(|since| now > since + PATIENCE);
+            if !connection.held.is_empty() && overdue {
                 *held -= connection.give_up(&mut |next| give(*cookie, next));
             }
             !connection.held.is_empty()
@@ -139,11 +151,13 @@ mod tests {
         out
     }
 
-    fn drained(order: &mut Order) -> Vec<i64> {
+    fn drained(order: &mut Order, later: Duration) -> Vec<i64> {
         let mut out = Vec::new();
-        order.drained(|_, next| out.push(told(&next)));
+        order.drained(|| Instant::now() + later, |_, next| out.push(told(&next)));
         out
     }
+
+    const LATE: Duration = Duration::from_secs(60);
 
     fn told(next: &Next<'_>) -> i64 {
         match next {
@@ -157,11 +171,11 @@ mod tests {
         let mut order = Order::default();
         assert_eq!(taken(&mut order, 0), [0]);
         assert_eq!(taken(&mut order, 2).len(), 0);
-        assert_eq!(drained(&mut order).len(), 0);
+        assert_eq!(drained(&mut order, Duration::ZERO).len(), 0);
         assert_eq!(taken(&mut order, 4).len(), 0);
         assert_eq!(taken(&mut order, 1), [1, 2]);
         assert_eq!(taken(&mut order, 3), [3, 4]);
-        assert_eq!(drained(&mut order).len(), 0);
+        assert_eq!(drained(&mut order, LATE).len(), 0);
         assert_eq!((order.held, order.waiting.len()), (0, 0));
     }
 
@@ -170,8 +184,8 @@ mod tests {
         let mut order = Order::default();
         assert_eq!(taken(&mut order, 1).len(), 0);
         assert_eq!(taken(&mut order, 4).len(), 0);
-        assert_eq!(drained(&mut order).len(), 0);
-        assert_eq!(drained(&mut order), [-1, 1, -2, 4]);
+        assert_eq!(drained(&mut order, Duration::ZERO).len(), 0);
+        assert_eq!(drained(&mut order, LATE), [-1, 1, -2, 4]);
         assert_eq!(taken(&mut order, 2), [2]);
         assert_eq!(taken(&mut order, 5), [5]);
     }
@@ -185,7 +199,7 @@ mod tests {
         assert_eq!(taken(&mut order, MAX_HELD as u32 + 9).len(), 0);
         order.forget(7);
         assert_eq!(order.held, 0);
-        assert_eq!(drained(&mut order).len(), 0);
+        assert_eq!(drained(&mut order, LATE).len(), 0);
     }
 
     #[test]
