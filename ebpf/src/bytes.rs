@@ -97,16 +97,21 @@ impl Tail {
     pub(crate) fn of(base: u64, length: u64) -> Self {
         let mut tail = Self::UNKNOWN;
         let count = if length < TAIL as u64 { length } else { TAIL as u64 };
-        // SAFETY: `count` is at most the size of the array; the read is checked.
+        // Twice what is used and masked: older kernels lose sight of a bound that was compared.
+        let mut area = [0u8; 2 * TAIL];
+        let count = core::hint::black_box(count as u32) & (2 * TAIL as u32 - 1);
+        // SAFETY: `count` is below the size of the area; the read is checked.
         let failed = unsafe {
             bpf_probe_read_user(
-                (&raw mut tail.bytes).cast(),
-                count as u32,
-                (base + length - count) as *const _,
+                (&raw mut area).cast(),
+                count,
+                (base + length - u64::from(count)) as *const _,
             )
         };
         if failed == 0 {
-            tail.length = count as u32;
+            tail.length = count;
+            // SAFETY: the area is longer than the tail.
+            tail.bytes = unsafe { (&raw const area).cast::<[u8; TAIL]>().read() };
         }
         tail
     }
