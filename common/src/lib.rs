@@ -51,8 +51,6 @@ pub mod counter {
     pub const UNKNOWN_CALL: u32 = 2;
     /// Connections for which the kernel had no memory.
     pub const NO_STORAGE: u32 = 3;
-    /// Sockets of kinds that are recognised and left alone (MPTCP).
-    pub const UNSUPPORTED: u32 = 4;
     /// How many slots there are.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 4;
 }

@@ -47,8 +47,8 @@ pub struct Conn {
     pub header: Header,
     /// When it was established; for a connection older than the agent, now.
     pub established: u64,
-    /// Sequence number of its first sent byte; with `ROLE_UNKNOWN` taken from `snd_una -
-    /// bytes_acked`, which is one less on the connecting side (its SYN counts as acknowledged).
+    /// Sequence number of its first sent byte; for a connection older than the agent from the
+    /// kernel's own count of payload bytes (`snd_nxt - (bytes_sent - bytes_retrans)`).
     pub sent_base: u32,
     /// Sequence number of its first received byte.
     pub received_base: u32,

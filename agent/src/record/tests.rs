@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::*;
 use crate::replay::Replay;
 use crate::select::Selection;
+use crate::source::recording::{File, Next};
 use crate::source::{Data, Direction, Role, Thread};
 use crate::trace::Tracer;
 
@@ -126,6 +127,21 @@ fn replayed(bytes: &[u8]) -> (usize, u64) {
     (spans, stats.lost(Loss::Unrecorded))
 }
 
+/// The connections that are announced as older than what follows.
+fn announced_midlife(bytes: &[u8]) -> Vec<u64> {
+    let mut file = File::open(bytes).expect("a header");
+    let mut ids = Vec::new();
+    loop {
+        match file.record().expect("it is whole") {
+            Next::Item(Item::Event(Event::Opened(Opened { id, midlife: true, .. }))) => {
+                ids.push(id.0);
+            }
+            Next::Item(_) => {}
+            Next::Unknown | Next::Nothing => return ids,
+        }
+    }
+}
+
 fn slow() -> (Slow, Sender<()>, Arc<Mutex<Vec<u8>>>) {
     let (sender, go) = channel();
     let bytes = Arc::default();
@@ -179,6 +195,7 @@ fn a_slow_disk_loses_events_and_makes_no_wrong_spans() {
     let made = bench.pipeline.spans().len();
     assert_eq!(made as u64, calls + 10 + 1010);
     let lost = bench.stop().lost(Loss::Unrecorded);
+    assert_eq!(announced_midlife(&taken(&bytes)), [1, 2]);
     let (spans, told) = replayed(&taken(&bytes));
     assert_eq!(told, lost);
     // One opened event and two of each call that is missing, half of one at the edge perhaps.

@@ -1,6 +1,7 @@
 //! The live kernel as a source of events.
 
 pub mod layout;
+mod listening;
 pub mod loader;
 mod order;
 
@@ -18,6 +19,7 @@ use tracebee_common::{Control, counter, mode, record};
 use zerocopy::FromBytes as _;
 
 use self::layout::Backend;
+use self::listening::Listening;
 use self::order::{Next, Order};
 use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
 use crate::cli::Capture;
@@ -32,6 +34,7 @@ pub struct Live {
     kernel: loader::Kernel,
     stats: Arc<Stats>,
     order: Order,
+    listening: Listening,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
     reported: [u64; counter::COUNT as usize],
@@ -53,6 +56,7 @@ impl Live {
             kernel,
             stats,
             order: Order::default(),
+            listening: Listening::default(),
             controlled: FxHashSet::default(),
             reported: [0; counter::COUNT as usize],
             recursion_misses: 0,
@@ -76,7 +80,16 @@ impl Live {
     /// there. False: more may be waiting.
     pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
         wait(self.kernel.ring.as_fd(), timeout);
-        let Self { kernel, stats, order, .. } = self;
+        let Self { kernel, stats, order, listening, .. } = self;
+        let mut on = |mut event: Event<'_>| {
+            if let Event::Opened(opened) = &mut event
+                && opened.role.is_none()
+                && listening.on(opened.netns, opened.pid, opened.local.port())
+            {
+                opened.role = Some(Role::Server);
+            }
+            on(event);
+        };
         let mut read = 0;
         while read < BATCH {
             let Some(item) = kernel.ring.next() else { break };
