@@ -34,6 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         for header in reply.headers:
             self.send_header(*header)
+        self.say_close()
         if reply.status not in (204, 304):
             self.send_header("content-length", str(len(reply.body)))
         self.end_headers()
@@ -48,6 +49,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(*header)
         if chunked:
             self.send_header("transfer-encoding", "chunked")
+        self.say_close()
         self.end_headers()
         for chunk in chunks:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk) if chunked else chunk)
@@ -55,6 +57,13 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
         else:
             self.close_connection = True
+
+    def say_close(self):
+        """Java's client pools a connection of HTTP/1.0 unless told that it ends, sends the next call
+        on it when it is quicker than the close, and then repeats that call or fails."""
+        one_call = self.protocol_version == "HTTP/1.0"
+        if one_call and self.headers.get("user-agent", "").startswith("Java-http-client"):
+            self.send_header("connection", "close")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = respond
 
