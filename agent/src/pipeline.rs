@@ -284,8 +284,8 @@ impl Connection {
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
                 role: self.opened.role.unwrap_or(role),
-                local: self.opened.local,
-                remote: self.opened.remote,
+                local: self.opened.local.clone(),
+                remote: self.opened.remote.clone(),
             }));
         }
         if self.endpoint.is_none() {

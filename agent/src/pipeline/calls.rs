@@ -86,7 +86,7 @@ impl Sink<Identity> for CallsOf<'_> {
         let Self { calls, opened } = self;
         let Request::Http(http) = request;
         let role = opened.role.unwrap_or(Role::Server);
-        let key = MessageKey::new(opened, role, position);
+        let key = MessageKey::new(opened.pair, role, position);
         let span_id = calls.ids.span_id();
         if role == Role::Server
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
@@ -122,7 +122,7 @@ impl Sink<Identity> for CallsOf<'_> {
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
             && identity.parent.as_ref().is_none_or(|parent| parent.link != SEQUENCE)
-            && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
+            && let Some(key) = MessageKey::new(opened.pair, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
         {
             identity = under(client, identity.span_id);
@@ -134,7 +134,7 @@ impl Sink<Identity> for CallsOf<'_> {
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),
             Owners::Recorded(recorded) => recorded.resource(call.thread.pid),
-            Owners::Servers(servers) => servers.resource(call.endpoint.local),
+            Owners::Servers(servers) => servers.resource(&call.endpoint.local),
         };
         calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
     }

@@ -21,7 +21,7 @@ use zerocopy::FromBytes as _;
 use self::layout::Backend;
 use self::listening::Listening;
 use self::order::{Next, Order};
-use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
+use super::{ConnectionId, Data, Direction, End, Event, Opened, Pair, Program, Role, Thread, Time};
 use crate::cli::Capture;
 use crate::stats::{Loss, Stats};
 pub use loader::LoadError;
@@ -84,7 +84,8 @@ impl Live {
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
                 && opened.role.is_none()
-                && listening.on(opened.netns, opened.pid, opened.local.port())
+                && let Some(port) = opened.local.port()
+                && listening.on(opened.netns, opened.pid, port)
             {
                 opened.role = Some(Role::Server);
             }
@@ -243,15 +244,14 @@ fn opened(conn: &record::Conn) -> Opened {
     Opened {
         id: ConnectionId(conn.header.cookie),
         time: Time(conn.established),
-        local: address(conn.family, conn.local, conn.local_port),
-        remote: address(conn.family, conn.remote, conn.remote_port),
+        local: address(conn.family, conn.local, conn.local_port).into(),
+        remote: address(conn.family, conn.remote, conn.remote_port).into(),
         role,
         // Records before this one were lost: it is not the beginning.
         midlife: role.is_none() || conn.header.number > 0,
         pid: conn.pid,
         netns: conn.netns,
-        sent_base: Some(conn.sent_base),
-        received_base: Some(conn.received_base),
+        pair: Some(Pair::Sequences { sent: conn.sent_base, received: conn.received_base }),
     }
 }
 

@@ -5,9 +5,11 @@
 //!   reason as `error.type`; no status is invented.
 //! - `tracebee.socket.wait_ns` (server): nanoseconds that the request lay in the socket before the
 //!   process read it. It comes before the span's start.
+//! - Over a UNIX socket `network.transport` is `unix` and addresses are the socket's path, without
+//!   a port; a client's `server.address` is the path, whatever `Host` says. Most clients have no
+//!   address there.
 //! - `tracebee.link`: how the parent was found, where there is one.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::client_address::Origin;
@@ -16,6 +18,7 @@ use super::target::{Target, default_port, split_port};
 use super::{Kind, Tracer, Value, redact};
 use crate::call::{Call, Endpoint, NoAnswer};
 use crate::protocol::{Request, Response};
+use crate::source::Address;
 
 /// Longest text of an attribute, in bytes. Longer URLs exist to attack somebody.
 const MAX_TEXT: usize = 4096;
@@ -60,34 +63,46 @@ pub(super) fn describe(
     let endpoint = &*call.endpoint;
     match kind {
         Kind::Server => {
-            let origin = tracer.trusted.origin(endpoint.remote.ip(), request.forwarded.as_deref());
+            let origin = tracer.trusted.origin(&endpoint.remote, request.forwarded.as_deref());
             server_url(&target, origin, &mut attributes);
-            let asked = origin.host.or(target.authority).or(request.host.as_deref());
+            let host = request.host.as_deref().filter(|host| !host.is_empty());
+            let asked = origin.host.or(target.authority).or(host);
             // A port that a proxy or an absolute target leaves out is the scheme's; one that
             // `Host` leaves out is the socket's.
             let implied = if origin.host.is_some() || target.authority.is_some() {
                 default_port(scheme(&target, origin))
             } else {
-                Some(endpoint.local.port())
+                endpoint.local.port()
             };
-            if let Some(asked) = asked {
-                server(asked, implied, &mut attributes);
+            match asked {
+                Some(asked) => server(asked, implied, &mut attributes),
+                None => {
+                    if let path @ Address::Unix(_) = &endpoint.local {
+                        attributes.extend(tracer.addresses.of(path).map(|p| ("server.address", p)));
+                    }
+                }
             }
-            let client = origin.client.unwrap_or(endpoint.remote.ip());
-            attributes.push(("client.address", tracer.addresses.text(client)));
+            let client = match origin.client {
+                Some(client) => Some(tracer.addresses.text(client)),
+                None => tracer.addresses.of(&endpoint.remote),
+            };
+            attributes.extend(client.map(|client| ("client.address", client)));
         }
         Kind::Client => {
             let url = full_url(&target, request.host.as_deref(), endpoint);
             attributes.push(("url.full", Value::Text(bounded(url.into(), MAX_TEXT))));
-            match target.authority.or(request.host.as_deref().filter(|host| !host.is_empty())) {
-                Some(asked) => {
+            let host = request.host.as_deref().filter(|host| !host.is_empty());
+            let port = endpoint.remote.port();
+            match (target.authority.or(host), &endpoint.remote) {
+                (Some(asked), Address::Inet(_)) => {
                     let implied = target.scheme.and_then(default_port);
-                    server(asked, implied.or(Some(endpoint.remote.port())), &mut attributes);
+                    server(asked, implied.or(port), &mut attributes);
                 }
-                None => {
-                    let address = tracer.addresses.text(endpoint.remote.ip());
-                    attributes.push(("server.address", address));
-                    attributes.push(("server.port", Value::Int(endpoint.remote.port().into())));
+                // `Host` says nothing of where a UNIX socket leads.
+                (None, remote) | (_, remote @ Address::Unix(_)) => {
+                    let address = tracer.addresses.of(remote);
+                    attributes.extend(address.map(|address| ("server.address", address)));
+                    attributes.extend(port.map(|port| ("server.port", Value::Int(port.into()))));
                 }
             }
         }
@@ -100,9 +115,13 @@ pub(super) fn describe(
     }
     let error = error_type.is_some();
     attributes.extend(error_type.map(|value| ("error.type", value)));
-    let peer = tracer.addresses.text(endpoint.remote.ip());
-    attributes.push(("network.peer.address", peer));
-    attributes.push(("network.peer.port", Value::Int(endpoint.remote.port().into())));
+    let peer = tracer.addresses.of(&endpoint.remote);
+    attributes.extend(peer.map(|peer| ("network.peer.address", peer)));
+    let port = endpoint.remote.port();
+    attributes.extend(port.map(|port| ("network.peer.port", Value::Int(port.into()))));
+    if matches!(endpoint.remote, Address::Unix(_)) {
+        attributes.push(("network.transport", Value::Static("unix")));
+    }
     let version = if request.minor == 0 { "1.0" } else { "1.1" };
     attributes.push(("network.protocol.version", Value::Static(version)));
     if kind == Kind::Server {
@@ -199,11 +218,11 @@ fn full_url(target: &Target<'_>, host: Option<&str>, endpoint: &Endpoint) -> Str
     if userinfo {
         url.push_str("REDACTED:REDACTED@");
     }
-    if authority.is_empty() {
-        let remote = SocketAddr::new(endpoint.remote.ip().to_canonical(), endpoint.remote.port());
-        url.push_str(&remote.to_string());
-    } else {
-        url.push_str(authority);
+    match &endpoint.remote {
+        _ if !authority.is_empty() => url.push_str(authority),
+        remote @ Address::Inet(_) => url.push_str(&remote.canonical().to_string()),
+        // No host was named; what follows the scheme has to be one (RFC 9110, 4.2.1).
+        Address::Unix(_) => url.push_str("localhost"),
     }
     url.push_str(&redact::path(path));
     if let Some(query) = target.query {

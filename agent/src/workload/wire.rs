@@ -1,11 +1,11 @@
 //! Services of a capture: nobody knows their processes, so a server is named after its address.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::Resource;
+use crate::source::Address;
 use crate::trace::Value;
 
 /// Most servers that are remembered. At the limit all are forgotten: spans keep what they have,
@@ -14,27 +14,27 @@ const MAX_SERVERS: usize = 4096;
 
 /// The resources of servers.
 #[derive(Debug, Default)]
-pub struct Servers(HashMap<SocketAddr, Arc<Resource>>);
+pub struct Servers(HashMap<Address, Arc<Resource>>);
 
 impl Servers {
     /// The resource of the server that listens at `address`. Its `service.name` is the address
     /// (`10.0.0.1:80`, `[fd00::1]:80`): services are told apart, and nothing is made up. It says
     /// nothing of a host or process, of which a capture knows nothing.
-    pub fn resource(&mut self, address: SocketAddr) -> Arc<Resource> {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    pub fn resource(&mut self, address: &Address) -> Arc<Resource> {
+        let address = address.canonical();
         if let Some(resource) = self.0.get(&address) {
             return Arc::clone(resource);
         }
         if self.0.len() >= MAX_SERVERS {
             self.0.clear();
         }
-        let resource = Arc::new(describe(address));
+        let resource = Arc::new(describe(&address));
         self.0.insert(address, Arc::clone(&resource));
         resource
     }
 }
 
-fn describe(address: SocketAddr) -> Resource {
+fn describe(address: &Address) -> Resource {
     let service: Arc<str> = address.to_string().into();
     let version = env!("CARGO_PKG_VERSION");
     let attributes = [
@@ -51,20 +51,23 @@ fn describe(address: SocketAddr) -> Resource {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
     fn servers_are_named_after_their_address_and_bounded() {
         let mut servers = Servers::default();
         let named = |servers: &mut Servers, address: &str| {
-            servers.resource(address.parse().expect("an address"))
+            let address: SocketAddr = address.parse().expect("an address");
+            servers.resource(&address.into())
         };
         let first = named(&mut servers, "10.0.0.1:80");
         assert_eq!(&*first.service, "10.0.0.1:80");
         assert!(Arc::ptr_eq(&first, &named(&mut servers, "[::ffff:10.0.0.1]:80")));
         assert_eq!(&*named(&mut servers, "[fd00::1]:8080").service, "[fd00::1]:8080");
         for port in 0..2 * MAX_SERVERS as u16 {
-            servers.resource(([10, 0, 0, 2], port).into());
+            servers.resource(&SocketAddr::from(([10, 0, 0, 2], port)).into());
         }
         assert!(servers.0.len() <= MAX_SERVERS);
     }
