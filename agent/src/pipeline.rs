@@ -12,7 +12,7 @@ use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
 use crate::select::Selection;
-use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
+use crate::source::{ConnectionId, Data, Direction, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
 use crate::stream::{Streams, Timed};
 use crate::trace::{Identity, Span, Tracer};
@@ -224,7 +224,8 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(&data.id) else { return };
         connection.thread = data.thread;
         connection.streams.data(data, &mut self.parts);
-        connection.take(&mut self.parts, data.thread, data.waited, &mut self.calls);
+        let waited = if data.direction == Direction::Received { data.waited } else { 0 };
+        connection.take(&mut self.parts, data.thread, waited, &mut self.calls);
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
             self.wishes.push(Wish::Ignore(data.id));

@@ -120,8 +120,9 @@ pub struct Data<'a> {
     pub pending: bool,
     /// Who read or wrote.
     pub thread: Thread,
-    /// Nanoseconds between the connection's last packet and this read: how long received bytes waited
-    /// in the socket, at least; 0 if unknown.
+    /// At a read, nanoseconds between the connection's last packet and this: how long received
+    /// bytes waited in the socket, at least; 0 if unknown. At a send that is told of when it is
+    /// over, nanoseconds between its first byte and `time`.
     pub waited: u64,
 }
 
@@ -143,6 +144,16 @@ pub enum End {
     },
     /// Nobody knows: the capture ended, or has nothing more of the connection.
     Unseen,
+}
+
+impl Data<'_> {
+    /// When the first of these bytes went through.
+    pub fn began(&self) -> Time {
+        match self.direction {
+            Direction::Sent => Time(self.time.0.saturating_sub(self.waited)),
+            Direction::Received => self.time,
+        }
+    }
 }
 
 /// What happened on a socket. Events of one socket come in the order in which the kernel saw them.

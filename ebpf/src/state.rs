@@ -10,7 +10,7 @@ use tracebee_common::{
 use crate::{
     emit, layout,
     memory::{Memory as _, Typed},
-    socket::{self, Socket, Tcp},
+    socket::{self, Socket},
 };
 
 /// Where the states of sockets are kept, found by the typed argument of a tracepoint.
@@ -62,10 +62,9 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
         let sent = sequence::position(state.sent, state.sent_sequence, written);
         let received = sequence::position(state.received, state.received_sequence, expected);
         let error: i32 = tp.read(layout::sk_err());
-        let mut tcp = Tcp { tp, state, joined: false };
         let time = emit::now();
         let record = State {
-            header: emit::header(&mut tcp, record::STATE, 0, time),
+            header: emit::header(state, record::STATE, 0, time),
             sent: sent.saturating_sub(fin_sent),
             received: received.saturating_sub(fin_received),
             error,

@@ -4,6 +4,7 @@ pub mod layout;
 mod listening;
 pub mod loader;
 mod order;
+mod unix;
 
 use std::{
     borrow::Cow,
@@ -35,6 +36,7 @@ pub struct Live {
     stats: Arc<Stats>,
     order: Order,
     listening: Listening,
+    unix: unix::Sockets,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
     reported: [u64; counter::COUNT as usize],
@@ -51,12 +53,17 @@ impl Live {
         ring_bytes: NonZeroU32,
         stats: Arc<Stats>,
     ) -> Result<Self, LoadError> {
-        let kernel = loader::load(capture, ring_bytes)?;
+        let mut kernel = loader::load(capture, ring_bytes, unix::all().len())?;
+        // Those that are made from here on are seen from their first byte.
+        if let Err(error) = kernel.older(unix::all()) {
+            tracing::warn!("UNIX sockets will not be linked: {error}");
+        }
         Ok(Self {
             kernel,
             stats,
             order: Order::default(),
             listening: Listening::default(),
+            unix: unix::Sockets::default(),
             controlled: FxHashSet::default(),
             reported: [0; counter::COUNT as usize],
             recursion_misses: 0,
@@ -80,7 +87,7 @@ impl Live {
     /// there. False: more may be waiting.
     pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
         wait(self.kernel.ring.as_fd(), timeout);
-        let Self { kernel, stats, order, listening, .. } = self;
+        let Self { kernel, stats, order, listening, unix, .. } = self;
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
                 && opened.role.is_none()
@@ -97,14 +104,19 @@ impl Live {
             read += 1;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
-                decode(&item, &mut on);
+                decode(&item, unix, &mut on);
                 continue;
             }
             let id = ConnectionId(header.cookie);
-            order.take(header.cookie, header.number, &item, |next| give(id, next, &mut on));
+            order.take(header.cookie, header.number, &item, |next| {
+                give(id, next, unix, &mut on);
+            });
         }
         if read < BATCH {
-            order.drained(Instant::now, |cookie, next| give(ConnectionId(cookie), next, &mut on));
+            order.drained(Instant::now, |cookie, next| {
+                give(ConnectionId(cookie), next, unix, &mut on);
+            });
+            unix.sweep(&mut on);
         }
         stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
         read < BATCH
@@ -141,6 +153,7 @@ impl Live {
     /// Forgets a connection that is gone.
     pub fn release(&mut self, id: ConnectionId) {
         self.order.forget(id.0);
+        self.unix.release(id.0);
         if self.controlled.remove(&id.0) {
             self.kernel.release(id.0);
         }
@@ -165,16 +178,21 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
     }
 }
 
-fn give(id: ConnectionId, next: Next<'_>, on: &mut impl FnMut(Event<'_>)) {
+fn give(
+    id: ConnectionId,
+    next: Next<'_>,
+    unix: &mut unix::Sockets,
+    on: &mut impl FnMut(Event<'_>),
+) {
     match next {
-        Next::Record(bytes) => decode(bytes, on),
+        Next::Record(bytes) => decode(bytes, unix, on),
         Next::Lost(records) => on(Event::Lost { id, records }),
     }
 }
 
 /// Turns one record into an event; a record that does not parse is impossible by construction and
 /// skipped.
-fn decode(bytes: &[u8], on: &mut impl FnMut(Event<'_>)) {
+fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)) {
     let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return };
     let id = ConnectionId(header.cookie);
     let time = Time(header.time);
@@ -182,6 +200,11 @@ fn decode(bytes: &[u8], on: &mut impl FnMut(Event<'_>)) {
         record::CONN => {
             if let Ok((conn, _)) = record::Conn::ref_from_prefix(bytes) {
                 on(Event::Opened(opened(conn)));
+            }
+        }
+        record::UNIX => {
+            if let Ok((announced, _)) = record::Unix::ref_from_prefix(bytes) {
+                unix.opened(announced, on);
             }
         }
         record::DATA => {

@@ -9,7 +9,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, counter};
+use tracebee_common::{Control, OLDER_COMPLETE, counter};
 
 use super::layout::{self, Backend, LayoutError, VMLINUX};
 use crate::cli::Capture;
@@ -78,6 +78,7 @@ pub struct Kernel {
     control: HashMap<MapData, u64, ControlValue>,
     generation: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
+    older: HashMap<MapData, u32, u8>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
     ebpf: Ebpf,
@@ -90,32 +91,44 @@ struct ControlValue(Control);
 // SAFETY: `Control` is `repr(C)`, made of integers, without implicit padding.
 unsafe impl aya::Pod for ControlValue {}
 
-/// Loads and attaches what was asked for, or the best that this kernel takes.
+/// Loads and attaches what was asked for, or the best that this kernel takes, on a host with about
+/// so many UNIX sockets.
 ///
 /// # Errors
 /// Privileges, type information or a program that tracing needs are missing.
-pub fn load(capture: Capture, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+pub fn load(
+    capture: Capture,
+    ring_bytes: NonZeroU32,
+    unix_sockets: usize,
+) -> Result<Kernel, LoadError> {
+    let load_backend = |backend| load_backend(backend, ring_bytes, unix_sockets);
     if !privileged() {
         return Err(LoadError::Privilege);
     }
     match capture {
-        Capture::Socket => load_backend(Backend::Socket, ring_bytes),
-        Capture::Syscall => load_backend(Backend::Syscall, ring_bytes),
-        Capture::Auto => load_backend(Backend::Socket, ring_bytes).or_else(|error| match error {
+        Capture::Socket => load_backend(Backend::Socket),
+        Capture::Syscall => load_backend(Backend::Syscall),
+        Capture::Auto => load_backend(Backend::Socket).or_else(|error| match error {
             LoadError::Program(..) | LoadError::Layout(LayoutError::Missing(..)) => {
                 tracing::info!("{error}; trying --capture syscall");
-                load_backend(Backend::Syscall, ring_bytes)
+                load_backend(Backend::Syscall)
             }
             other => Err(other),
         }),
     }
 }
 
-fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+fn load_backend(
+    backend: Backend,
+    ring_bytes: NonZeroU32,
+    unix_sockets: usize,
+) -> Result<Kernel, LoadError> {
     let values = layout::read(backend)?;
     let btf = Btf::from_sys_fs()?;
     let own = std::process::id();
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u32;
+    // As many again may come while the programs are loaded.
+    let older = u32::try_from(2 * unix_sockets + 4096).unwrap_or(u32::MAX);
     let log_level = if tracing::enabled!(tracing::Level::DEBUG) { Level::Debug as u8 } else { 0 };
     let mut loader = EbpfLoader::new();
     loader.btf(Some(&btf));
@@ -129,7 +142,13 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         .map_max_entries("RING", ring_bytes.get())
         .map_max_entries("SEND_AREA", cpus)
         .map_max_entries("RECEIVE_AREA", cpus)
-        .map_max_entries("PROCESS_AREA", cpus);
+        .map_max_entries("PROCESS_AREA", cpus)
+        .map_max_entries("UNIX_AREA", cpus)
+        .map_max_entries("OLDER", older);
+    if backend == Backend::Socket {
+        // Not used.
+        loader.map_max_entries("UNIX_TABLE", cpus);
+    }
     let mut ebpf = loader.load(OBJECT)?;
     let log = EbpfLogger::init(&mut ebpf)?;
     let programs = programs(backend);
@@ -157,6 +176,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
             .map_err(|e| LoadError::Map("GENERATION", e))?,
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
+        older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
         attached: programs.len(),
         backend,
         current_generation: 0,
@@ -188,6 +208,15 @@ impl Kernel {
     pub fn release(&mut self, cookie: u64) {
         // Absent is what is wanted.
         let _ = self.control.remove(&cookie);
+    }
+
+    /// Tells which UNIX sockets, by inode number, may be older than the agent. Until then, and if
+    /// this fails, all of them may be.
+    pub fn older(&mut self, inodes: impl IntoIterator<Item = u32>) -> Result<(), MapError> {
+        for inode in inodes {
+            self.older.insert(inode, 1, 0)?;
+        }
+        self.older.insert(OLDER_COMPLETE, 1, 0)
     }
 
     /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.
