@@ -14,6 +14,7 @@ mod record;
 mod shapes;
 mod sockets;
 mod timing;
+mod unix;
 mod usage;
 mod volume;
 mod workloads;
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[Suite] = &[
     },
     suite("matrix", "every client, server and kind of answer, IPv4 and IPv6", matrix::run),
     suite("sockets", "every way of reading and writing a socket", sockets::run),
+    suite("unix", "UNIX sockets: servers, clients, ways, ages and noise", unix::run),
     suite("shapes", "pipelines, early answers, upgrades, streams, no answers", shapes::run),
     suite("midlife", "connections older than the agent", midlife::run),
     suite("foreign", "TLS, other protocols and noise give no span", foreign::run),

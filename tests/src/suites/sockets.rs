@@ -44,7 +44,7 @@ const WRITE: &[&str] = &[
 ];
 
 /// What is asked: kept short for readers of one byte at a time, long for partial writes.
-const CALLS: &[(&str, &str, usize)] = &[
+pub(crate) const CALLS: &[(&str, &str, usize)] = &[
     ("GET", "/bytes/0", 0),
     ("GET", "/bytes/1000", 0),
     ("POST", "/echo", 1000),
@@ -55,16 +55,11 @@ const CALLS: &[(&str, &str, usize)] = &[
 
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
-    // Each way of writing is once at each end, with a different way of reading opposite it.
-    let styles = |shift: usize| -> Vec<String> {
-        let pairs = WRITE.iter().enumerate();
-        pairs.map(|(n, write)| format!("{}/{write}", READ[(n + shift) % READ.len()])).collect()
-    };
     let servers: Vec<Server> =
-        styles(0).iter().map(|style| servers::by_hand(dir, style)).collect::<Result<_>>()?;
+        styles(0, false).iter().map(|style| servers::by_hand(dir, style)).collect::<Result<_>>()?;
 
     let agent = Agent::json(&setting.binary, dir)?;
-    let log = work(setting, &servers, &styles(4))?;
+    let log = work(setting, &servers, &styles(4, false))?;
     let spans = agent.stop()?.spans()?;
 
     check::whole(report, &spans);
@@ -72,6 +67,12 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     check::calls(report, &by_call, &log, &servers)?;
     report.note(format!("{} calls, {} spans of them", log.len(), by_call.count(&setting.run)));
     Ok(())
+}
+
+/// Each way of writing once, with a different way of reading; of UNIX sockets, those that they have.
+pub(crate) fn styles(shift: usize, unix: bool) -> Vec<String> {
+    let ways = WRITE.iter().filter(|way| !unix || **way != "zerocopy").enumerate();
+    ways.map(|(n, write)| format!("{}/{write}", READ[(n + shift) % READ.len()])).collect()
 }
 
 /// Each client asks a server of its own and one shared by all; half of them over IPv6.

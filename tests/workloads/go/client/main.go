@@ -4,10 +4,12 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -108,6 +110,11 @@ func main() {
 		go func(worker int) {
 			defer done.Done()
 			transport := &http.Transport{DisableKeepAlives: noKeepAlive, ExpectContinueTimeout: 5 * time.Second}
+			if at := os.Getenv("UNIX_SOCKET"); at != "" {
+				transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return (&net.Dialer{}).DialContext(ctx, "unix", at)
+				}
+			}
 			client := &http.Client{Transport: transport, Timeout: 60 * time.Second}
 			for line := range lines {
 				entry, pause := run(client, strings.Split(line, "\t"), worker)
