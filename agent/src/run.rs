@@ -106,6 +106,7 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     // What was under way when the signal came, but no more than is there now.
+    live.hurry();
     turn(&mut live, &mut pipeline, &mut recorder, &exporters, Duration::ZERO);
     collect(&mut live, &mut recorder);
     drop(live);

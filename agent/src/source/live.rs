@@ -122,6 +122,11 @@ impl Live {
         read < BATCH
     }
 
+    /// The end is near: the next poll looks which UNIX sockets are gone.
+    pub fn hurry(&mut self) {
+        self.unix.hurry();
+    }
+
     /// Moves the kernel's counters of losses to the statistics.
     pub fn collect(&mut self) {
         for (slot, loss) in [
@@ -210,7 +215,7 @@ fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)
         record::DATA => {
             if let Ok((data, rest)) = record::Data::ref_from_prefix(bytes) {
                 let captured = (data.captured as usize).min(rest.len());
-                on(Event::Data(Data {
+                let data = Data {
                     id,
                     time,
                     direction: if header.flags & record::FLAG_SENT != 0 {
@@ -225,11 +230,16 @@ fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)
                     pending: header.flags & record::FLAG_PENDING != 0,
                     thread: Thread { pid: data.pid, tid: data.tid },
                     waited: u64::from(data.waited) * 1000,
-                }));
+                };
+                if !unix.is_empty() {
+                    unix.moved(&data);
+                }
+                on(Event::Data(data));
             }
         }
         record::SENT => {
             if let Ok((sent, _)) = record::Sent::ref_from_prefix(bytes) {
+                unix.sent(id, sent.position);
                 on(Event::Sent { id, time, position: sent.position });
             }
         }

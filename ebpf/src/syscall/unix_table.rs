@@ -57,14 +57,25 @@ pub(super) fn get(sk: u64, inode: u32) -> Option<&'static mut Entry> {
 /// The socket with its peer, as far as that is known.
 #[inline(always)]
 pub(super) fn pair(sk: Probed, own: &'static mut End) -> Unix<Probed> {
-    // SAFETY: offsets of members; every read is checked. The peer's address is its own as long as
-    // this socket refers to it, also after it was closed.
+    // SAFETY: offsets of members; every read is checked. Entries are never freed.
     let peer = unsafe {
         let address: u64 = sk.read(layout::unix_peer());
         if own.peer_inode == 0 && address != 0 {
             own.peer_inode = unix::inode(address);
         }
-        if own.peer_inode != 0 { get(address, own.peer_inode) } else { None }
+        UNIX_TABLE.get_ptr_mut(address).map(|entry| &mut (*entry).end)
     };
-    Unix { sk, own, peer: peer.map(|entry| &mut entry.end) }
+    // The address is the peer's as long as this socket refers to it, closed or not, but an entry
+    // may be of one before it. Either of the two knows the other's number: one that is closed soon
+    // may never have had one that this end could read.
+    let peer = match peer {
+        Some(peer)
+            if own.peer_inode != 0 && peer.inode == own.peer_inode
+                || own.inode != 0 && peer.peer_inode == own.inode =>
+        {
+            Some(peer)
+        }
+        _ => None,
+    };
+    Unix { sk, own, peer }
 }

@@ -11,11 +11,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::time::{ClockId, clock_gettime};
 use tracebee_common::record;
 
-use crate::source::{Address, ConnectionId, End, Event, Opened, Pair, Role, Time};
+use crate::source::{Address, ConnectionId, Data, Direction, End, Event, Opened, Pair, Role, Time};
 
-/// How often the sockets that are followed are looked for. A close that the peer has noticed is
-/// known at once; this is for the others.
-const SWEEP: Duration = Duration::from_secs(10);
+/// How often the sockets that are followed are looked for, and how much longer than that takes it
+/// has to be. A close that the peer reads is known at once; this is for the others: whoever waits
+/// for events need not read to learn of it.
+const SWEEP: Duration = Duration::from_secs(1);
+const REST: u32 = 200;
 /// Most bytes of a table that are read: some 200,000 sockets.
 const MAX_TABLE: u64 = 16 << 20;
 
@@ -25,13 +27,20 @@ pub(super) struct Sockets {
     known: FxHashMap<u64, Known>,
     /// Cookies by inode number.
     inodes: FxHashMap<u32, u64>,
-    swept: Option<Instant>,
+    /// When to look next.
+    next: Option<Instant>,
 }
 
 struct Known {
     inode: u32,
+    /// The peer's, where it is known.
+    peer: u32,
     netns: u32,
     pid: u32,
+    midlife: bool,
+    /// How far it has sent and received.
+    sent: u64,
+    received: u64,
 }
 
 impl Sockets {
@@ -40,14 +49,19 @@ impl Sockets {
     pub(super) fn opened(&mut self, unix: &record::Unix, on: &mut impl FnMut(Event<'_>)) {
         let cookie = unix.header.cookie;
         let mut midlife = unix.header.flags & record::FLAG_OLDER != 0;
-        let known = Known { inode: unix.inode, netns: unix.netns, pid: unix.pid };
         if let Some(before) = self.inodes.insert(unix.inode, cookie).filter(|c| *c != cookie) {
             midlife = true;
             self.known.remove(&before);
             let (id, time) = (ConnectionId(before), Time(unix.header.time));
             on(Event::Ended { id, time, end: End::Unseen });
         }
+        let (inode, peer, netns, pid) = (unix.inode, unix.peer_inode, unix.netns, unix.pid);
+        let known = Known { inode, peer, netns, pid, midlife, sent: 0, received: 0 };
         self.known.insert(cookie, known);
+        // A client is there before its server's end has a number.
+        if let Some(other) = self.inodes.get(&peer).and_then(|cookie| self.known.get_mut(cookie)) {
+            other.peer = inode;
+        }
         on(Event::Opened(Opened {
             id: ConnectionId(cookie),
             time: Time(unix.established),
@@ -79,25 +93,70 @@ impl Sockets {
         }
     }
 
+    /// Notes how far a socket has come.
+    pub(super) fn moved(&mut self, data: &Data<'_>) {
+        if let Some(known) = self.known.get_mut(&data.id.0) {
+            let end = data.position + data.length;
+            match data.direction {
+                // What is not certain to go is told of again.
+                Direction::Sent if data.pending => {}
+                Direction::Sent => known.sent = end,
+                Direction::Received => known.received = end,
+            }
+        }
+    }
+
+    /// The same of a send that was not certain.
+    pub(super) fn sent(&mut self, id: ConnectionId, position: u64) {
+        if let Some(known) = self.known.get_mut(&id.0) {
+            known.sent = position;
+        }
+    }
+
+    /// True if none is followed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// The next sweep is due now.
+    pub(super) fn hurry(&mut self) {
+        self.next = None;
+    }
+
     /// From time to time: tells of sockets that are gone.
     pub(super) fn sweep(&mut self, on: &mut impl FnMut(Event<'_>)) {
         if self.known.is_empty() {
             return;
         }
-        let now = Instant::now();
-        let since = *self.swept.get_or_insert(now);
-        if now.duration_since(since) < SWEEP {
+        let begun = Instant::now();
+        if self.next.is_some_and(|next| begun < next) {
             return;
         }
-        self.swept = Some(now);
         let gone = self.gone();
-        let now = clock_gettime(ClockId::Boottime);
-        let time = Time(now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs());
+        let time = boot_time();
         for cookie in gone {
+            for end in self.ends(cookie) {
+                on(Event::Ended { id: ConnectionId(cookie), time, end });
+            }
             self.release(cookie);
-            let end = End::Closed { error: None, received: 0, sent: 0 };
-            on(Event::Ended { id: ConnectionId(cookie), time, end });
         }
+        self.next = Some(begun + SWEEP.max(begun.elapsed() * REST));
+    }
+
+    /// How a socket ended that is gone: whether it had read everything that its peer sent, and then
+    /// its own end.
+    fn ends(&self, cookie: u64) -> impl Iterator<Item = End> + use<> {
+        let known = self.known.get(&cookie);
+        let sent = known.map_or(0, |known| known.sent);
+        let received = known.map_or(0, |known| known.received);
+        let peer = known
+            .filter(|known| !known.midlife)
+            .and_then(|known| self.known.get(self.inodes.get(&known.peer)?))
+            .filter(|peer| !peer.midlife);
+        let all_read = peer.is_none_or(|peer| peer.sent <= received);
+        let peer_finished = all_read.then_some(End::PeerFinished(received));
+        let closed = End::Closed { error: None, received, sent };
+        peer_finished.into_iter().chain([End::Finished(sent), closed])
     }
 
     /// Cookies of sockets that are in no table, oldest first.
@@ -124,6 +183,11 @@ impl Sockets {
         gone.sort_unstable();
         gone
     }
+}
+
+fn boot_time() -> Time {
+    let now = clock_gettime(ClockId::Boottime);
+    Time(now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs())
 }
 
 /// Inode numbers of all UNIX sockets of every network namespace that a process is in.
