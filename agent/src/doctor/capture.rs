@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Instant;
 
+use aya::programs::ProgramError;
+
 use super::finding::{Area, Finding};
 use crate::cli::Capture;
 use crate::privilege::Privileges;
@@ -19,8 +21,10 @@ pub(super) fn check(
 ) -> (Option<&'static str>, Vec<Finding>) {
     let begun = Instant::now();
     if !privileges.may_trace() {
-        let what = "not tried: loading programs is not allowed";
-        return (None, vec![AREA.problem("capture", what, "see loading programs")]);
+        return (
+            None,
+            vec![AREA.note("capture", "not tried: loading programs is not allowed", "")],
+        );
     }
     let mut findings = Vec::new();
     let loaded = loader::load_best(capture, ring_bytes, |backend, error| {
@@ -60,12 +64,12 @@ fn works(backend: Backend, what: &str) -> Finding {
 
 /// A better way that this kernel does not have.
 fn passed(backend: Backend, error: &LoadError) -> Finding {
-    let what = format!("not possible: {}", why(error));
+    let what = format!("not possible: {}", error);
     AREA.note(backend.name(), what, "a newer kernel (Linux 6.18 has all that it needs)")
 }
 
 fn refused(error: &LoadError, privileges: Privileges) -> Finding {
-    let what = why(error);
+    let what = error.to_string();
     let remedy = match error {
         LoadError::Layout(LayoutError::Unreadable(_)) | LoadError::Btf(_) => "see type information",
         _ if denied(error) && privileges.filtered => {
@@ -84,18 +88,63 @@ fn refused(error: &LoadError, privileges: Privileges) -> Finding {
     AREA.problem("capture", what, remedy)
 }
 
-fn why(error: &LoadError) -> String {
-    error.to_string()
-}
-
 /// True if a permission was missing at the bottom of it.
 fn denied(error: &LoadError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        let inside = match error.downcast_ref() {
+            // Gives its causes as its own, so that the error itself would be left out.
+            Some(ProgramError::IOError(error)) => Some(error),
+            _ => error.downcast_ref::<std::io::Error>(),
+        };
+        if let Some(error) = inside {
             return error.raw_os_error() == Some(libc::EPERM);
         }
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    fn error(code: i32) -> LoadError {
+        let error = std::io::Error::from_raw_os_error(code);
+        LoadError::Program("sys_exit", ProgramError::IOError(error), "syscall")
+    }
+
+    #[test]
+    fn a_denial_is_told_from_a_lack() {
+        assert!(denied(&error(libc::EPERM)));
+        assert!(!denied(&error(libc::EINVAL)));
+        assert!(!denied(&LoadError::Layout(LayoutError::Missing("sock", "sk_err"))));
+        let remedy = |code, filtered: u8| {
+            let privileges = Privileges::parse(&format!("Seccomp:\t{filtered}\n"));
+            let finding = refused(&error(code), privileges);
+            assert_eq!(finding.verdict, Verdict::Problem);
+            finding.remedy.unwrap_or_default()
+        };
+        assert!(remedy(libc::EPERM, 2).contains("seccomp"));
+        assert!(remedy(libc::EPERM, 0).contains("lockdown"));
+        assert!(remedy(libc::EINVAL, 0).contains("report"));
+    }
+
+    #[test]
+    fn a_worse_way_is_a_note_with_its_price() {
+        assert_eq!(works(Backend::Socket, "x").verdict, Verdict::Ok);
+        let worse = works(Backend::Syscall, "x");
+        assert!(worse.verdict == Verdict::Note && worse.what.contains("costs"));
+        let better = passed(Backend::Socket, &error(libc::EINVAL));
+        assert!(better.what.starts_with("not possible: attaching sys_exit"));
+        assert_eq!((better.topic, better.verdict), ("socket", Verdict::Note));
+    }
+
+    #[test]
+    fn without_privileges_nothing_is_tried() {
+        let ring = NonZeroU32::new(1 << 20).expect("not zero");
+        let (capture, findings) = check(Capture::Auto, ring, Privileges::parse(""));
+        assert!(capture.is_none() && findings.len() == 1);
+    }
 }

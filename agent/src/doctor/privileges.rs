@@ -94,7 +94,7 @@ fn unprivileged(privileges: Privileges, disabled: Option<&str>) -> Option<Findin
         "0" => "allowed, but not for programs that trace",
         _ => "not allowed",
     };
-    Some(AREA.note("unprivileged eBPF", what, "none: tracing takes the capabilities above"))
+    Some(AREA.note("unprivileged eBPF", what, ""))
 }
 
 fn seccomp(privileges: Privileges) -> Finding {

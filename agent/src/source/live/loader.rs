@@ -62,10 +62,10 @@ pub enum LoadError {
     Log(#[from] aya_log::Error),
     /// One program was refused or could not be attached.
     #[error("attaching {0}: {why}; this kernel lacks what --capture {2} needs", why = reason(.1))]
-    Program(&'static str, ProgramError, &'static str),
+    Program(&'static str, #[source] ProgramError, &'static str),
     /// A map is not as expected.
     #[error("opening map {0}: {1}")]
-    Map(&'static str, MapError),
+    Map(&'static str, #[source] MapError),
 }
 
 /// What runs in the kernel, with the handles to talk to it. Dropping it detaches everything.
