@@ -85,7 +85,8 @@ fn tracefs(mountinfo: &str) -> Finding {
     }
 }
 
-/// MPTCP is a protocol of its own: a connection whose both ends speak it is not read.
+/// MPTCP is a protocol of its own. A listener hands out plain TCP sockets for peers that do not
+/// speak it; a socket that connects stays what it is.
 fn mptcp(enabled: Option<&str>, protocols: &str) -> Finding {
     let used: u64 = protocols
         .lines()
@@ -98,8 +99,8 @@ fn mptcp(enabled: Option<&str>, protocols: &str) -> Finding {
         (_, used) => AREA.note(
             "MPTCP",
             format!(
-                "{used} sockets here: connections whose both ends speak it are not traced, others \
-                 are"
+                "{used} sockets here, which are not traced; connections that they accept from \
+                 plain TCP are"
             ),
             "where it is not wanted: sysctl net.mptcp.enabled=0 (Go: GODEBUG=multipathtcp=0)",
         ),

@@ -213,8 +213,8 @@ mod tests {
             let _ = compiled(&path);
         }
         let mut wild = own[..4096].to_vec();
-        for at in 16..wild.len() {
-            wild[at] = wild[at].wrapping_mul(31).wrapping_add(7);
+        for byte in wild.iter_mut().skip(16) {
+            *byte = byte.wrapping_mul(31).wrapping_add(7);
         }
         std::fs::write(&path, &wild).expect("written");
         let _ = compiled(&path);
