@@ -18,7 +18,6 @@ use rustc_hash::FxHashSet;
 use tracebee_common::{Control, counter, mode, record};
 use zerocopy::FromBytes as _;
 
-use self::layout::Backend;
 use self::listening::Listening;
 use self::order::{Next, Order};
 use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
@@ -70,10 +69,7 @@ impl Live {
 
     /// How they see what goes through sockets, as the command line calls it.
     pub fn capture(&self) -> &'static str {
-        match self.kernel.backend {
-            Backend::Socket => "socket",
-            Backend::Syscall => "syscall",
-        }
+        self.kernel.backend.name()
     }
 
     /// Waits up to `timeout` for the ring to fill up to its threshold, then hands over what is
