@@ -8,6 +8,7 @@ pub mod call;
 pub mod cli;
 pub mod clock;
 pub mod export;
+pub mod limit;
 pub mod link;
 pub mod pipeline;
 pub mod protocol;

@@ -34,10 +34,10 @@ impl MessageKey {
 
 /// How long a request that was sent waits at least for its server's end, and at most twice as
 /// long: the accept queue and the socket buffer of a busy server, not more.
-const KEEP: u64 = 30_000_000_000;
+pub const KEEP: u64 = 30_000_000_000;
 /// Requests of one generation at most; the two together hold two seconds' worth at 100,000 calls
 /// a second to other hosts, at 80 bytes each. As many as a table of its size takes.
-const MAX_WAITING: usize = 131_072 / 8 * 7;
+pub const MAX_WAITING: usize = 131_072 / 8 * 7;
 
 /// Requests sent from this host whose server's end has not been seen yet.
 ///

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod record;
+pub mod sample;
 pub mod sequence;
 
 /// What the kernel captures of a connection. User space sets it by the socket cookie, at any
@@ -26,6 +27,9 @@ pub const HEAD_LIMIT: u32 = 16 * 1024;
 
 /// Most bytes that one record carries. A power of two: the kernel side bounds lengths by masking.
 pub const CAPTURE_MAX: usize = 32 * 1024;
+
+/// Connections that the kernel can be told something about at a time.
+pub const MAX_CONTROLLED: u32 = 65_536;
 
 /// Value of the control map, key: the socket cookie.
 #[derive(Clone, Copy, Debug, Default)]
