@@ -19,6 +19,25 @@ pub mod mode {
     pub const EVERYTHING: u32 = 1;
     /// Nothing: no records at all.
     pub const IGNORE: u32 = 2;
+    /// No records, but calls are counted and told of when the connection ends.
+    pub const COUNT: u32 = 3;
+    /// As [`HEADS`]; and the connection is announced again, because user space forgot it.
+    pub const ANNOUNCE: u32 = 4;
+}
+
+/// What the kernel leaves out of all connections under load: the one value of the load map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Load {
+    /// Which share of calls is left out where they are asked ([`sample`]).
+    pub asked: u32,
+    /// The same where they are answered. It follows later when it rises, so that a request that
+    /// was told of when it was sent is told of when it is read.
+    pub answered: u32,
+    /// Not 0: [`mode::EVERYTHING`] is no more than [`mode::HEADS`].
+    pub no_bodies: u32,
+    /// Not 0: connections that were not announced yet are not; their calls are counted.
+    pub no_connections: u32,
 }
 
 /// Bytes captured of one turn (what one side says before the other speaks) in mode
@@ -37,8 +56,8 @@ pub const MAX_CONTROLLED: u32 = 65_536;
 pub struct Control {
     /// One of [`mode`].
     pub mode: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// With [`mode::ANNOUNCE`], a number that no earlier such word about the connection had.
+    pub told: u32,
     /// No record for sent bytes that end at or before this stream position.
     pub skip_sent: u64,
     /// No record for received bytes that end at or before this stream position.

@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn short_connections_are_told_apart() {
-        let out = (0..10_000u32).filter(|c| number(c * 64_007, c, 0) < WHOLE / 4).count();
+        let out = (0..10_000u32).filter(|c| number(c * 64_007, *c, 0) < WHOLE / 4).count();
         assert!((2_300..2_700).contains(&out), "{out}");
     }
 }
