@@ -82,7 +82,9 @@ pub(crate) unsafe fn arrived<M: Memory>(
         };
         tcp.state.received_sequence = end;
         tcp.state.received = position + length as u64;
-        if !socket::turn(tcp.state, RECEIVED) || tcp.state.received <= tcp.state.skip_received {
+        if !socket::turn(tcp.state, RECEIVED, position)
+            || tcp.state.received <= tcp.state.skip_received
+        {
             return;
         }
         // How long these bytes have been waiting to be read, at least.
@@ -131,7 +133,7 @@ pub(crate) fn tell<C: Connection>(
         turn: state.turn,
         tail: tail.bytes,
         tail_length: tail.length,
-        reserved: 0,
+        left_out: state.calls,
     };
     bytes::output(scratch, captured);
 }

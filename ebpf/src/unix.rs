@@ -7,6 +7,7 @@
 //! that took another way (splice, io_uring): without that, positions would be wrong unnoticed.
 
 use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
     helpers::generated::{bpf_get_smp_processor_id, bpf_probe_read_kernel},
     macros::map,
     maps::{Array, HashMap},
@@ -27,9 +28,9 @@ use crate::{
 };
 
 /// Inode numbers of the UNIX sockets that are older than the agent. User space fills it after the
-/// programs are attached, [`OLDER_COMPLETE`] last; it sets its size.
+/// programs are attached, [`OLDER_COMPLETE`] last. Where there are more, none counts as younger.
 #[map]
-static OLDER: HashMap<u32, u8> = HashMap::with_max_entries(1, 0);
+static OLDER: HashMap<u32, u8> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
 
 /// Where an announcement is put together, one for each CPU: it is too large for the stack.
 #[map]
@@ -58,14 +59,25 @@ pub(crate) struct End {
     pub(crate) peer_inode: u32,
     /// Number of the record that a send under way will have.
     owed: u32,
+    /// One of the `OWES_` constants.
     owes: u8,
     /// Its first bytes may have gone before the agent came.
     older: u8,
     /// What was told of its end.
     ended: u8,
-    /// Explicit padding.
-    reserved: u8,
+    /// Which end it is by its addresses; [`Socket::role`] is set only where the connection has a
+    /// name that both ends know, by which calls are left out under load.
+    role: u8,
 }
+
+/// [`End::owes`]: no send is under way whose bytes were read.
+const OWES_NOTHING: u8 = 0;
+/// One is: nothing will be told of it.
+const OWES_SILENCE: u8 = 1;
+/// One is: its turn has begun.
+const OWES_TURN: u8 = 2;
+/// One is, and its record has a number.
+const OWES_NUMBER: u8 = 3;
 
 const FINISHED: u8 = 1;
 const CLOSED: u8 = 2;
@@ -107,17 +119,45 @@ pub(crate) unsafe fn inode(sk: u64) -> u32 {
 }
 
 impl End {
-    /// An end that is seen for the first time.
+    /// An end that is seen for the first time: the `struct unix_sock` at `sk`.
     #[inline(always)]
-    pub(crate) fn begin(&mut self, cookie: u64, inode: u32) {
+    pub(crate) fn begin(&mut self, sk: u64, cookie: u64, own: u32) {
         self.socket.cookie = cookie;
         self.socket.established = emit::now();
-        self.inode = inode;
+        self.inode = own;
+        // SAFETY: offsets of members; every read is checked, and of nothing comes zero.
+        let (local, remote): (u64, u64) = unsafe {
+            let peer: u64 = kernel(sk, layout::unix_peer());
+            if peer != 0 {
+                self.peer_inode = inode(peer);
+            }
+            (
+                kernel(sk, layout::unix_addr()),
+                if peer == 0 { 0 } else { kernel(peer, layout::unix_addr()) },
+            )
+        };
+        // An accepted socket has the address that is listened at, which most clients lack.
+        self.role = match (local, remote) {
+            (0, 0) => record::ROLE_UNKNOWN,
+            (0, _) => record::ROLE_CLIENT,
+            (_, 0) => record::ROLE_SERVER,
+            _ => record::ROLE_UNKNOWN,
+        };
         // On the stack: a constant may share its place with a global that the loader sets.
         let complete = core::hint::black_box(OLDER_COMPLETE);
         // SAFETY: one byte.
         let listed = unsafe { OLDER.get(&inode).is_some() || OLDER.get(&complete).is_none() };
-        self.older = u8::from(listed || inode == 0);
+        self.older = u8::from(listed || own == 0);
+        if self.older != 0 {
+            return;
+        }
+        if self.role == record::ROLE_CLIENT {
+            self.socket.role = self.role;
+            self.socket.sent_base = own;
+        } else if self.role == record::ROLE_SERVER && self.peer_inode != 0 {
+            self.socket.role = self.role;
+            self.socket.received_base = self.peer_inode;
+        }
     }
 
     /// Tells of an end or a half of it, once.
@@ -128,7 +168,14 @@ impl End {
         }
         self.ended = ended;
         let socket = &mut self.socket;
-        if socket.opened == 0 || socket.mode == mode::IGNORE && ended != CLOSED {
+        let closed = ended == CLOSED;
+        if closed {
+            // Of a connection that said nothing since.
+            socket::news(socket);
+        }
+        let counted = closed && socket.calls != 0;
+        let silent = matches!(socket.mode, mode::IGNORE | mode::COUNT);
+        if socket.opened == 0 && !counted || silent && !closed {
             return;
         }
         let time = emit::now();
@@ -140,6 +187,8 @@ impl End {
             old: tcp::ESTABLISHED,
             new,
             reserved: 0,
+            left_out: socket.calls,
+            reserved2: 0,
         };
         emit::output(emit::as_bytes(&record));
     }
@@ -223,17 +272,22 @@ pub(crate) unsafe fn received<M: Memory>(
         own.turned = now;
         own.turned_at = position;
     }
-    if !socket::turn(&mut own.socket, RECEIVED) || end <= own.socket.skip_received {
+    if exact && own.owes == OWES_NOTHING && own.socket.announced < peer_received {
+        // The peer has read what a send brought whose hook has still to run; and this may be the
+        // answer to it. That send comes before this, in turns and in records.
+        let sent = own.socket.sent;
+        let tell = socket::turn(&mut own.socket, SENT, sent);
+        own.owes = if tell { OWES_TURN } else { OWES_SILENCE };
+    }
+    if !socket::turn(&mut own.socket, RECEIVED, position) || end <= own.socket.skip_received {
         return;
     }
     if !emit::open(unix, who.pid) {
         return;
     }
     let own = &mut *unix.own;
-    if exact && own.owes == 0 && own.socket.announced < peer_received {
-        // The peer has read what a send brought whose hook has still to run; and this may be the
-        // answer to it. The record of that send comes before this one.
-        own.owes = 1;
+    if own.owes == OWES_TURN {
+        own.owes = OWES_NUMBER;
         own.owed = own.socket.number;
         own.socket.number = own.owed.wrapping_add(1);
     }
@@ -261,13 +315,17 @@ pub(crate) unsafe fn sent<M: Memory>(
     let end = position + length;
     let (first, last) = unix.went(position, end);
     let own = &mut *unix.own;
-    let number = if own.owes != 0 { Some(own.owed) } else { None };
-    own.owes = 0;
+    let number = if own.owes == OWES_NUMBER { Some(own.owed) } else { None };
+    let owed = core::mem::replace(&mut own.owes, OWES_NOTHING);
     own.socket.sent = end;
     own.socket.announced = end;
     own.socket.pending = 0;
     own.socket.told = last;
-    if !socket::turn(&mut own.socket, SENT) || end <= own.socket.skip_sent {
+    let tell = match owed {
+        OWES_NOTHING => socket::turn(&mut own.socket, SENT, position),
+        other => other != OWES_SILENCE,
+    };
+    if !tell || end <= own.socket.skip_sent {
         return;
     }
     if !emit::open(unix, who.pid) {
@@ -299,7 +357,7 @@ pub(crate) unsafe fn sent<M: Memory>(
         turn: socket.turn,
         tail: tail.bytes,
         tail_length: tail.length,
-        reserved: 0,
+        left_out: socket.calls,
     };
     bytes::output(scratch, captured);
 }
@@ -318,9 +376,10 @@ pub(crate) unsafe fn returned<M: Memory>(unix: &mut Unix<M>, length: u64) {
     if socket.pending == 0 && position == socket.announced {
         return;
     }
+    let told = socket.pending != 0 || socket.left_out == 0;
     socket.pending = 0;
     socket.announced = position;
-    if socket.opened == 0 || socket.mode == mode::IGNORE || position < socket.skip_sent {
+    if socket.opened == 0 || socket.mode == mode::IGNORE || !told || position < socket.skip_sent {
         return;
     }
     let time = if last > socket.told { last } else { socket.told };
@@ -392,13 +451,7 @@ impl<M: Memory> Connection for Unix<M> {
             record.peer_inode = own.peer_inode;
             record.pid = pid;
             record.netns = socket::netns(*sk);
-            // An accepted socket has the address that is listened at, which most clients lack.
-            record.role = match (local, remote) {
-                (0, 0) => record::ROLE_UNKNOWN,
-                (0, _) => record::ROLE_CLIENT,
-                (_, 0) => record::ROLE_SERVER,
-                _ => record::ROLE_UNKNOWN,
-            };
+            record.role = own.role;
             name(&mut record.local, local);
             name(&mut record.remote, remote);
             emit::output(emit::as_bytes(record))

@@ -5,8 +5,8 @@
 //! 12:01:02.341  cart          → POST /v2/pay               timeout    1.50 s  pay.example:443
 //! ```
 
-mod paint;
-mod width;
+pub(crate) mod paint;
+pub(crate) mod width;
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -3,6 +3,9 @@
 use crate::protocol::MAX_UNPARSED;
 use crate::source::Time;
 
+/// How many of the last bytes are kept: as many as the kernel tells of what it does not capture.
+const TAIL: usize = 8;
+
 /// Bytes that the parser needs more of.
 pub(super) struct Kept {
     pub(super) bytes: Vec<u8>,
@@ -15,7 +18,7 @@ pub(super) struct Kept {
 struct Tail {
     end: u64,
     length: usize,
-    bytes: [u8; 8],
+    bytes: [u8; TAIL],
 }
 
 /// State of one direction. `understood <= wants()`; kept bytes begin at `understood`.
@@ -30,12 +33,12 @@ pub(super) struct Half {
     pub(super) reached_at: Time,
     /// Nothing means anything until the next turn.
     pub(super) quiet: bool,
+    /// What is missing next was left out whole: the next turn begins with a message.
+    pub(super) resumes: bool,
     /// Nothing will follow this position.
     pub(super) finish: Option<u64>,
     tail: Tail,
     kept: Option<Kept>,
-    /// An empty buffer, so that split messages do not allocate each time.
-    spare: Vec<u8>,
 }
 
 impl Half {
@@ -45,6 +48,14 @@ impl Half {
             self.started = true;
             self.understood = position;
             self.reached = position;
+        }
+    }
+
+    /// A turn begins at `position`: if what is missing before it was left out, it is no gap.
+    pub(super) fn resume(&mut self, position: u64) {
+        if std::mem::take(&mut self.resumes) && self.wants() < position {
+            self.kept = None;
+            self.understood = position;
         }
     }
 
@@ -59,17 +70,29 @@ impl Half {
         bytes.get(known..).filter(|fresh| !fresh.is_empty())
     }
 
-    /// Notes the last bytes before `end`.
-    pub(super) fn ends_with(&mut self, end: u64, last: &[u8]) {
-        let known = &last[last.len().saturating_sub(8)..];
-        self.tail = Tail { end, length: known.len(), bytes: [0; 8] };
-        self.tail.bytes[..known.len()].copy_from_slice(known);
+    /// Notes the last of `length` bytes at `position`. They join what was known before if they are
+    /// all: an ending may come in two reads.
+    pub(super) fn ends_with(&mut self, position: u64, length: u64, last: &[u8]) {
+        let known = &last[last.len().saturating_sub(TAIL)..];
+        let joins = self.tail.end == position && known.len() as u64 == length;
+        let before = if joins { self.tail.length.min(TAIL - known.len()) } else { 0 };
+        let old = self.tail;
+        self.tail = Tail { end: position + length, length: before + known.len(), bytes: [0; TAIL] };
+        self.tail.bytes[..before].copy_from_slice(&old.bytes[old.length - before..old.length]);
+        self.tail.bytes[before..before + known.len()].copy_from_slice(known);
     }
 
-    /// The last bytes before `reached`, where they are known; once.
-    pub(super) fn take_tail(&mut self) -> Option<([u8; 8], usize)> {
-        let Tail { end, length, bytes } = std::mem::take(&mut self.tail);
+    /// The last bytes before `reached`, where they are known and the parser was not shown them.
+    pub(super) fn tail(&self) -> Option<([u8; TAIL], usize)> {
+        let Tail { end, length, bytes } = self.tail;
         (self.quiet && length > 0 && end == self.reached).then_some((bytes, length))
+    }
+
+    /// The same, once.
+    pub(super) fn take_tail(&mut self) -> Option<([u8; TAIL], usize)> {
+        let tail = self.tail();
+        self.tail = Tail::default();
+        tail
     }
 
     /// Takes what was kept, to put new bytes behind it.
@@ -77,25 +100,18 @@ impl Half {
         self.kept.take()
     }
 
-    /// Returns the buffer of [`take`](Self::take) for the next time.
-    pub(super) fn give_back(&mut self, mut kept: Kept) {
-        kept.bytes.clear();
-        // A long head should not hold its memory for the life of the connection.
-        if kept.bytes.capacity() <= 4096 {
-            self.spare = kept.bytes;
-        }
-    }
-
     /// Keeps bytes for the parser; false if they are more than any message head may have.
     pub(super) fn keep(&mut self, bytes: &[u8], time: Time) -> bool {
         if bytes.len() > MAX_UNPARSED {
             return false;
         }
-        let mut buffer = std::mem::take(&mut self.spare);
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        self.kept = Some(Kept { bytes: buffer, time });
+        self.kept = Some(Kept { bytes: bytes.to_vec(), time });
         true
+    }
+
+    /// Bytes of memory that are kept.
+    pub(super) fn held(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.capacity())
     }
 
     /// Gives up what was kept.

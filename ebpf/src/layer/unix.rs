@@ -64,7 +64,7 @@ unsafe fn socket(sk: *const u8) -> Option<Unix<Typed>> {
         let own = storage::end_or_create(sk)?;
         if own.socket.cookie == 0 {
             let cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
-            own.begin(cookie, unix::inode(sk as u64));
+            own.begin(sk as u64, cookie, unix::inode(sk as u64));
         }
         let peer: *const u8 = member(found, layout::unix_peer());
         let peer = if peer.is_null() { None } else { storage::end(peer) };

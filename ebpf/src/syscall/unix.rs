@@ -41,7 +41,7 @@ pub(super) fn entered(sk: Probed, inode: u32, who: Who, call: &Call) {
     }
     let position = socket.sent;
     socket.announced = position + left;
-    if !socket::turn(socket, SENT) {
+    if !socket::turn(socket, SENT, position) {
         return;
     }
     socket.pending = send::PENDING;

@@ -38,7 +38,7 @@ pub(super) fn get_or_create(sk: Probed, inode: u32) -> Option<&'static mut Entry
     // SAFETY: an offset of a member.
     let cookie: u64 = unsafe { sk.read(layout::skc_cookie()) };
     let mut entry = Entry::default();
-    entry.end.begin(if cookie != 0 { cookie } else { unnamed() }, inode);
+    entry.end.begin(sk.0, if cookie != 0 { cookie } else { unnamed() }, inode);
     if UNIX_TABLE.insert(sk.0, entry, 0).is_err() {
         emit::count(counter::NO_STORAGE);
         return None;
