@@ -231,7 +231,7 @@ impl Pipeline {
             return;
         }
         if self.connections.len() >= self.limits.connections {
-            self.calls.stats.lose(Loss::ConnectionLimit, 1);
+            // Its calls are counted when it ends.
             self.wishes.push(Wish::Count(opened.id));
             return;
         }
@@ -310,8 +310,8 @@ impl Pipeline {
         }
         let Self { connections, wishes, held, .. } = self;
         connections.retain(|id, connection| {
-            let kept = !connection.pairing.is_empty()
-                || now.0.saturating_sub(connection.last.0) < IDLE;
+            let kept =
+                !connection.pairing.is_empty() || now.0.saturating_sub(connection.last.0) < IDLE;
             if !kept {
                 *held -= connection.held;
                 wishes.push(Wish::Announce(*id));

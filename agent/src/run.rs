@@ -4,7 +4,7 @@ use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -59,8 +59,10 @@ const POLL: Duration = Duration::from_millis(50);
 const TICK: u64 = 1_000_000_000;
 /// Spans that are handed over together: few enough to still lie in the processor's cache.
 const HAND_OVER: usize = 64;
-/// The exporters' share of the two seconds that a stop may take.
-const FLUSH: Duration = Duration::from_millis(1500);
+/// Of the two seconds that a stop may take, the share of what is in the ring.
+const DRAIN: Duration = Duration::from_millis(250);
+/// The exporters' share.
+const FLUSH: Duration = Duration::from_millis(1250);
 /// The recording's, after the exporters': it was written all the while.
 const WRITE: Duration = Duration::from_millis(200);
 
@@ -116,8 +118,11 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
         }
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    // What was under way when the signal came, but no more than is there now.
-    turn(&mut live, &mut pipeline, &mut recorder, &exporters, Duration::ZERO);
+    // What was under way when the signal came; a host that goes on talking does not keep us.
+    let deadline = Instant::now() + DRAIN;
+    while !turn(&mut live, &mut pipeline, &mut recorder, &exporters, Duration::ZERO)
+        && Instant::now() < deadline
+    {}
     collect(&mut live, &mut recorder);
     drop(live);
     pipeline.stop();
@@ -133,14 +138,15 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Reads and works on some of what is there. False: more may be waiting.
 fn turn(
     live: &mut Live,
     pipeline: &mut Pipeline,
     recorder: &mut Option<Recorder>,
     exporters: &Exporters,
     wait: Duration,
-) {
-    live.poll(wait, |event| {
+) -> bool {
+    let drained = live.poll(wait, |event| {
         match recorder {
             Some(recorder) => recorder.event(pipeline, event),
             None => pipeline.on(event),
@@ -159,6 +165,7 @@ fn turn(
         }
     }
     exporters.push(pipeline.spans());
+    drained
 }
 
 /// Keeps the whole within its limits.

@@ -34,8 +34,8 @@ pub enum Loss {
     /// A connection whose messages can only be told apart by all of their bytes, which under load
     /// were not captured.
     Bodies,
-    /// Beyond `--max-connections`: calls of connections that were not followed; connections, where
-    /// the kernel could not count their calls.
+    /// Calls of connections beyond `--max-connections`, which were not followed. The kernel counts
+    /// them; they are known when the connection ends.
     ConnectionLimit,
     /// Given up because messages that were not read whole took too much memory together (counted
     /// in connections; calls under way on them are counted apart).

@@ -75,7 +75,9 @@ pub(crate) unsafe fn arrived<M: Memory>(
         };
         tcp.state.received_sequence = end;
         tcp.state.received = position + length as u64;
-        if !socket::turn(tcp.state, RECEIVED, position) || tcp.state.received <= tcp.state.skip_received {
+        if !socket::turn(tcp.state, RECEIVED, position)
+            || tcp.state.received <= tcp.state.skip_received
+        {
             return;
         }
         if !emit::open(tcp, who.pid) {

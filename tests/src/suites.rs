@@ -9,6 +9,7 @@ mod midlife;
 mod namespaces;
 mod outage;
 mod output;
+mod overload;
 mod receivers;
 mod record;
 mod shapes;
@@ -40,6 +41,11 @@ pub(crate) const ALL: &[Suite] = &[
     suite("outage", "the receiver goes away under load", outage::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
+    suite(
+        "overload",
+        "too little processor time, too many connections: exact to the call",
+        overload::run,
+    ),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 

@@ -48,8 +48,8 @@ const MAX_RING: u64 = 1 << 30;
 /// are pages of the file.
 const PROGRAM: u64 = 12 << 20;
 /// The kernel's tables beside the ring: control words and processes, 80 and 40 bytes each.
-const KERNEL_TABLES: u64 =
-    tracebee_common::MAX_CONTROLLED as u64 * 80 + tracebee_common::record::MAX_PROCESSES as u64 * 40;
+const KERNEL_TABLES: u64 = tracebee_common::MAX_CONTROLLED as u64 * 80
+    + tracebee_common::record::MAX_PROCESSES as u64 * 40;
 /// Of each processor: what the kernel programs put records together in, three areas and a bit.
 const PER_PROCESSOR: u64 = 4 * 2 * tracebee_common::CAPTURE_MAX as u64;
 /// The least that is left for what grows: a queue, a thousand connections.

@@ -1,7 +1,7 @@
 //! The live kernel as a source of events.
 
-pub mod layout;
 mod fill;
+pub mod layout;
 mod listening;
 pub mod loader;
 mod order;
@@ -20,8 +20,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::{Control, Load, counter, mode, record};
 use zerocopy::FromBytes as _;
 
-use self::layout::Backend;
 use self::fill::Fill;
+use self::layout::Backend;
 use self::listening::Listening;
 use self::order::{Next, Order};
 use self::shed::Shed;
@@ -32,8 +32,9 @@ use crate::limit::watch::Ring;
 use crate::stats::{Loss, Stats};
 pub use loader::LoadError;
 
-/// Records read before the caller gets to run its timers again.
-const BATCH: usize = 4096;
+/// Records read before the caller gets to run its timers again: a few milliseconds of work. An agent
+/// that gets a fiftieth of a processor has to notice that soon.
+const BATCH: usize = 512;
 
 /// The kernel side, attached for as long as this lives.
 pub struct Live {
@@ -49,6 +50,8 @@ pub struct Live {
     fill: Fill,
     /// Connections that were announced again.
     announced: u32,
+    /// Records read.
+    read: u64,
     reported: [u64; counter::COUNT as usize],
     recursion_misses: u64,
 }
@@ -64,13 +67,14 @@ impl Live {
         stats: Arc<Stats>,
     ) -> Result<Self, LoadError> {
         let kernel = loader::load(capture, ring_bytes)?;
-        let fill = Fill::of(kernel.ring.as_fd(), ring_bytes.get() as usize)
-            .map_err(LoadError::Ring)?;
+        let fill =
+            Fill::of(kernel.ring.as_fd(), ring_bytes.get() as usize).map_err(LoadError::Ring)?;
         Ok(Self {
             left_out: FxHashMap::default(),
             shed: Shed::default(),
             fill,
             announced: 0,
+            read: 0,
             kernel,
             stats,
             order: Order::default(),
@@ -129,6 +133,7 @@ impl Live {
                 give(ConnectionId(cookie), next, left_out, &mut on);
             });
         }
+        self.read += read as u64;
         stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
         read < BATCH
     }
@@ -195,7 +200,11 @@ impl Live {
 
     /// How full the ring was since this was last asked.
     pub fn ring(&mut self) -> Ring {
-        Ring { fill: self.fill.most(), refused: self.kernel.counter(counter::RING_FULL) }
+        Ring {
+            fill: self.fill.most(),
+            refused: self.kernel.counter(counter::RING_FULL),
+            read: self.read,
+        }
     }
 
     fn tell(&mut self, load: Load) {

@@ -5,7 +5,6 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-
 /// The positions of reader and writer, in the first two pages of every ring buffer map
 /// (kernel/bpf/ringbuf.c, `struct bpf_ringbuf`): bytes since the beginning, one word each.
 #[derive(Debug)]
