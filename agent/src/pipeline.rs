@@ -69,6 +69,8 @@ struct Connection {
 pub struct Pipeline {
     connections: FxHashMap<ConnectionId, Connection>,
     limits: Budget,
+    /// There was no room for a connection at some time.
+    was_full: bool,
     /// Bytes of messages that were not read whole, of all connections.
     held: usize,
     selection: Selection,
@@ -113,6 +115,7 @@ impl Pipeline {
         Self {
             connections: FxHashMap::default(),
             limits: Budget::unlimited(),
+            was_full: false,
             held: 0,
             selection,
             request_timeout: request_timeout
@@ -232,6 +235,7 @@ impl Pipeline {
         }
         if self.connections.len() >= self.limits.connections {
             // Its calls are counted when it ends.
+            self.was_full = true;
             self.wishes.push(Wish::Count(opened.id));
             return;
         }
@@ -291,13 +295,14 @@ impl Pipeline {
         }
     }
 
-    /// Whole calls were left out by the kernel, or of a connection that is not followed.
+    /// Whole calls were left out by the kernel.
     fn left_out(&mut self, id: ConnectionId, calls: u32) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            self.calls.stats.lose(Loss::ConnectionLimit, calls.into());
-            return;
-        };
-        self.calls.stats.lose(Loss::Shed, calls.into());
+        let connection = self.connections.get_mut(&id);
+        // Before its first record it waited for room, if there was ever none.
+        let waited = connection.as_ref().is_none_or(|c| c.thread == Thread::default());
+        let reason = if waited && self.was_full { Loss::ConnectionLimit } else { Loss::Shed };
+        self.calls.stats.lose(reason, calls.into());
+        let Some(connection) = connection else { return };
         connection.streams.left_out(&mut self.parts);
         let thread = connection.thread;
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
@@ -310,10 +315,12 @@ impl Pipeline {
         }
         let Self { connections, wishes, held, .. } = self;
         connections.retain(|id, connection| {
-            let kept =
-                !connection.pairing.is_empty() || now.0.saturating_sub(connection.last.0) < IDLE;
+            let idle = now.0.saturating_sub(connection.last.0) >= IDLE;
+            let kept = !connection.pairing.is_empty() || !(idle || connection.ignored);
             if !kept {
                 *held -= connection.held;
+            }
+            if !kept && !connection.ignored {
                 wishes.push(Wish::Announce(*id));
             }
             kept
