@@ -4,6 +4,7 @@ mod calls;
 mod recorded;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
@@ -218,6 +219,11 @@ impl Pipeline {
             opened,
         };
         self.connections.insert(connection.opened.id, connection);
+        self.count_connections();
+    }
+
+    fn count_connections(&self) {
+        self.calls.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
     }
 
     fn data(&mut self, data: &Data<'_>) {
@@ -267,6 +273,7 @@ impl Pipeline {
             self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
             self.wishes.push(Wish::Release(id));
         }
+        self.count_connections();
     }
 }
 

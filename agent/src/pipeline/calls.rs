@@ -7,7 +7,7 @@ use opentelemetry::SpanId;
 use crate::call::Call;
 use crate::call::pairing::Sink;
 use crate::clock::Clock;
-use crate::link::{MessageKey, SameHost, Sent};
+use crate::link::{Link, MessageKey, SameHost, Sent};
 use crate::protocol::Request;
 use crate::source::{Opened, Role, Time};
 use crate::stats::{Loss, Stats, count};
@@ -16,9 +16,6 @@ use crate::trace::{Identity, Parent, Span, Tracer};
 use crate::workload::Workloads;
 use crate::workload::recorded::Recorded;
 use crate::workload::wire::Servers;
-
-/// `tracebee.link` of a server span under the client span on this host.
-const SEQUENCE: &str = "seq";
 
 /// What calls become, behind the connections.
 pub(super) struct Calls {
@@ -46,7 +43,7 @@ fn under(client: Sent, span_id: SpanId) -> Identity {
     Identity {
         trace_id: client.trace_id,
         span_id,
-        parent: Some(Parent { span_id: client.span_id, remote: false, link: SEQUENCE }),
+        parent: Some(Parent { span_id: client.span_id, remote: false, link: Link::Sequence }),
         depth: client.depth.saturating_add(1),
         flags: client.flags,
         trace_state: client.trace_state,
@@ -97,7 +94,7 @@ impl Sink<Identity> for CallsOf<'_> {
             Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
                 trace_id,
                 span_id,
-                parent: Some(Parent { span_id: parent, remote: true, link: "header" }),
+                parent: Some(Parent { span_id: parent, remote: true, link: Link::Header }),
                 depth: 0,
                 flags,
                 trace_state: state,
@@ -121,15 +118,17 @@ impl Sink<Identity> for CallsOf<'_> {
         let Self { calls, opened } = self;
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
-            && identity.parent.as_ref().is_none_or(|parent| parent.link != SEQUENCE)
+            && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
             && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
         {
             identity = under(client, identity.span_id);
         }
         count(&calls.stats.calls);
-        if call.endpoint.role == Role::Client && identity.parent.is_none() {
-            count(&calls.stats.unlinked);
+        match &identity.parent {
+            Some(parent) => calls.stats.linked(parent.link),
+            None if call.endpoint.role == Role::Client => count(&calls.stats.unlinked),
+            None => {}
         }
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),

@@ -10,7 +10,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -76,10 +76,11 @@ impl Live {
             }
             on(event);
         };
-        let mut read = 0;
+        let (mut read, mut bytes) = (0, 0);
         while read < BATCH {
             let Some(item) = kernel.ring.next() else { break };
             read += 1;
+            bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
                 decode(&item, &mut on);
@@ -91,7 +92,8 @@ impl Live {
         if read < BATCH {
             order.drained(Instant::now, |cookie, next| give(ConnectionId(cookie), next, &mut on));
         }
-        stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
+        stats.events.fetch_add(read as u64, Ordering::Relaxed);
+        stats.event_bytes.fetch_add(bytes, Ordering::Relaxed);
         read < BATCH
     }
 
