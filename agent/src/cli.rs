@@ -38,6 +38,8 @@ pub enum Capture {
     Auto,
     /// The socket layer
     Socket,
+    /// System calls: works on more kernels, costs every program of the host more
+    Syscall,
 }
 
 /// Flags of `tracebee run`.

@@ -71,7 +71,7 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     let output = args.output.unwrap_or(if otlp.is_some() { Output::None } else { Output::Text });
     let stop = stop_on_signals()?;
     let stats = Arc::new(Stats::default());
-    let mut live = Live::start(args.ring_size, Arc::clone(&stats))?;
+    let mut live = Live::start(args.capture, args.ring_size, Arc::clone(&stats))?;
     let exporters = Exporters::start(
         Config { otlp, output, filter: args.filter.filter() },
         Arc::clone(&stats),
@@ -87,7 +87,7 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
         None => None,
     };
 
-    eprintln!("ready: {} programs attached, capture=socket", live.attached());
+    eprintln!("ready: {} programs attached, capture={}", live.attached(), live.capture());
     // No systemd is no error.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 

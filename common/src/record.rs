@@ -109,7 +109,9 @@ pub struct Data {
 /// Bytes of [`Data::tail`].
 pub const TAIL: usize = 8;
 
-/// A send returned: everything before `position` was accepted.
+/// A send returned: everything before `position` was accepted. The header's time is that of the
+/// last packet, if that was after the announcement: the return itself may come after the peer has
+/// read all of it.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Sent {
@@ -130,6 +132,8 @@ pub mod tcp {
     pub const SYN_RECV: u8 = 3;
     /// This side closed first.
     pub const FIN_WAIT1: u8 = 4;
+    /// This side closed first and the peer knows.
+    pub const FIN_WAIT2: u8 = 5;
     /// Gone.
     pub const CLOSE: u8 = 7;
     /// The peer closed first.

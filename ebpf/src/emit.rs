@@ -10,11 +10,7 @@ use tracebee_common::{
     record::{self, Conn, Header},
 };
 
-use crate::{
-    layout::{self, member},
-    process,
-    socket::Tcp,
-};
+use crate::{layout, memory::Memory, process, socket::Tcp};
 
 /// The one ring; user space sets its size.
 #[map]
@@ -71,7 +67,7 @@ pub(crate) fn output_now(bytes: &[u8]) {
 
 /// The header of the socket's next record.
 #[inline(always)]
-pub(crate) fn header(tcp: &mut Tcp, kind: u8, flags: u8, time: u64) -> Header {
+pub(crate) fn header<M: Memory>(tcp: &mut Tcp<M>, kind: u8, flags: u8, time: u64) -> Header {
     let number = tcp.state.number;
     tcp.state.number = number.wrapping_add(1);
     Header { kind, flags, reserved: 0, number, cookie: tcp.state.cookie, time }
@@ -80,7 +76,7 @@ pub(crate) fn header(tcp: &mut Tcp, kind: u8, flags: u8, time: u64) -> Header {
 /// Announces a connection, once, before its first data. False: there was no room; what follows
 /// would mean nothing without it.
 #[inline(always)]
-pub(crate) fn open(tcp: &mut Tcp, pid: u32) -> bool {
+pub(crate) fn open<M: Memory>(tcp: &mut Tcp<M>, pid: u32) -> bool {
     if tcp.state.opened != 0 {
         return true;
     }
@@ -88,8 +84,8 @@ pub(crate) fn open(tcp: &mut Tcp, pid: u32) -> bool {
     let time = now();
     let header = header(tcp, record::CONN, 0, time);
     let tp = tcp.tp;
-    // SAFETY: `tp` is a typed pointer and the offsets are those of its members; the addresses of
-    // 16 bytes are copied by a helper that checks the read.
+    // SAFETY: the offsets are those of members; the addresses of 16 bytes are copied by a helper
+    // that checks the read.
     unsafe {
         let mut conn = Conn {
             header,
@@ -98,23 +94,24 @@ pub(crate) fn open(tcp: &mut Tcp, pid: u32) -> bool {
             received_base: tcp.state.received_base,
             pid,
             netns: 0,
-            family: member(tp, layout::skc_family()),
-            local_port: member(tp, layout::skc_num()),
-            remote_port: u16::from_be(member(tp, layout::skc_dport())),
+            family: tp.read(layout::skc_family()),
+            local_port: tp.read(layout::skc_num()),
+            remote_port: u16::from_be(tp.read(layout::skc_dport())),
             role: tcp.state.role,
             reserved: 0,
             local: [0; 16],
             remote: [0; 16],
         };
+        let base = tp.address();
         let (local, remote, size) = if conn.family == AF_INET {
             (layout::skc_rcv_saddr(), layout::skc_daddr(), 4)
         } else {
             (layout::skc_v6_rcv_saddr(), layout::skc_v6_daddr(), 16)
         };
-        bpf_probe_read_kernel(conn.local.as_mut_ptr().cast(), size, tp.add(local).cast());
-        bpf_probe_read_kernel(conn.remote.as_mut_ptr().cast(), size, tp.add(remote).cast());
+        bpf_probe_read_kernel(conn.local.as_mut_ptr().cast(), size, base.add(local).cast());
+        bpf_probe_read_kernel(conn.remote.as_mut_ptr().cast(), size, base.add(remote).cast());
         let mut net: u64 = 0;
-        bpf_probe_read_kernel((&raw mut net).cast(), 8, tp.add(layout::skc_net()).cast());
+        bpf_probe_read_kernel((&raw mut net).cast(), 8, base.add(layout::skc_net()).cast());
         bpf_probe_read_kernel(
             (&raw mut conn.netns).cast(),
             4,

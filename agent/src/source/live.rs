@@ -18,9 +18,11 @@ use rustc_hash::FxHashSet;
 use tracebee_common::{Control, counter, mode, record};
 use zerocopy::FromBytes as _;
 
+use self::layout::Backend;
 use self::listening::Listening;
 use self::order::{Next, Order};
 use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
+use crate::cli::Capture;
 use crate::stats::{Loss, Stats};
 pub use loader::LoadError;
 
@@ -44,8 +46,12 @@ impl Live {
     ///
     /// # Errors
     /// See [`LoadError`]: one clear line each.
-    pub fn start(ring_bytes: NonZeroU32, stats: Arc<Stats>) -> Result<Self, LoadError> {
-        let kernel = loader::load(ring_bytes)?;
+    pub fn start(
+        capture: Capture,
+        ring_bytes: NonZeroU32,
+        stats: Arc<Stats>,
+    ) -> Result<Self, LoadError> {
+        let kernel = loader::load(capture, ring_bytes)?;
         Ok(Self {
             kernel,
             stats,
@@ -60,6 +66,14 @@ impl Live {
     /// How many kernel programs are attached.
     pub fn attached(&self) -> usize {
         self.kernel.attached
+    }
+
+    /// How they see what goes through sockets, as the command line calls it.
+    pub fn capture(&self) -> &'static str {
+        match self.kernel.backend {
+            Backend::Socket => "socket",
+            Backend::Syscall => "syscall",
+        }
     }
 
     /// Waits up to `timeout` for the ring to fill up to its threshold, then hands over what is

@@ -67,7 +67,7 @@ fn work(setting: &Setting, label: &str, server: &servers::Server) -> Result<()> 
 type Objects = BTreeSet<(&'static str, u64)>;
 
 /// What could be left behind.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct State {
     objects: Objects,
     uprobes: String,
@@ -89,6 +89,13 @@ impl State {
         let mut pinned = BTreeSet::new();
         files(Path::new("/sys/fs/bpf"), &mut pinned);
         Ok(Self { objects, uprobes, pinned })
+    }
+
+    /// True if all of it was there before. What is gone since was another agent's.
+    fn adds_nothing_to(&self, before: &Self) -> bool {
+        self.objects.is_subset(&before.objects)
+            && self.uprobes == before.uprobes
+            && self.pinned == before.pinned
     }
 }
 
@@ -133,7 +140,7 @@ fn gone(report: &mut Report, after: &str, before: &State, own: &Objects) -> Resu
     // While somebody else on this host uses eBPF, too, only what was ours can be judged.
     let mut disturbed = others();
     let clean = |state: &State, disturbed: bool| {
-        state.objects.is_disjoint(own) && (disturbed || state == before)
+        state.objects.is_disjoint(own) && (disturbed || state.adds_nothing_to(before))
     };
     while !clean(&state, disturbed) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));

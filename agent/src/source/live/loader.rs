@@ -11,19 +11,32 @@ use aya::{
 use aya_log::{EbpfLogger, Level};
 use tracebee_common::{Control, counter};
 
-use super::layout::{self, LayoutError, VMLINUX};
+use super::layout::{self, Backend, LayoutError, VMLINUX};
+use crate::cli::Capture;
 
 /// The kernel programs, compiled from `ebpf/` by `cargo xtask ebpf` and committed.
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/tracebee.bpf.o"));
 
-/// A program, and whether tracing makes sense without it.
-const PROGRAMS: &[(&str, bool)] = &[
-    ("inet_sock_set_state", true),
-    ("sock_send_length", true),
-    ("sock_recv_length", true),
-    ("tcp_sendmsg_locked", true),
-];
+/// The programs of a backend and the tracepoint of each. Tracing makes no sense without any of
+/// them.
+fn programs(backend: Backend) -> &'static [(&'static str, &'static str)] {
+    match backend {
+        Backend::Socket => &[
+            ("inet_sock_set_state", "inet_sock_set_state"),
+            ("sock_send_length", "sock_send_length"),
+            ("sock_recv_length", "sock_recv_length"),
+            ("tcp_sendmsg_locked", "tcp_sendmsg_locked"),
+        ],
+        // The life of sockets before their use: what is made in between is known.
+        Backend::Syscall => &[
+            ("tcp_destroy_sock", "tcp_destroy_sock"),
+            ("table_sock_set_state", "inet_sock_set_state"),
+            ("sys_exit", "sys_exit"),
+            ("sys_enter", "sys_enter"),
+        ],
+    }
+}
 
 /// Why tracing could not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +60,8 @@ pub enum LoadError {
     #[error("opening the log of the eBPF programs: {0}")]
     Log(#[from] aya_log::Error),
     /// One program was refused or could not be attached.
-    #[error("attaching {0}: {1}; this kernel lacks what the socket layer capture needs")]
-    Program(&'static str, ProgramError),
+    #[error("attaching {0}: {1}; this kernel lacks what {2} needs")]
+    Program(&'static str, ProgramError, &'static str),
     /// A map is not as expected.
     #[error("opening map {0}: {1}")]
     Map(&'static str, MapError),
@@ -60,6 +73,8 @@ pub struct Kernel {
     pub ring: RingBuf<MapData>,
     /// Programs attached.
     pub attached: usize,
+    /// How they see.
+    pub backend: Backend,
     control: HashMap<MapData, u64, ControlValue>,
     generation: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
@@ -75,15 +90,29 @@ struct ControlValue(Control);
 // SAFETY: `Control` is `repr(C)`, made of integers, without implicit padding.
 unsafe impl aya::Pod for ControlValue {}
 
-/// Loads and attaches everything that this kernel takes.
+/// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
 /// # Errors
 /// Privileges, type information or a program that tracing needs are missing.
-pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+pub fn load(capture: Capture, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
     if !privileged() {
         return Err(LoadError::Privilege);
     }
-    let values = layout::read()?;
+    match capture {
+        Capture::Socket => load_backend(Backend::Socket, ring_bytes),
+        Capture::Syscall => load_backend(Backend::Syscall, ring_bytes),
+        Capture::Auto => load_backend(Backend::Socket, ring_bytes).or_else(|error| match error {
+            LoadError::Program(..) | LoadError::Layout(LayoutError::Missing(..)) => {
+                tracing::info!("{error}; trying --capture syscall");
+                load_backend(Backend::Syscall, ring_bytes)
+            }
+            other => Err(other),
+        }),
+    }
+}
+
+fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+    let values = layout::read(backend)?;
     let btf = Btf::from_sys_fs()?;
     let own = std::process::id();
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u32;
@@ -103,13 +132,19 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
         .map_max_entries("PROCESS_AREA", cpus);
     let mut ebpf = loader.load(OBJECT)?;
     let log = EbpfLogger::init(&mut ebpf)?;
-    let mut attached = 0;
-    for &(name, needed) in PROGRAMS {
-        match attach(&mut ebpf, name, &btf) {
-            Ok(()) => attached += 1,
-            Err(error) if needed => return Err(LoadError::Program(name, error)),
-            Err(error) => tracing::info!("{name} is not available: {error}"),
-        }
+    let programs = programs(backend);
+    let refused = |name| move |error| LoadError::Program(name, error, backend.flag());
+    for &(name, tracepoint) in programs {
+        program(&mut ebpf, name)
+            .and_then(|program| program.load(tracepoint, &btf))
+            .map_err(refused(name))?;
+    }
+    // Not before all are loaded, which takes the verifier a while: what half of them see would be
+    // requests without answers.
+    for &(name, _) in programs {
+        program(&mut ebpf, name)
+            .and_then(|program| program.attach().map(drop))
+            .map_err(refused(name))?;
     }
     let mut take = |name: &'static str| {
         ebpf.take_map(name)
@@ -122,11 +157,22 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
             .map_err(|e| LoadError::Map("GENERATION", e))?,
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
-        attached,
+        attached: programs.len(),
+        backend,
         current_generation: 0,
         log,
         ebpf,
     })
+}
+
+impl Backend {
+    /// The flag that asks for it.
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Socket => "--capture socket",
+            Self::Syscall => "--capture syscall",
+        }
+    }
 }
 
 impl Kernel {
@@ -169,12 +215,8 @@ impl Kernel {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), ProgramError> {
-    let program: &mut BtfTracePoint =
-        ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
-    program.load(name, btf)?;
-    program.attach()?;
-    Ok(())
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProgramError> {
+    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
 }
 
 /// True if the process may load and attach tracing programs: CAP_SYS_ADMIN (21), or CAP_BPF (39)
