@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod export;
 pub mod link;
+pub mod metrics;
 pub mod pipeline;
 pub mod protocol;
 pub mod record;

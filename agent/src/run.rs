@@ -10,6 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::cli::RunArgs;
 use crate::export::{self, Config, ConfigError, Exporters, Output, StartError, summary};
+use crate::metrics::{Listener, MetricsError, Sources};
 use crate::pipeline::{Pipeline, Wish};
 use crate::record::{RecordError, Recorder};
 use crate::select::Selection;
@@ -34,6 +35,9 @@ pub enum RunError {
     /// The recording could not begin.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// Nobody could ask for metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// Signals cannot be handled.
     #[error("installing the signal handlers: {0}")]
     Signals(std::io::Error),
@@ -70,12 +74,20 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     });
     let output = args.output.unwrap_or(if otlp.is_some() { Output::None } else { Output::Text });
     let stop = stop_on_signals()?;
+    let metrics = args.metrics_listen.map(Listener::bind).transpose()?;
     let stats = Arc::new(Stats::default());
     let mut live = Live::start(args.capture, args.ring_size, Arc::clone(&stats))?;
     let exporters = Exporters::start(
         Config { otlp, output, filter: args.filter.filter() },
         Arc::clone(&stats),
     )?;
+    if let Some(metrics) = metrics {
+        metrics.serve(Sources {
+            stats: Arc::clone(&stats),
+            kernel: live.gauges(),
+            queues: exporters.queues(),
+        })?;
+    }
     let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
     let tracer = Tracer::new(args.trusted_proxy.into_iter().collect());
     let mut pipeline =

@@ -1,5 +1,6 @@
 //! The live kernel as a source of events.
 
+mod gauges;
 pub mod layout;
 mod listening;
 pub mod loader;
@@ -24,6 +25,7 @@ use self::order::{Next, Order};
 use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
 use crate::cli::Capture;
 use crate::stats::{Loss, Stats};
+pub use gauges::{Gauges, Program as ProgramUsage, RingFill};
 pub use loader::LoadError;
 
 /// Records read before the caller gets to run its timers again.
@@ -76,11 +78,17 @@ impl Live {
         }
     }
 
+    /// What others may read of the kernel side at any time.
+    pub fn gauges(&self) -> Gauges {
+        self.kernel.gauges.clone()
+    }
+
     /// Waits up to `timeout` for the ring to fill up to its threshold, then hands over what is
     /// there. False: more may be waiting.
     pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
         wait(self.kernel.ring.as_fd(), timeout);
         let Self { kernel, stats, order, listening, .. } = self;
+        stats.ring_peak.fetch_max(kernel.gauges.ring.waiting(), Ordering::Relaxed);
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
                 && opened.role.is_none()
@@ -124,7 +132,8 @@ impl Live {
             self.stats.lose(loss, now.saturating_sub(before));
         }
         self.kernel.log();
-        let now = self.kernel.recursion_misses();
+        let programs = self.kernel.gauges.programs();
+        let now = programs.iter().map(|program| program.recursion_misses).sum();
         let before = std::mem::replace(&mut self.recursion_misses, now);
         self.stats.lose(Loss::Recursion, now.saturating_sub(before));
     }
