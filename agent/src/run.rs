@@ -4,7 +4,7 @@ use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -14,9 +14,9 @@ use crate::metrics::{Listener, MetricsError, Sources};
 use crate::pipeline::{Pipeline, Wish};
 use crate::record::{RecordError, Recorder};
 use crate::select::Selection;
-use crate::source::Time;
 use crate::source::capture::file::OpenError;
 use crate::source::live::{Live, LoadError};
+use crate::source::{Event, Time};
 use crate::stats::Stats;
 use crate::trace::Tracer;
 
@@ -57,8 +57,10 @@ const POLL: Duration = Duration::from_millis(50);
 const TICK: u64 = 1_000_000_000;
 /// Spans that are handed over together: few enough to still lie in the processor's cache.
 const HAND_OVER: usize = 64;
-/// The exporters' share of the two seconds that a stop may take.
-const FLUSH: Duration = Duration::from_millis(1500);
+/// Of the two seconds that a stop may take, for what is still in the ring: some 100,000 records.
+const DRAIN: Duration = Duration::from_millis(200);
+/// The exporters' share, after that.
+const FLUSH: Duration = Duration::from_millis(1300);
 /// The recording's, after the exporters': it was written all the while.
 const WRITE: Duration = Duration::from_millis(200);
 
@@ -118,7 +120,12 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     // What was under way when the signal came, but no more than is there now.
-    turn(&mut live, &mut pipeline, &mut recorder, &exporters, Duration::ZERO);
+    live.detach();
+    let deadline = Instant::now() + DRAIN;
+    while !turn(&mut live, &mut pipeline, &mut recorder, &exporters, Duration::ZERO)
+        && Instant::now() < deadline
+    {}
+    live.finish(|event| take_in(event, &mut pipeline, &mut recorder, &exporters));
     collect(&mut live, &mut recorder);
     drop(live);
     pipeline.stop();
@@ -134,22 +141,15 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     Ok(())
 }
 
+/// One look at the ring. False: more may be waiting.
 fn turn(
     live: &mut Live,
     pipeline: &mut Pipeline,
     recorder: &mut Option<Recorder>,
     exporters: &Exporters,
     wait: Duration,
-) {
-    live.poll(wait, |event| {
-        match recorder {
-            Some(recorder) => recorder.event(pipeline, event),
-            None => pipeline.on(event),
-        }
-        if pipeline.finished() >= HAND_OVER {
-            exporters.push(pipeline.spans());
-        }
-    });
+) -> bool {
+    let drained = live.poll(wait, |event| take_in(event, pipeline, recorder, exporters));
     for wish in pipeline.wishes() {
         match wish {
             Wish::Ignore(id) => live.ignore(id),
@@ -158,6 +158,22 @@ fn turn(
         }
     }
     exporters.push(pipeline.spans());
+    drained
+}
+
+fn take_in(
+    event: Event<'_>,
+    pipeline: &mut Pipeline,
+    recorder: &mut Option<Recorder>,
+    exporters: &Exporters,
+) {
+    match recorder {
+        Some(recorder) => recorder.event(pipeline, event),
+        None => pipeline.on(event),
+    }
+    if pipeline.finished() >= HAND_OVER {
+        exporters.push(pipeline.spans());
+    }
 }
 
 /// Counts what the kernel side has lost.

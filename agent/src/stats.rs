@@ -11,7 +11,8 @@ use crate::link::Link;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
 pub enum Loss {
-    /// A kernel record did not fit into the ring (counted in records).
+    /// A kernel record found no room in the ring, or was still there when the agent had to stop
+    /// (counted in records).
     RingFull,
     /// A kernel program was kept from running by recursion (`bpf_prog_info.recursion_misses`).
     Recursion,
@@ -19,8 +20,12 @@ pub enum Loss {
     Unreadable,
     /// A call was under way when the agent joined the connection.
     JoinedMidway,
-    /// A call was given up because bytes that its parser needed are missing.
+    /// A call was given up because bytes that its parser needed are missing, or all of it went by in
+    /// records that are lost.
     Gap,
+    /// Messages of a connection whose records were lost before any protocol was recognised: each
+    /// was perhaps a call.
+    Unrecognised,
     /// Bytes of a connection are missing in a capture (counted in runs of them). What that costs
     /// in calls is counted apart.
     CaptureGap,
@@ -45,12 +50,13 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 13] = [
+    pub const ALL: [Loss; 14] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
         Loss::JoinedMidway,
         Loss::Gap,
+        Loss::Unrecognised,
         Loss::CaptureGap,
         Loss::BadPacket,
         Loss::TableFull,
@@ -74,6 +80,7 @@ impl Loss {
             Loss::Unreadable => "unreadable",
             Loss::JoinedMidway => "joined_midway",
             Loss::Gap => "gap",
+            Loss::Unrecognised => "unrecognised",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
             Loss::TableFull => "table_full",
@@ -94,6 +101,7 @@ impl Loss {
             Loss::Recursion => "hooks",
             Loss::Unreadable => "reads",
             Loss::JoinedMidway | Loss::Gap | Loss::Stopped => "calls",
+            Loss::Unrecognised => "messages",
             Loss::CaptureGap => "gaps",
             Loss::BadPacket => "packets",
             Loss::TableFull => "entries",

@@ -27,6 +27,10 @@ pub const HEAD_LIMIT: u32 = 16 * 1024;
 /// Most bytes that one record carries. A power of two: the kernel side bounds lengths by masking.
 pub const CAPTURE_MAX: usize = 32 * 1024;
 
+/// One of so many parts of the ring is kept for the records that say how a connection ended, so
+/// that what was lost on it is known in the end: 64 bytes each.
+pub const RING_RESERVE: u32 = 4;
+
 /// Value of the control map, key: the socket cookie.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -43,7 +47,7 @@ pub struct Control {
 
 /// Slots of the kernel's counter array.
 pub mod counter {
-    /// Records that found the ring full.
+    /// Records that found no room in the ring.
     pub const RING_FULL: u32 = 0;
     /// Bytes announced by a hook that could not be read from the process.
     pub const UNREADABLE: u32 = 1;

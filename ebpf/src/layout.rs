@@ -116,4 +116,6 @@ globals! {
     env_end = MM_ENV_END;
     /// Thread group id of the agent, whose own traffic is none of its business.
     own_pid = OWN_PID;
+    /// Bytes that may wait in the ring, but for the ends of connections.
+    ring_room = RING_ROOM;
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::{Array, HashMap},
     programs::BtfTracePointContext,
 };
-use tracebee_common::{Control, HEAD_LIMIT, mode, sequence};
+use tracebee_common::{Control, HEAD_LIMIT, mode, record::Messages, sequence};
 
 use crate::{
     emit, layout,
@@ -22,8 +22,8 @@ pub(crate) struct Socket {
     /// Number of the next record. Two threads that read and write at the same instant may give
     /// out one number twice, never leave one out: a jump is a loss.
     pub(crate) number: u32,
-    /// Explicit padding.
-    pub(crate) reserved: u32,
+    /// The process that used it first.
+    pub(crate) pid: u32,
     pub(crate) established: u64,
     /// Position that belongs to `sent_sequence`.
     pub(crate) sent: u64,
@@ -38,7 +38,8 @@ pub(crate) struct Socket {
     pub(crate) received_sequence: u32,
     pub(crate) sent_base: u32,
     pub(crate) received_base: u32,
-    pub(crate) turn: u32,
+    /// Messages that began: turns of each side.
+    pub(crate) messages: Messages,
     /// Bytes that may still be captured in this turn.
     pub(crate) budget: u32,
     pub(crate) mode: u32,
@@ -157,9 +158,10 @@ pub(crate) unsafe fn rested<M: Memory>(tp: M) -> u32 {
     if rested > u32::MAX as u64 { u32::MAX } else { rested as u32 }
 }
 
-/// Notes that bytes went in `direction` and reads news from user space. False: leave it alone.
+/// Notes that bytes went in `direction` and reads news from user space. None: leave it alone;
+/// else, whether a message begins with them.
 #[inline(always)]
-pub(crate) fn turn(state: &mut Socket, direction: u8) -> bool {
+pub(crate) fn turn(state: &mut Socket, direction: u8) -> Option<bool> {
     if let Some(generation) = GENERATION.get(0)
         && *generation != state.generation
     {
@@ -171,13 +173,14 @@ pub(crate) fn turn(state: &mut Socket, direction: u8) -> bool {
             state.skip_received = control.skip_received;
         }
     }
-    if state.mode == mode::IGNORE {
-        return false;
-    }
-    if state.direction != direction {
+    let first = state.direction != direction;
+    if first {
         state.direction = direction;
-        state.turn = state.turn.wrapping_add(1);
         state.budget = HEAD_LIMIT;
+        // Also where nobody looks: how many there were is told in the end.
+        let Messages { received, sent } = &mut state.messages;
+        let number = if direction == SENT { sent } else { received };
+        *number = number.wrapping_add(1);
     }
-    true
+    if state.mode == mode::IGNORE { None } else { Some(first) }
 }

@@ -20,6 +20,8 @@ pub trait Sink<I> {
     fn ended(&mut self, call: Call, identity: I);
     /// A call is lost: `None` if it was never seen to begin.
     fn lost(&mut self, identity: Option<I>);
+    /// So many calls went by in records that are lost.
+    fn missed(&mut self, calls: u64);
 }
 
 #[derive(Clone)]
@@ -42,11 +44,13 @@ struct Open<I> {
 /// The open calls of one connection, oldest first.
 pub struct Pairing<I> {
     open: VecDeque<Open<I>>,
+    /// Calls are counted as lost the last of which may yet be answered.
+    excused: bool,
 }
 
 impl<I> Default for Pairing<I> {
     fn default() -> Self {
-        Self { open: VecDeque::new() }
+        Self { open: VecDeque::new(), excused: false }
     }
 }
 
@@ -67,8 +71,9 @@ impl<I: Clone> Pairing<I> {
                     if self.open.len() >= MAX_OPEN
                         && let Some(oldest) = self.open.pop_front()
                     {
-                        sink.lost((!oldest.told).then_some(oldest.identity));
+                        oldest.lose(sink);
                     }
+                    self.excused = false;
                     let identity = sink.began(at, time, &request);
                     self.open.push_back(Open {
                         identity,
@@ -101,16 +106,33 @@ impl<I: Clone> Pairing<I> {
                         call.response_body = body;
                     }
                 }
-                Part::Orphan => sink.lost(None),
+                Part::Orphan => {
+                    if !std::mem::take(&mut self.excused) {
+                        sink.lost(None);
+                    }
+                }
                 Part::Desync => {
                     let oldest = self.open.iter().position(|call| call.end.is_none());
                     if let Some(call) = oldest.and_then(|index| self.open.remove(index)) {
-                        sink.lost((!call.told).then_some(call.identity));
+                        call.lose(sink);
                     }
                 }
             }
         }
         self.complete(streams, endpoint, sink);
+    }
+
+    /// Records are missing: what is open is about to be given up, and its answer may still come.
+    pub fn doubt(&mut self) {
+        self.excused |= !self.open.is_empty();
+    }
+
+    /// So many calls are known by nothing but their number.
+    pub fn missed(&mut self, calls: u64, sink: &mut impl Sink<I>) {
+        if calls > 0 {
+            self.excused = true;
+            sink.missed(calls);
+        }
     }
 
     /// Ends the calls whose responses went through whole.
@@ -123,7 +145,9 @@ impl<I: Clone> Pairing<I> {
         let (reached, time) = streams.progress(Side::Response);
         while self.open.front().is_some_and(|call| call.end.is_some_and(|end| end <= reached)) {
             let Some(call) = self.open.pop_front() else { break };
-            if let Some(endpoint) = endpoint {
+            if call.end.is_some_and(|end| streams.unseen(Side::Response, end)) {
+                call.lose(sink);
+            } else if let Some(endpoint) = endpoint {
                 call.tell(endpoint, time, None, sink);
             }
         }
@@ -147,9 +171,7 @@ impl<I: Clone> Pairing<I> {
     /// Gives up all open calls: their answers cannot be told apart any more.
     pub fn lose(&mut self, sink: &mut impl Sink<I>) {
         for call in self.open.drain(..) {
-            if !call.told {
-                sink.lost(Some(call.identity));
-            }
+            call.lose(sink);
         }
     }
 
@@ -188,6 +210,12 @@ impl<I: Clone> Pairing<I> {
 }
 
 impl<I> Open<I> {
+    fn lose(self, sink: &mut impl Sink<I>) {
+        if !self.told {
+            sink.lost(Some(self.identity));
+        }
+    }
+
     fn tell(
         self,
         endpoint: &Arc<Endpoint>,

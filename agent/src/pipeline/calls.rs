@@ -65,22 +65,34 @@ impl Calls {
     }
 
     /// The sink of a connection.
-    pub(super) fn of<'a>(&'a mut self, opened: &'a Opened) -> CallsOf<'a> {
-        CallsOf { calls: self, opened }
+    pub(super) fn of<'a>(&'a mut self, opened: &'a Opened, tally: &'a mut Tally) -> CallsOf<'a> {
+        CallsOf { calls: self, opened, tally }
     }
+}
+
+/// What became of one connection's calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Calls with a span.
+    pub(super) calls: u64,
+    /// Calls without, or what may have been some.
+    pub(super) lost: u64,
+    /// Kernel records that are missing.
+    pub(super) records: u64,
 }
 
 /// The sink of one connection's calls.
 pub(super) struct CallsOf<'a> {
     calls: &'a mut Calls,
     opened: &'a Opened,
+    tally: &'a mut Tally,
 }
 
 impl Sink<Identity> for CallsOf<'_> {
     /// Precedence: a header's parent is the client span's; the client span is the server span's;
     /// the header's is the server span's only if the client span is not ours.
     fn began(&mut self, position: u64, started: Time, request: &Request) -> Identity {
-        let Self { calls, opened } = self;
+        let Self { calls, opened, .. } = self;
         let Request::Http(http) = request;
         let role = opened.role.unwrap_or(Role::Server);
         let key = MessageKey::new(opened, role, position);
@@ -115,7 +127,8 @@ impl Sink<Identity> for CallsOf<'_> {
     }
 
     fn ended(&mut self, call: Call, mut identity: Identity) {
-        let Self { calls, opened } = self;
+        let Self { calls, opened, tally } = self;
+        tally.calls += 1;
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
@@ -143,6 +156,12 @@ impl Sink<Identity> for CallsOf<'_> {
             None if self.opened.midlife => Loss::JoinedMidway,
             _ => Loss::Gap,
         };
+        self.tally.lost += 1;
         self.calls.stats.lose(loss, 1);
+    }
+
+    fn missed(&mut self, calls: u64) {
+        self.tally.lost += calls;
+        self.calls.stats.lose(Loss::Gap, calls);
     }
 }

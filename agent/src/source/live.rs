@@ -22,7 +22,7 @@ use zerocopy::FromBytes as _;
 use self::layout::Backend;
 use self::listening::Listening;
 use self::order::{Next, Order};
-use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
+use super::{ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time};
 use crate::cli::Capture;
 use crate::stats::{Loss, Stats};
 pub use gauges::{Gauges, Program as ProgramUsage, RingFill};
@@ -119,6 +119,22 @@ impl Live {
         read < BATCH
     }
 
+    /// Detaches the programs: nothing more comes than what is there.
+    pub fn detach(&mut self) {
+        self.kernel.detach();
+    }
+
+    /// The last word: hands over what waits for records that did not come. What is still in the
+    /// ring is counted as lost.
+    pub fn finish(&mut self, mut on: impl FnMut(Event<'_>)) {
+        let mut unread = 0;
+        while self.kernel.ring.next().is_some() {
+            unread += 1;
+        }
+        self.stats.lose(Loss::RingFull, unread);
+        self.order.finish(|cookie, next| give(ConnectionId(cookie), next, &mut on));
+    }
+
     /// Moves the kernel's counters of losses to the statistics.
     pub fn collect(&mut self) {
         for (slot, loss) in [
@@ -178,7 +194,9 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
 fn give(id: ConnectionId, next: Next<'_>, on: &mut impl FnMut(Event<'_>)) {
     match next {
         Next::Record(bytes) => decode(bytes, on),
-        Next::Lost(records) => on(Event::Lost { id, records }),
+        Next::Lost { records, messages: record::Messages { received, sent }, last } => {
+            on(Event::Lost(Lost { id, records, received, sent, last }));
+        }
     }
 }
 
@@ -257,8 +275,7 @@ fn opened(conn: &record::Conn) -> Opened {
         local: address(conn.family, conn.local, conn.local_port),
         remote: address(conn.family, conn.remote, conn.remote_port),
         role,
-        // Records before this one were lost: it is not the beginning.
-        midlife: role.is_none() || conn.header.number > 0,
+        midlife: role.is_none(),
         pid: conn.pid,
         netns: conn.netns,
         sent_base: Some(conn.sent_base),

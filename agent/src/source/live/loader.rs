@@ -9,7 +9,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, counter};
+use tracebee_common::{Control, RING_RESERVE, counter};
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
@@ -86,7 +86,8 @@ pub struct Kernel {
     log: EbpfLogger<&'static dyn log::Log>,
     /// What can be read at any time.
     pub gauges: Gauges,
-    _ebpf: Ebpf,
+    /// None once they are detached.
+    ebpf: Option<Ebpf>,
 }
 
 #[derive(Clone, Copy)]
@@ -128,6 +129,8 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     // Constant to the verifier: what is not logged is not even loaded.
     loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
+    let room = ring_bytes.get() - ring_bytes.get() / RING_RESERVE;
+    loader.override_global("RING_ROOM", &room, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
     }
@@ -172,7 +175,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         log,
         ring,
         gauges,
-        _ebpf: ebpf,
+        ebpf: Some(ebpf),
     })
 }
 
@@ -205,6 +208,11 @@ impl Kernel {
     pub fn counter(&self, slot: u32) -> u64 {
         debug_assert!(slot < counter::COUNT);
         self.counters.get(&slot, 0).map_or(0, |values| values.iter().sum())
+    }
+
+    /// Detaches the programs: what is in the ring is all there will be.
+    pub fn detach(&mut self) {
+        self.ebpf = None;
     }
 
     /// Passes on what the kernel programs have to say (`--log-level debug`).
