@@ -10,6 +10,7 @@ pub mod clock;
 pub mod export;
 pub mod limit;
 pub mod link;
+pub mod metrics;
 pub mod pipeline;
 pub mod protocol;
 pub mod record;

@@ -4,16 +4,18 @@ mod calls;
 mod recorded;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
-use self::calls::{Calls, Owners};
+use self::calls::{Calls, Owners, Tally};
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
 use crate::limit::budget::Budget;
 use crate::limit::shed::Step;
 use crate::link::SameHost;
+use crate::protocol::Side;
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
@@ -63,6 +65,7 @@ struct Connection {
     turned: bool,
     /// More than one call was open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
+    tally: Tally,
 }
 
 /// Everything between a source and the exporters.
@@ -167,9 +170,11 @@ impl Pipeline {
             }
             Event::LeftOut { id, calls } => self.left_out(id, calls),
             Event::Ended { id, time, end } => self.end(id, time, end),
-            Event::Lost { id, .. } => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.streams.lost(&mut self.parts);
+            Event::Lost(lost) => {
+                if let Some(connection) = self.connections.get_mut(&lost.id) {
+                    connection.tally.records += u64::from(lost.records);
+                    connection.pairing.doubt();
+                    connection.streams.lost(&lost, &mut self.parts);
                     let thread = connection.thread;
                     connection.take(&mut self.parts, thread, 0, &mut self.calls);
                 }
@@ -192,8 +197,9 @@ impl Pipeline {
             let thread = connection.thread;
             connection.take(&mut self.parts, thread, 0, &mut self.calls);
             if let Some(timeout) = self.request_timeout {
-                let Connection { pairing, endpoint, opened, .. } = connection;
-                pairing.expire(endpoint.as_ref(), timeout, now, &mut self.calls.of(opened));
+                let Connection { pairing, endpoint, opened, tally, .. } = connection;
+                let sink = &mut self.calls.of(opened, tally);
+                pairing.expire(endpoint.as_ref(), timeout, now, sink);
             }
         }
     }
@@ -206,11 +212,13 @@ impl Pipeline {
     /// The agent stops: calls that are still under way get no span.
     pub fn stop(&mut self) {
         let quiet = Time(u64::MAX);
-        for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
-            connection.streams.rest(quiet, &mut self.parts);
-            let thread = connection.thread;
-            connection.take(&mut self.parts, thread, 0, &mut self.calls);
-            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+        for connection in self.connections.values_mut() {
+            if !connection.pairing.is_empty() {
+                connection.streams.rest(quiet, &mut self.parts);
+                let thread = connection.thread;
+                connection.take(&mut self.parts, thread, 0, &mut self.calls);
+            }
+            connection.stop(&mut self.calls);
         }
     }
 
@@ -262,9 +270,15 @@ impl Pipeline {
             ignored: false,
             turned: false,
             pipelined: false,
+            tally: Tally::default(),
             opened,
         };
         self.connections.insert(connection.opened.id, connection);
+        self.count_connections();
+    }
+
+    fn count_connections(&self) {
+        self.calls.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
     }
 
     fn data(&mut self, data: &Data<'_>) {
@@ -278,7 +292,8 @@ impl Pipeline {
         let none_kept = self.calls.step == Step::ALL;
         if connection.held > 0 && (none_kept || self.held > self.limits.unparsed) {
             self.calls.stats.lose(Loss::MemoryLimit, 1);
-            connection.streams.lost(&mut self.parts);
+            connection.pairing.doubt();
+            connection.streams.give_up(&mut self.parts);
             connection.take(&mut self.parts, data.thread, 0, &mut self.calls);
             self.held = self.held - connection.held + connection.streams.held();
             connection.held = connection.streams.held();
@@ -303,6 +318,8 @@ impl Pipeline {
         let reason = if waited && self.was_full { Loss::ConnectionLimit } else { Loss::Shed };
         self.calls.stats.lose(reason, calls.into());
         let Some(connection) = connection else { return };
+        connection.tally.lost += u64::from(calls);
+        connection.pairing.doubt();
         connection.streams.left_out(&mut self.parts);
         let thread = connection.thread;
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
@@ -316,11 +333,10 @@ impl Pipeline {
         let Self { connections, wishes, held, .. } = self;
         connections.retain(|id, connection| {
             let idle = now.0.saturating_sub(connection.last.0) >= IDLE;
-            let kept = !connection.pairing.is_empty() || !(idle || connection.ignored);
+            // Those that are ignored are silent anyway.
+            let kept = !connection.pairing.is_empty() || connection.ignored || !idle;
             if !kept {
                 *held -= connection.held;
-            }
-            if !kept && !connection.ignored {
                 wishes.push(Wish::Announce(*id));
             }
             kept
@@ -354,18 +370,17 @@ impl Pipeline {
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
         if let End::Closed { error, .. } = end {
             if let Some(mut connection) = self.remove(id) {
-                let (reason, when) = connection.why_unanswered(error, time);
-                let Connection { pairing, endpoint, opened, .. } = &mut connection;
-                pairing.close(endpoint.as_ref(), reason, when, &mut self.calls.of(opened));
+                connection.close(error, time, &mut self.calls);
             }
             self.wishes.push(Wish::Release(id));
         }
         if end == End::Unseen
-            && let Some(connection) = self.remove(id)
+            && let Some(mut connection) = self.remove(id)
         {
-            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+            connection.stop(&mut self.calls);
             self.wishes.push(Wish::Release(id));
         }
+        self.count_connections();
     }
 }
 
@@ -391,10 +406,51 @@ impl Connection {
             parts.clear();
             return;
         }
-        let sink = &mut calls.of(&self.opened);
+        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        self.pairing.missed(self.streams.take_missed().unwrap_or(0), sink);
         self.pairing.take(parts, &self.streams, self.endpoint.as_ref(), thread, waited, sink);
         if self.streams.left() {
             self.pairing.lose(sink);
+        }
+    }
+
+    /// It was closed: what is open gets no answer any more.
+    fn close(&mut self, error: Option<i32>, time: Time, calls: &mut Calls) {
+        let (reason, when) = self.why_unanswered(error, time);
+        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        if self.streams.blind(Side::Response) {
+            // Whether there was one nobody knows.
+            self.pairing.lose(sink);
+        }
+        self.pairing.close(self.endpoint.as_ref(), reason, when, sink);
+        self.conclude(calls);
+    }
+
+    /// Nothing more will be known of it.
+    fn stop(&mut self, calls: &mut Calls) {
+        let untold = self.pairing.untold();
+        self.tally.lost += untold;
+        calls.stats.lose(Loss::Stopped, untold);
+        self.conclude(calls);
+    }
+
+    /// Says what was lost on it.
+    fn conclude(&mut self, calls: &Calls) {
+        let unrecognised = self.streams.unrecognised();
+        calls.stats.lose(Loss::Unrecognised, unrecognised);
+        let Self { opened: Opened { local, remote, pid, role, .. }, tally, .. } = self;
+        tally.lost += unrecognised;
+        let Tally { calls, lost, records } = *tally;
+        if lost + records > 0 {
+            let end = match role {
+                Some(Role::Client) => "client",
+                Some(Role::Server) => "server",
+                None => "unknown end",
+            };
+            tracing::info!(
+                "connection {local} to {remote}, {end}, pid {pid}: {calls} calls told, {lost} \
+                 lost; {records} kernel records missing"
+            );
         }
     }
 

@@ -120,4 +120,6 @@ globals! {
     wake_bytes = WAKE_BYTES;
     /// Thread group id of the agent, whose own traffic is none of its business.
     own_pid = OWN_PID;
+    /// Bytes that may wait in the ring, but for the ends of connections.
+    ring_room = RING_ROOM;
 }

@@ -1,6 +1,6 @@
 //! The live kernel as a source of events.
 
-mod fill;
+mod gauges;
 pub mod layout;
 mod listening;
 pub mod loader;
@@ -12,24 +12,24 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use tracebee_common::{Control, Load, counter, mode, record};
+use tracebee_common::{Control, Load, RING_RESERVE, counter, mode, record};
 use zerocopy::FromBytes as _;
 
-use self::fill::Fill;
 use self::layout::Backend;
 use self::listening::Listening;
 use self::order::{Next, Order};
 use self::shed::Shed;
-use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
+use super::{ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time};
 use crate::cli::Capture;
 use crate::limit::shed::Step;
 use crate::limit::watch::Ring;
 use crate::stats::{Loss, Stats};
+pub use gauges::{Gauges, Program as ProgramUsage, RingFill};
 pub use loader::LoadError;
 
 /// Records read before the caller gets to run its timers again: a few milliseconds of work. An agent
@@ -47,7 +47,8 @@ pub struct Live {
     /// Calls that the kernel left out of connections, where there are any.
     left_out: FxHashMap<u64, u32>,
     shed: Shed,
-    fill: Fill,
+    /// Bytes that waited in the ring at most, since that was last asked.
+    most_waiting: u64,
     /// Connections that were announced again.
     announced: u32,
     /// Records read.
@@ -67,12 +68,10 @@ impl Live {
         stats: Arc<Stats>,
     ) -> Result<Self, LoadError> {
         let kernel = loader::load(capture, ring_bytes)?;
-        let fill =
-            Fill::of(kernel.ring.as_fd(), ring_bytes.get() as usize).map_err(LoadError::Ring)?;
         Ok(Self {
             left_out: FxHashMap::default(),
             shed: Shed::default(),
-            fill,
+            most_waiting: 0,
             announced: 0,
             read: 0,
             kernel,
@@ -98,12 +97,19 @@ impl Live {
         }
     }
 
+    /// What others may read of the kernel side at any time.
+    pub fn gauges(&self) -> Gauges {
+        self.kernel.gauges.clone()
+    }
+
     /// Waits up to `timeout` for the ring to fill up to its threshold, then hands over what is
     /// there. False: more may be waiting.
     pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
         wait(self.kernel.ring.as_fd(), timeout);
-        self.fill.look();
+        let waiting = self.kernel.gauges.ring.waiting();
+        self.most_waiting = self.most_waiting.max(waiting);
         let Self { kernel, stats, order, listening, left_out, .. } = self;
+        stats.ring_peak.fetch_max(waiting, Ordering::Relaxed);
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
                 && opened.role.is_none()
@@ -113,10 +119,11 @@ impl Live {
             }
             on(event);
         };
-        let mut read = 0;
+        let (mut read, mut bytes) = (0, 0);
         while read < BATCH {
             let Some(item) = kernel.ring.next() else { break };
             read += 1;
+            bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
                 decode(&item, &mut on);
@@ -134,8 +141,26 @@ impl Live {
             });
         }
         self.read += read as u64;
-        stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
+        stats.events.fetch_add(read as u64, Ordering::Relaxed);
+        stats.event_bytes.fetch_add(bytes, Ordering::Relaxed);
         read < BATCH
+    }
+
+    /// Detaches the programs: nothing more comes than what is there.
+    pub fn detach(&mut self) {
+        self.kernel.detach();
+    }
+
+    /// The last word: hands over what waits for records that did not come. What is still in the
+    /// ring is counted as lost.
+    pub fn finish(&mut self, mut on: impl FnMut(Event<'_>)) {
+        let mut unread = 0;
+        while self.kernel.ring.next().is_some() {
+            unread += 1;
+        }
+        self.stats.lose(Loss::RingFull, unread);
+        let Self { order, left_out, .. } = self;
+        order.finish(|cookie, next| give(ConnectionId(cookie), next, left_out, &mut on));
     }
 
     /// Moves the kernel's counters of losses to the statistics.
@@ -151,7 +176,8 @@ impl Live {
             self.stats.lose(loss, now.saturating_sub(before));
         }
         self.kernel.log();
-        let now = self.kernel.recursion_misses();
+        let programs = self.kernel.gauges.programs();
+        let now = programs.iter().map(|program| program.recursion_misses).sum();
         let before = std::mem::replace(&mut self.recursion_misses, now);
         self.stats.lose(Loss::Recursion, now.saturating_sub(before));
     }
@@ -174,7 +200,6 @@ impl Live {
     /// Has a connection announced again, if it speaks again.
     pub fn announce(&mut self, id: ConnectionId) {
         self.announced = self.announced.wrapping_add(1).max(1);
-        self.order.forget(id.0);
         let told = self.announced;
         self.control(id, Control { mode: mode::ANNOUNCE, told, ..Control::default() });
     }
@@ -200,8 +225,10 @@ impl Live {
 
     /// How full the ring was since this was last asked.
     pub fn ring(&mut self) -> Ring {
+        let most = std::mem::take(&mut self.most_waiting);
+        let size = self.kernel.gauges.ring.size();
         Ring {
-            fill: self.fill.most(),
+            fill: (most * 100 / (size - size / u64::from(RING_RESERVE)).max(1)) as u32,
             refused: self.kernel.counter(counter::RING_FULL),
             read: self.read,
         }
@@ -260,7 +287,9 @@ fn give(
             }
             decode(bytes, on);
         }
-        Next::Lost(records) => on(Event::Lost { id, records }),
+        Next::Lost { records, messages: record::Messages { received, sent }, last } => {
+            on(Event::Lost(Lost { id, records, received, sent, last }));
+        }
     }
 }
 
@@ -352,8 +381,7 @@ fn opened(conn: &record::Conn) -> Opened {
         local: address(conn.family, conn.local, conn.local_port),
         remote: address(conn.family, conn.remote, conn.remote_port),
         role,
-        // Records before this one were lost: it is not the beginning.
-        midlife: role.is_none() || conn.header.number > 0,
+        midlife: role.is_none(),
         pid: conn.pid,
         netns: conn.netns,
         sent_base: Some(conn.sent_base),

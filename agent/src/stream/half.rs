@@ -18,6 +18,13 @@ struct Tail {
     bytes: [u8; 8],
 }
 
+/// Bytes after `from`, up to `to`.
+#[derive(Clone, Copy, Default)]
+struct Hole {
+    from: u64,
+    to: u64,
+}
+
 /// State of one direction. `understood <= wants()`; kept bytes begin at `understood`.
 #[derive(Default)]
 pub(super) struct Half {
@@ -28,6 +35,12 @@ pub(super) struct Half {
     /// Everything before went through for certain, and when it did.
     pub(super) reached: u64,
     pub(super) reached_at: Time,
+    /// Everything before was announced, or went through for certain.
+    known: u64,
+    /// Went through unseen: nobody knows when its bytes did.
+    hole: Hole,
+    /// Events are missing since the last one of this direction.
+    pub(super) unsure: bool,
     /// Nothing means anything until the next turn.
     pub(super) quiet: bool,
     /// What is missing next was left out whole: the next turn begins with a message.
@@ -45,15 +58,40 @@ impl Half {
             self.started = true;
             self.understood = position;
             self.reached = position;
+            self.known = position;
         }
     }
 
-    /// A turn begins at `position`: if what is missing before it was left out, it is no gap.
-    pub(super) fn resume(&mut self, position: u64) {
-        if std::mem::take(&mut self.resumes) && self.wants() < position {
+    /// A turn begins at `position`, or goes on. If what is missing before it was left out, it is no
+    /// gap.
+    pub(super) fn resume(&mut self, position: Option<u64>) {
+        if let (true, Some(position)) = (std::mem::take(&mut self.resumes), position)
+            && self.wants() < position
+        {
             self.kept = None;
             self.understood = position;
         }
+    }
+
+    /// Something was told that begins at `from` and ends at `to`; what lies between it and what was
+    /// told before went through unseen.
+    pub(super) fn told(&mut self, from: u64, to: u64) {
+        if from > self.known {
+            self.hole = Hole { from: self.reached, to: from };
+        }
+        self.known = self.known.max(to);
+        self.unsure = false;
+    }
+
+    /// Events are missing: what was announced may not have gone through, and more may have.
+    pub(super) fn lost(&mut self) {
+        self.known = self.reached;
+        self.unsure = true;
+    }
+
+    /// True if a byte range that ends at `end` went through at a time that nobody knows.
+    pub(super) fn unseen(&self, end: u64) -> bool {
+        self.hole.from < end && end <= self.hole.to
     }
 
     /// Position of the next byte that is of use.
@@ -99,10 +137,10 @@ impl Half {
         self.kept.as_ref().map_or(0, |kept| kept.bytes.capacity())
     }
 
-    /// Gives up what was kept.
-    pub(super) fn forget(&mut self) {
+    /// Gives up what was kept; true if there was something.
+    pub(super) fn forget(&mut self) -> bool {
         self.understood = self.wants();
-        self.kept = None;
+        self.kept.take().is_some()
     }
 
     /// Gives up everything before `to`. False if that was not wanted anyway.
