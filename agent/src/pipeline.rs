@@ -32,6 +32,10 @@ const IDLE: u64 = 600_000_000_000;
 /// last bytes look like its end, is taken for ended. The next request ends it earlier.
 const QUIET: u64 = 500_000_000;
 
+/// Connections for which there was no room that are remembered, to say in the end what was lost on
+/// them. Of others only the sum is known.
+const MAX_REFUSED: usize = 1024;
+
 /// What the pipeline wants of the source for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -74,6 +78,8 @@ pub struct Pipeline {
     limits: Budget,
     /// There was no room for a connection at some time.
     was_full: bool,
+    /// Those for which there was none.
+    refused: FxHashMap<ConnectionId, Opened>,
     /// Bytes of messages that were not read whole, of all connections.
     held: usize,
     selection: Selection,
@@ -119,6 +125,7 @@ impl Pipeline {
             connections: FxHashMap::default(),
             limits: Budget::unlimited(),
             was_full: false,
+            refused: FxHashMap::default(),
             held: 0,
             selection,
             request_timeout: request_timeout
@@ -244,6 +251,9 @@ impl Pipeline {
         if self.connections.len() >= self.limits.connections {
             // Its calls are counted when it ends.
             self.was_full = true;
+            if self.refused.len() < MAX_REFUSED {
+                self.refused.insert(opened.id, opened.clone());
+            }
             self.wishes.push(Wish::Count(opened.id));
             return;
         }
@@ -317,7 +327,12 @@ impl Pipeline {
         let waited = connection.as_ref().is_none_or(|c| c.thread == Thread::default());
         let reason = if waited && self.was_full { Loss::ConnectionLimit } else { Loss::Shed };
         self.calls.stats.lose(reason, calls.into());
-        let Some(connection) = connection else { return };
+        let Some(connection) = connection else {
+            if let Some(opened) = self.refused.remove(&id) {
+                Tally { lost: calls.into(), ..Tally::default() }.tell(&opened);
+            }
+            return;
+        };
         connection.tally.lost += u64::from(calls);
         connection.pairing.doubt();
         connection.streams.left_out(&mut self.parts);
@@ -352,6 +367,7 @@ impl Pipeline {
     fn end(&mut self, id: ConnectionId, time: Time, end: End) {
         let Some(connection) = self.connections.get_mut(&id) else {
             if matches!(end, End::Closed { .. } | End::Unseen) {
+                self.refused.remove(&id);
                 self.wishes.push(Wish::Release(id));
             }
             return;
@@ -438,20 +454,8 @@ impl Connection {
     fn conclude(&mut self, calls: &Calls) {
         let unrecognised = self.streams.unrecognised();
         calls.stats.lose(Loss::Unrecognised, unrecognised);
-        let Self { opened: Opened { local, remote, pid, role, .. }, tally, .. } = self;
-        tally.lost += unrecognised;
-        let Tally { calls, lost, records } = *tally;
-        if lost + records > 0 {
-            let end = match role {
-                Some(Role::Client) => "client",
-                Some(Role::Server) => "server",
-                None => "unknown end",
-            };
-            tracing::info!(
-                "connection {local} to {remote}, {end}, pid {pid}: {calls} calls told, {lost} \
-                 lost; {records} kernel records missing"
-            );
-        }
+        self.tally.lost += unrecognised;
+        self.tally.tell(&self.opened);
     }
 
     /// What was taken for the server is the client: its calls are told as the other end's.

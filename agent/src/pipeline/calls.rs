@@ -89,6 +89,26 @@ pub(super) struct Tally {
     pub(super) records: u64,
 }
 
+impl Tally {
+    /// Says what was lost on the connection, if anything was.
+    pub(super) fn tell(self, opened: &Opened) {
+        let Tally { calls, lost, records } = self;
+        if lost + records == 0 {
+            return;
+        }
+        let Opened { local, remote, pid, role, .. } = opened;
+        let end = match role {
+            Some(Role::Client) => "client",
+            Some(Role::Server) => "server",
+            None => "unknown end",
+        };
+        tracing::info!(
+            "connection {local} to {remote}, {end}, pid {pid}: {calls} calls told, {lost} \
+             lost; {records} kernel records missing"
+        );
+    }
+}
+
 /// The sink of one connection's calls.
 pub(super) struct CallsOf<'a> {
     calls: &'a mut Calls,

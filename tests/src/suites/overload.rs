@@ -30,7 +30,7 @@ const SMALL_RING: &str = "512KiB";
 /// For records that are still in the ring when the load ends.
 const DRAIN: Duration = Duration::from_millis(1500);
 /// Reasons that count calls, or spans of calls, that were not told.
-const REASONS: [&str; 9] = [
+const REASONS: [&str; 10] = [
     "shed",
     "connection_limit",
     "gap",
@@ -38,6 +38,7 @@ const REASONS: [&str; 9] = [
     "stopped",
     "queue_full",
     "export_failed",
+    "unrecognised",
     "unreadable",
     "table_full",
 ];
@@ -46,6 +47,7 @@ const REASONS: [&str; 9] = [
 #[derive(Debug, Deserialize)]
 struct Line {
     connection: usize,
+    port: u16,
     calls: usize,
 }
 
@@ -104,6 +106,8 @@ fn connections(
     let (name, seconds) = (case.name, if setting.full { 60 } else { 6 });
     let (port, memory) = (nginx.port.to_string(), format!("{MEMORY}MiB"));
     let mut flags = vec!["--output", "json", "--port", &port, "--max-memory", &memory];
+    // At the end of each connection on which something was lost: how much.
+    flags.extend(["--log-level", "info"]);
     flags.extend(case.flags);
     let agent = Agent::start(&setting.binary, dir, &flags)?;
     if let Some(quota) = quota {
@@ -183,6 +187,7 @@ fn account(
             Kind::Server => told.servers.push(number),
         }
     }
+    let losses = Losses::read(&stopped.stderr);
     let (mut missing, mut halves) = (0, 0);
     for line in lines {
         let Told { mut clients, mut servers } = told.remove(&line.connection).unwrap_or_default();
@@ -202,6 +207,18 @@ fn account(
                 )
             });
             missing += line.calls.saturating_sub(numbers.len()) as u64;
+            let lost = losses.of(kind, line.port);
+            // What the queue before standard output had no room for is nobody's connection's.
+            let lost_later = stopped.summary("queue_full") as usize;
+            let accounted = numbers.len() + lost;
+            report.check(accounted <= line.calls && line.calls <= accounted + lost_later, || {
+                format!(
+                    "{name}: connection {}, {kind}'s end: {} calls, {} told, {lost} counted",
+                    line.connection,
+                    line.calls,
+                    numbers.len()
+                )
+            });
         }
         halves += clients.iter().filter(|call| servers.binary_search(call).is_err()).count();
         halves += servers.iter().filter(|call| clients.binary_search(call).is_err()).count();
@@ -216,6 +233,43 @@ fn account(
         format!("{name}: of {halves} calls one end is told and not the other, {by_chance} were lost otherwise:\n{}", stopped.stderr)
     });
     Ok(count)
+}
+
+/// What the agent says was lost on single connections, by the client's port.
+#[derive(Default)]
+struct Losses {
+    clients: HashMap<u16, usize>,
+    servers: HashMap<u16, usize>,
+}
+
+impl Losses {
+    /// From lines like `connection 127.0.0.1:4 to 127.0.0.1:80, client, pid 1: 7 calls told, 3
+    /// lost; ...`. A connection that was announced twice has two.
+    fn read(stderr: &str) -> Self {
+        let mut losses = Self::default();
+        for line in stderr.lines() {
+            let Some((_, line)) = line.split_once("connection ") else { continue };
+            let Some((ends, rest)) = line.split_once(", ") else { continue };
+            let Some((local, remote)) = ends.split_once(" to ") else { continue };
+            let lost = rest.split_once("calls told, ").and_then(|(_, rest)| rest.split_once(' '));
+            let Some(lost) = lost.and_then(|(lost, _)| lost.parse::<usize>().ok()) else {
+                continue;
+            };
+            let (table, end) = match rest.split_once(',') {
+                Some(("client", _)) => (&mut losses.clients, local),
+                Some(("server", _)) => (&mut losses.servers, remote),
+                _ => continue,
+            };
+            let port = end.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+            *table.entry(port.unwrap_or(0)).or_default() += lost;
+        }
+        losses
+    }
+
+    fn of(&self, kind: &str, port: u16) -> usize {
+        let table = if kind == "client" { &self.clients } else { &self.servers };
+        table.get(&port).copied().unwrap_or(0)
+    }
 }
 
 fn lost(stopped: &Stopped) -> u64 {
