@@ -10,6 +10,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 const MAX_NAMESPACES: usize = 1024;
 /// Most bytes of a table that are read: some 100,000 sockets.
 const MAX_TABLE: u64 = 16 << 20;
+/// Ports of one namespace that are remembered. A host with more listeners is a test of hosts.
+const MAX_PORTS: usize = 4096;
 /// `TCP_LISTEN` as the tables have it (`include/net/tcp_states.h`).
 const LISTEN: &str = "0A";
 
@@ -38,7 +40,7 @@ fn read(pid: u32) -> FxHashSet<u16> {
         if let Ok(file) = File::open(format!("/proc/{pid}/net/{table}"))
             && file.take(MAX_TABLE).read_to_string(&mut text).is_ok()
         {
-            ports.extend(text.lines().filter_map(listener));
+            ports.extend(text.lines().filter_map(listener).take(MAX_PORTS));
         }
     }
     ports

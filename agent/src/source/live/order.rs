@@ -20,6 +20,10 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// short: more than this is loss.
 const MAX_HELD: usize = 4 << 20;
 
+/// Connections whose numbers are known, at 100 bytes each: more than are followed, because those
+/// that are not have records, too. The records of others are passed on as they come.
+const MAX_CONNECTIONS: usize = 4 * crate::limit::budget::MAX_CONNECTIONS;
+
 /// Bytes of memory that a record takes which waits.
 fn cost(record: &[u8]) -> usize {
     record.len() + 48
@@ -67,6 +71,10 @@ impl Order {
         bytes: &[u8],
         mut give: impl FnMut(Next<'_>),
     ) {
+        if self.connections.len() >= MAX_CONNECTIONS && !self.connections.contains_key(&cookie) {
+            give(Next::Record(bytes));
+            return;
+        }
         let connection = self.connections.entry(cookie).or_insert_with(|| Connection {
             next: if first { number } else { 0 },
             lost: if first { number } else { 0 },
