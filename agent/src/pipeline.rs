@@ -485,3 +485,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
