@@ -162,6 +162,7 @@ impl Streams {
             }
             let half = self.half(data.direction);
             half.begin(data.position);
+            half.resume(data.position);
             if turned {
                 half.quiet = false;
             }
@@ -208,7 +209,7 @@ impl Streams {
         for direction in [Direction::Received, Direction::Sent] {
             let side = self.side(direction);
             let half = self.half(direction);
-            half.lost();
+            half.lost(lost.last.is_some());
             let (to, time) = (half.wants(), half.reached_at);
             let begun = half.forget();
             if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {

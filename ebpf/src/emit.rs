@@ -19,9 +19,6 @@ static RING: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
-/// Wake the reader whenever so much more is waiting; in between, its timer does. Each wake-up is an
-/// interrupt: one per event is what makes agents expensive.
-const WAKE_BYTES: u64 = 512 * 1024;
 const BPF_RB_AVAIL_DATA: u64 = 0;
 const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
@@ -63,7 +60,8 @@ fn write(bytes: &[u8], room: u64) -> bool {
         count(counter::RING_FULL);
         return false;
     }
-    let crosses = waiting % WAKE_BYTES + bytes.len() as u64 >= WAKE_BYTES;
+    let wake = layout::ring_wake() as u64;
+    let crosses = (waiting & (wake - 1)) + bytes.len() as u64 >= wake;
     let flags = if crosses { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     let written = RING.output::<[u8]>(bytes, flags).is_ok();
     if !written {
@@ -102,6 +100,8 @@ pub(crate) fn open<M: Memory>(tcp: &mut Tcp<M>, pid: u32) -> bool {
     process::tell(pid);
     if tcp.state.pid == 0 {
         tcp.state.pid = pid;
+        // SAFETY: the offset is that of the member.
+        tcp.state.port = unsafe { tcp.tp.read(layout::skc_num()) };
     }
     announce(tcp, output)
 }
@@ -128,7 +128,7 @@ fn announce<M: Memory>(tcp: &mut Tcp<M>, output: impl FnOnce(&[u8]) -> bool) -> 
             pid: tcp.state.pid,
             netns: 0,
             family: tp.read(layout::skc_family()),
-            local_port: tp.read(layout::skc_num()),
+            local_port: tcp.state.port,
             remote_port: u16::from_be(tp.read(layout::skc_dport())),
             role: tcp.state.role,
             reserved: 0,

@@ -118,4 +118,6 @@ globals! {
     own_pid = OWN_PID;
     /// Bytes that may wait in the ring, but for the ends of connections.
     ring_room = RING_ROOM;
+    /// The reader is woken whenever so many bytes more are waiting, a power of two.
+    ring_wake = RING_WAKE;
 }

@@ -49,6 +49,10 @@ pub(crate) struct Socket {
     pub(crate) direction: u8,
     pub(crate) opened: u8,
     pub(crate) pending: u8,
+    /// Its own port: in the end it has none any more.
+    pub(crate) port: u16,
+    /// Explicit padding.
+    pub(crate) reserved: [u16; 3],
 }
 
 pub(crate) const RECEIVED: u8 = 1;

@@ -41,6 +41,8 @@ pub(super) struct Half {
     hole: Hole,
     /// Events are missing since the last one of this direction.
     pub(super) unsure: bool,
+    /// And whether the next bytes begin a message is known.
+    resumes: bool,
     /// Nothing means anything until the next turn.
     pub(super) quiet: bool,
     /// Nothing will follow this position.
@@ -73,9 +75,18 @@ impl Half {
     }
 
     /// Events are missing: what was announced may not have gone through, and more may have.
-    pub(super) fn lost(&mut self) {
+    /// `certain`: whether the next bytes begin a message is known.
+    pub(super) fn lost(&mut self, certain: bool) {
         self.known = self.reached;
         self.unsure = true;
+        self.resumes = certain;
+    }
+
+    /// The first bytes since then: that those before them are missing has been said.
+    pub(super) fn resume(&mut self, position: u64) {
+        if std::mem::take(&mut self.resumes) {
+            self.jump(position);
+        }
     }
 
     /// True if a byte range that ends at `end` went through at a time that nobody knows.

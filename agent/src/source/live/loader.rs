@@ -9,7 +9,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, RING_RESERVE, counter};
+use tracebee_common::{Control, RING_RESERVE, RING_WAKE, counter};
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
@@ -130,7 +130,9 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
     let room = ring_bytes.get() - ring_bytes.get() / RING_RESERVE;
+    let wake = RING_WAKE.min(ring_bytes.get() / 8);
     loader.override_global("RING_ROOM", &room, true);
+    loader.override_global("RING_WAKE", &wake, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
     }
