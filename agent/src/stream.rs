@@ -162,7 +162,7 @@ impl Streams {
             }
             let half = self.half(data.direction);
             half.begin(data.position);
-            half.resume(turned.then_some(data.position));
+            half.resume(data.position);
             if turned {
                 half.quiet = false;
             }
@@ -205,8 +205,8 @@ impl Streams {
     /// that is.
     pub fn left_out(&mut self, out: &mut Vec<Timed>) {
         self.give_up(out);
-        self.received.resumes = true;
-        self.sent.resumes = true;
+        self.received.skip();
+        self.sent.skip();
     }
 
     /// Gives up the messages that are under way, as if the rest of them were missing.
@@ -247,7 +247,7 @@ impl Streams {
         self.midway = true;
         self.last = lost.last.or(self.last);
         for direction in [Direction::Received, Direction::Sent] {
-            self.half(direction).lost();
+            self.half(direction).lost(lost.last.is_some());
             self.forget(direction, out);
         }
     }

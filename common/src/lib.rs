@@ -53,6 +53,11 @@ pub const MAX_CONTROLLED: u32 = 65_536;
 /// that what was lost on it is known in the end: 64 bytes each.
 pub const RING_RESERVE: u32 = 4;
 
+/// The reader of the ring is woken whenever so many bytes more are waiting, but at least eight
+/// times before the ring is full; in between, its timer does. Each wake-up is an interrupt: one
+/// per event is what makes agents expensive.
+pub const RING_WAKE: u32 = 512 * 1024;
+
 /// Value of the control map, key: the socket cookie.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]

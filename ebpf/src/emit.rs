@@ -60,8 +60,8 @@ fn write(bytes: &[u8], room: u64) -> bool {
         count(counter::RING_FULL);
         return false;
     }
-    let step = layout::wake_bytes() as u64;
-    let crosses = (waiting & (step - 1)) + bytes.len() as u64 >= step;
+    let wake = layout::ring_wake() as u64;
+    let crosses = (waiting & (wake - 1)) + bytes.len() as u64 >= wake;
     let flags = if crosses { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     let written = RING.output::<[u8]>(bytes, flags).is_ok();
     if !written {
@@ -126,7 +126,7 @@ fn announce<M: Memory>(tcp: &mut Tcp<M>, output: impl FnOnce(&[u8]) -> bool) -> 
             pid: tcp.state.pid,
             netns: 0,
             family: tp.read(layout::skc_family()),
-            local_port: tp.read(layout::skc_num()),
+            local_port: tcp.state.port,
             remote_port: u16::from_be(tp.read(layout::skc_dport())),
             role: tcp.state.role,
             reserved: 0,

@@ -62,6 +62,10 @@ pub(crate) struct Socket {
     pub(crate) direction: u8,
     pub(crate) opened: u8,
     pub(crate) pending: u8,
+    /// Its own port: in the end it has none any more.
+    pub(crate) port: u16,
+    /// Explicit padding.
+    pub(crate) reserved: u16,
 }
 
 pub(crate) const RECEIVED: u8 = 1;
@@ -129,6 +133,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.role = role;
+        state.port = tp.read(layout::skc_num());
         state.sent_sequence = tp.read(layout::write_seq());
         state.received_sequence = tp.read(layout::copied_seq());
         state.sent_base = state.sent_sequence;
@@ -146,6 +151,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
 pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
     // SAFETY: passed on to the caller.
     unsafe {
+        state.port = tp.read(layout::skc_num());
         let sent: u64 = tp.read(layout::bytes_sent());
         let again: u64 = tp.read(layout::bytes_retrans());
         let next: u32 = tp.read(layout::snd_nxt());

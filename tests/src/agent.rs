@@ -123,6 +123,16 @@ impl Agent {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
+    /// Keeps it from running until [`go_on`](Self::go_on), as a busy host would.
+    pub fn pause(&self) {
+        self.process.signal(libc::SIGSTOP);
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn go_on(&self) {
+        self.process.signal(libc::SIGCONT);
+    }
+
     /// Processor time of the agent so far, all threads together.
     pub fn cpu(&self) -> Result<Duration> {
         let path = format!("/proc/{}/stat", self.pid());

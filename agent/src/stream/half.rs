@@ -41,10 +41,10 @@ pub(super) struct Half {
     hole: Hole,
     /// Events are missing since the last one of this direction.
     pub(super) unsure: bool,
+    /// And whether the next bytes begin a message is known.
+    resumes: bool,
     /// Nothing means anything until the next turn.
     pub(super) quiet: bool,
-    /// What is missing next was left out whole: the next turn begins with a message.
-    pub(super) resumes: bool,
     /// Nothing will follow this position.
     pub(super) finish: Option<u64>,
     tail: Tail,
@@ -62,15 +62,9 @@ impl Half {
         }
     }
 
-    /// A turn begins at `position`, or goes on. If what is missing before it was left out, it is no
-    /// gap.
-    pub(super) fn resume(&mut self, position: Option<u64>) {
-        if let (true, Some(position)) = (std::mem::take(&mut self.resumes), position)
-            && self.wants() < position
-        {
-            self.kept = None;
-            self.understood = position;
-        }
+    /// Whole exchanges were left out: the next bytes begin a message.
+    pub(super) fn skip(&mut self) {
+        self.resumes = true;
     }
 
     /// Something was told that begins at `from` and ends at `to`; what lies between it and what was
@@ -84,9 +78,18 @@ impl Half {
     }
 
     /// Events are missing: what was announced may not have gone through, and more may have.
-    pub(super) fn lost(&mut self) {
+    /// `certain`: whether the next bytes begin a message is known.
+    pub(super) fn lost(&mut self, certain: bool) {
         self.known = self.reached;
         self.unsure = true;
+        self.resumes = certain;
+    }
+
+    /// The first bytes since then: that those before them are missing has been said.
+    pub(super) fn resume(&mut self, position: u64) {
+        if std::mem::take(&mut self.resumes) {
+            self.jump(position);
+        }
     }
 
     /// True if a byte range that ends at `end` went through at a time that nobody knows.

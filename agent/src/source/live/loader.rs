@@ -9,7 +9,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, Load, RING_RESERVE, counter};
+use tracebee_common::{Control, Load, RING_RESERVE, RING_WAKE, counter};
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
@@ -105,10 +105,6 @@ struct LoadValue(Load);
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for LoadValue {}
 
-/// Bytes that wait in the ring when the reader is woken: 30 wake-ups a second at 16 MB/s. Of a
-/// small ring an eighth, so that it has room while the reader comes.
-const WAKE_BYTES: u32 = 512 * 1024;
-
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
 /// # Errors
@@ -141,10 +137,10 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     // Constant to the verifier: what is not logged is not even loaded.
     loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
-    let wake = WAKE_BYTES.min(ring_bytes.get().next_power_of_two() / 8);
-    loader.override_global("WAKE_BYTES", &wake, true);
     let room = ring_bytes.get() - ring_bytes.get() / RING_RESERVE;
+    let wake = RING_WAKE.min(ring_bytes.get() / 8);
     loader.override_global("RING_ROOM", &room, true);
+    loader.override_global("RING_WAKE", &wake, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
     }

@@ -284,7 +284,7 @@ mod tests {
 
     /// Record `number` of a conversation of two records to a message, received ones first.
     fn data(number: u32) -> record::Data {
-        let (turn, second) = (number / 2, number % 2 != 0);
+        let (turn, second) = (number / 2, !number.is_multiple_of(2));
         let mut data = record::Data {
             messages: Messages { received: turn / 2 + 1, sent: turn.div_ceil(2) },
             ..record::Data::default()
