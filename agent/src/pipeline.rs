@@ -4,17 +4,18 @@ mod calls;
 mod recorded;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
-use self::calls::{Calls, Owners};
+use self::calls::{Calls, Owners, Tally};
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
 use crate::limit::budget::Budget;
 use crate::limit::shed::Step;
 use crate::link::SameHost;
-use crate::protocol::Ends;
+use crate::protocol::{Ends, Side};
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
@@ -30,6 +31,10 @@ const IDLE: u64 = 600_000_000_000;
 /// How long a stream must be silent before an answer whose framing was not captured, and whose
 /// last bytes look like its end, is taken for ended. The next request ends it earlier.
 const QUIET: u64 = 500_000_000;
+
+/// Connections for which there was no room that are remembered, to say in the end what was lost on
+/// them. Of others only the sum is known.
+const MAX_REFUSED: usize = 1024;
 
 /// What the pipeline wants of the source for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +69,17 @@ struct Connection {
     turned: bool,
     /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
+    tally: Tally,
 }
 
 /// Everything between a source and the exporters.
 pub struct Pipeline {
     connections: FxHashMap<ConnectionId, Connection>,
     limits: Budget,
+    /// There was no room for a connection at some time.
+    was_full: bool,
+    /// Those for which there was none.
+    refused: FxHashMap<ConnectionId, Opened>,
     /// Bytes of messages that were not read whole, of all connections.
     held: usize,
     selection: Selection,
@@ -114,6 +124,8 @@ impl Pipeline {
         Self {
             connections: FxHashMap::default(),
             limits: Budget::unlimited(),
+            was_full: false,
+            refused: FxHashMap::default(),
             held: 0,
             selection,
             request_timeout: request_timeout
@@ -165,9 +177,11 @@ impl Pipeline {
             }
             Event::LeftOut { id, calls } => self.left_out(id, calls),
             Event::Ended { id, time, end } => self.end(id, time, end),
-            Event::Lost { id, .. } => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.streams.lost(&mut self.parts);
+            Event::Lost(lost) => {
+                if let Some(connection) = self.connections.get_mut(&lost.id) {
+                    connection.tally.records += u64::from(lost.records);
+                    connection.pairing.doubt();
+                    connection.streams.lost(&lost, &mut self.parts);
                     let thread = connection.thread;
                     connection.take(&mut self.parts, thread, 0, &mut self.calls);
                 }
@@ -190,8 +204,9 @@ impl Pipeline {
             let thread = connection.thread;
             connection.take(&mut self.parts, thread, 0, &mut self.calls);
             if let Some(timeout) = self.request_timeout {
-                let Connection { pairing, endpoint, opened, .. } = connection;
-                pairing.expire(endpoint.as_ref(), timeout, now, &mut self.calls.of(opened));
+                let Connection { pairing, endpoint, opened, tally, .. } = connection;
+                let sink = &mut self.calls.of(opened, tally);
+                pairing.expire(endpoint.as_ref(), timeout, now, sink);
             }
         }
     }
@@ -204,11 +219,13 @@ impl Pipeline {
     /// The agent stops: calls that are still under way get no span.
     pub fn stop(&mut self) {
         let quiet = Time(u64::MAX);
-        for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
-            connection.streams.rest(quiet, &mut self.parts);
-            let thread = connection.thread;
-            connection.take(&mut self.parts, thread, 0, &mut self.calls);
-            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+        for connection in self.connections.values_mut() {
+            if !connection.pairing.is_empty() {
+                connection.streams.rest(quiet, &mut self.parts);
+                let thread = connection.thread;
+                connection.take(&mut self.parts, thread, 0, &mut self.calls);
+            }
+            connection.stop(&mut self.calls);
         }
     }
 
@@ -232,7 +249,11 @@ impl Pipeline {
             return;
         }
         if self.connections.len() >= self.limits.connections {
-            self.calls.stats.lose(Loss::ConnectionLimit, 1);
+            // Its calls are counted when it ends.
+            self.was_full = true;
+            if self.refused.len() < MAX_REFUSED {
+                self.refused.insert(opened.id, opened.clone());
+            }
             self.wishes.push(Wish::Count(opened.id));
             return;
         }
@@ -259,9 +280,15 @@ impl Pipeline {
             ignored: false,
             turned: false,
             pipelined: false,
+            tally: Tally::default(),
             opened,
         };
         self.connections.insert(connection.opened.id, connection);
+        self.count_connections();
+    }
+
+    fn count_connections(&self) {
+        self.calls.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
     }
 
     fn data(&mut self, data: &Data<'_>) {
@@ -275,7 +302,8 @@ impl Pipeline {
         let none_kept = self.calls.step == Step::ALL;
         if connection.held > 0 && (none_kept || self.held > self.limits.unparsed) {
             self.calls.stats.lose(Loss::MemoryLimit, 1);
-            connection.streams.lost(&mut self.parts);
+            connection.pairing.doubt();
+            connection.streams.give_up(&mut self.parts);
             connection.take(&mut self.parts, data.thread, 0, &mut self.calls);
             self.held = self.held - connection.held + connection.streams.held();
             connection.held = connection.streams.held();
@@ -294,13 +322,21 @@ impl Pipeline {
         }
     }
 
-    /// Whole calls were left out by the kernel, or of a connection that is not followed.
+    /// Whole calls were left out by the kernel.
     fn left_out(&mut self, id: ConnectionId, calls: u32) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            self.calls.stats.lose(Loss::ConnectionLimit, calls.into());
+        let connection = self.connections.get_mut(&id);
+        // Before its first record it waited for room, if there was ever none.
+        let waited = connection.as_ref().is_none_or(|c| c.thread == Thread::default());
+        let reason = if waited && self.was_full { Loss::ConnectionLimit } else { Loss::Shed };
+        self.calls.stats.lose(reason, calls.into());
+        let Some(connection) = connection else {
+            if let Some(opened) = self.refused.remove(&id) {
+                Tally { lost: calls.into(), ..Tally::default() }.tell(&opened);
+            }
             return;
         };
-        self.calls.stats.lose(Loss::Shed, calls.into());
+        connection.tally.lost += u64::from(calls);
+        connection.pairing.doubt();
         connection.streams.left_out(&mut self.parts);
         let thread = connection.thread;
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
@@ -313,8 +349,9 @@ impl Pipeline {
         }
         let Self { connections, wishes, held, .. } = self;
         connections.retain(|id, connection| {
-            let kept =
-                !connection.pairing.is_empty() || now.0.saturating_sub(connection.last.0) < IDLE;
+            let idle = now.0.saturating_sub(connection.last.0) >= IDLE;
+            // Those that are ignored are silent anyway.
+            let kept = !connection.pairing.is_empty() || connection.ignored || !idle;
             if !kept {
                 *held -= connection.held;
                 wishes.push(Wish::Announce(*id));
@@ -332,6 +369,7 @@ impl Pipeline {
     fn end(&mut self, id: ConnectionId, time: Time, end: End) {
         let Some(connection) = self.connections.get_mut(&id) else {
             if matches!(end, End::Closed { .. } | End::Unseen) {
+                self.refused.remove(&id);
                 self.wishes.push(Wish::Release(id));
             }
             return;
@@ -350,18 +388,17 @@ impl Pipeline {
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
         if let End::Closed { error, .. } = end {
             if let Some(mut connection) = self.remove(id) {
-                let (reason, when) = connection.why_unanswered(error, time);
-                let Connection { pairing, endpoint, opened, .. } = &mut connection;
-                pairing.close(endpoint.as_ref(), reason, when, &mut self.calls.of(opened));
+                connection.close(error, time, &mut self.calls);
             }
             self.wishes.push(Wish::Release(id));
         }
         if end == End::Unseen
-            && let Some(connection) = self.remove(id)
+            && let Some(mut connection) = self.remove(id)
         {
-            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+            connection.stop(&mut self.calls);
             self.wishes.push(Wish::Release(id));
         }
+        self.count_connections();
     }
 }
 
@@ -393,7 +430,8 @@ impl Connection {
             parts.clear();
             return;
         }
-        let sink = &mut calls.of(&self.opened);
+        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        self.pairing.missed(self.streams.take_missed().unwrap_or(0), sink);
         self.pairing.take(parts, &self.streams, self.endpoint.as_ref(), thread, waited, sink);
         if self.streams.left() {
             self.pairing.lose(sink);
@@ -404,6 +442,34 @@ impl Connection {
     fn is_others(&self) -> bool {
         self.opened.role == Some(Role::Server)
             && self.streams.protocol().is_some_and(|protocol| protocol.ends == Ends::Client)
+    }
+
+    /// It was closed: what is open gets no answer any more.
+    fn close(&mut self, error: Option<i32>, time: Time, calls: &mut Calls) {
+        let (reason, when) = self.why_unanswered(error, time);
+        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        if self.streams.blind(Side::Response) {
+            // Whether there was one nobody knows.
+            self.pairing.lose(sink);
+        }
+        self.pairing.close(self.endpoint.as_ref(), reason, when, sink);
+        self.conclude(calls);
+    }
+
+    /// Nothing more will be known of it.
+    fn stop(&mut self, calls: &mut Calls) {
+        let untold = self.pairing.untold();
+        self.tally.lost += untold;
+        calls.stats.lose(Loss::Stopped, untold);
+        self.conclude(calls);
+    }
+
+    /// Says what was lost on it.
+    fn conclude(&mut self, calls: &Calls) {
+        let unrecognised = self.streams.unrecognised();
+        calls.stats.lose(Loss::Unrecognised, unrecognised);
+        self.tally.lost += unrecognised;
+        self.tally.tell(&self.opened);
     }
 
     /// Calls are told as the other end's, which is a `told`.
@@ -433,3 +499,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,9 @@ pub enum Step {
     SkipTurn,
     /// The connection speaks something else from here on (an upgrade, a tunnel): never ask again.
     Leave,
+    /// The connection goes on in this protocol, but nothing that follows can be told apart any more:
+    /// never ask again. Its messages are calls that are lost.
+    GiveUp,
     /// These bytes are not of this protocol. The engine gives up on what is open.
     NotMine,
 }

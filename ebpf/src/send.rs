@@ -3,7 +3,7 @@
 use aya_ebpf::macros::map;
 use tracebee_common::{
     mode,
-    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent},
+    record::{self, Data, FLAG_FIRST, FLAG_PENDING, FLAG_SENT, Sent},
     sequence,
 };
 
@@ -82,7 +82,16 @@ pub(crate) fn sure(left: u64, space: i32) -> bool {
     left <= SURE && space as u64 >= left
 }
 
-/// Tells of `left` bytes at `position`; not `sure`: of them, only what is accepted later on.
+/// What is known of a send besides its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Told {
+    /// A message begins with it.
+    pub(crate) first: bool,
+    /// All of it will go; else, only what is accepted later on.
+    pub(crate) sure: bool,
+}
+
+/// Tells of `left` bytes at `position`.
 ///
 /// # Safety
 /// As [`position`].
@@ -93,7 +102,7 @@ pub(crate) unsafe fn tell<M: Memory>(
     position: u64,
     left: u64,
     body: Body,
-    sure: bool,
+    told: Told,
 ) {
     if !emit::open(tcp, who.pid) {
         return;
@@ -113,9 +122,11 @@ pub(crate) unsafe fn tell<M: Memory>(
     }
     tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
     // What we cannot read, the kernel may not be able to read either.
-    let pending = !sure || (captured as u64) < wanted;
+    let pending = !told.sure || (captured as u64) < wanted;
     tcp.state.pending = if pending { PENDING } else { 0 };
-    let flags = FLAG_SENT | if pending { FLAG_PENDING } else { 0 };
+    let flags = FLAG_SENT
+        | if pending { FLAG_PENDING } else { 0 }
+        | if told.first { FLAG_FIRST } else { 0 };
     let time = emit::now();
     tcp.state.told = time;
     scratch.data = Data {
@@ -126,10 +137,11 @@ pub(crate) unsafe fn tell<M: Memory>(
         pid: who.pid,
         tid: who.tid,
         waited: 0,
-        turn: tcp.state.turn,
-        tail: tail.bytes,
         tail_length: tail.length,
+        tail: tail.bytes,
+        messages: tcp.state.messages,
         left_out: tcp.state.calls,
+        reserved: 0,
     };
     bytes::output(scratch, captured);
 }

@@ -9,6 +9,7 @@ pub mod clients;
 pub mod paths;
 pub mod plan;
 pub mod process;
+pub mod quota;
 pub mod report;
 pub mod servers;
 pub mod sink;

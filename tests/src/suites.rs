@@ -5,11 +5,14 @@ use crate::Suite;
 mod cleanup;
 mod doctor;
 mod foreign;
+mod losses;
 mod matrix;
+mod metrics;
 mod midlife;
 mod namespaces;
 mod outage;
 mod output;
+mod overload;
 mod receivers;
 mod record;
 mod shapes;
@@ -39,9 +42,20 @@ pub(crate) const ALL: &[Suite] = &[
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
+    suite(
+        "losses",
+        "a ring that overflows: every call is there or counted, by connection",
+        losses::run,
+    ),
+    suite("metrics", "what Prometheus is told, whoever else asks", metrics::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
     suite("doctor", "what works here is said, each lack with its remedy", doctor::run),
+    suite(
+        "overload",
+        "too little processor time, too many connections: exact to the call",
+        overload::run,
+    ),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 

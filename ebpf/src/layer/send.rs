@@ -8,7 +8,7 @@ use crate::{
     bytes::Vector,
     layout,
     memory::member,
-    send::{self, Body},
+    send::{self, Body, Told},
     socket::{self, SENT, Tcp, Who},
 };
 
@@ -38,9 +38,7 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
             return;
         }
         tcp.state.announced = end;
-        if !socket::turn(tcp.state, SENT, position) {
-            return;
-        }
+        let Some(first) = socket::turn(tcp.state, SENT, position) else { return };
         tcp.state.pending = send::PENDING;
         if end <= tcp.state.skip_sent {
             return;
@@ -56,7 +54,8 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
         } else {
             Body::Pages
         };
-        send::tell(&mut tcp, who, position, left, body, send::sure(left, space));
+        let told = Told { first, sure: send::sure(left, space) };
+        send::tell(&mut tcp, who, position, left, body, told);
     }
 }
 

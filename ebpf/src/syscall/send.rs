@@ -11,7 +11,7 @@ use crate::{
     bytes::{self, Vector},
     emit, layout,
     memory::Memory as _,
-    send::{self, Body},
+    send::{self, Body, Told},
     socket::{self, SENT, Tcp, Who},
 };
 
@@ -47,15 +47,13 @@ pub(super) fn entered(ctx: &BtfTracePointContext) {
         }
         let position = send::position(&mut tcp);
         tcp.state.announced = position + left;
-        if !socket::turn(tcp.state, SENT, position) {
-            return;
-        }
+        let Some(first) = socket::turn(tcp.state, SENT, position) else { return };
         tcp.state.pending = send::PENDING;
         if tcp.state.announced <= tcp.state.skip_sent {
             return;
         }
         let sure = send::sure(left, space) && tp.read::<i32>(layout::sk_err()) == 0;
-        send::tell(&mut tcp, who, position, left, body, sure);
+        send::tell(&mut tcp, who, position, left, body, Told { first, sure });
     }
 }
 
@@ -84,7 +82,8 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         tcp.state.sent = position;
         tcp.state.sent_sequence = sequence;
         tcp.state.announced = position;
-        if !socket::turn(tcp.state, SENT, before) || position <= tcp.state.skip_sent {
+        let Some(first) = socket::turn(tcp.state, SENT, before) else { return };
+        if position <= tcp.state.skip_sent {
             return;
         }
         let length = position - before;
@@ -93,7 +92,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
             Some((left, body)) if length <= left && length == ctx.arg::<u64>(1) => body.cut(length),
             _ => Body::Pages,
         };
-        send::tell(&mut tcp, who, before, length, body, true);
+        send::tell(&mut tcp, who, before, length, body, Told { first, sure: true });
     }
 }
 
