@@ -102,14 +102,16 @@ pub struct Data {
     pub tail: [u8; TAIL],
     /// How many of them are known: the last `tail_length` bytes of the range, at the front.
     pub tail_length: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// Calls of this connection that were left out so far ([`crate::Load`]), without records.
+    pub left_out: u32,
 }
 
 /// Bytes of [`Data::tail`].
 pub const TAIL: usize = 8;
 
-/// A send returned: everything before `position` was accepted.
+/// A send returned: everything before `position` was accepted. The header's time is that of the
+/// last packet, if that was after the announcement: the return itself may come after the peer has
+/// read all of it.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Sent {
@@ -130,6 +132,8 @@ pub mod tcp {
     pub const SYN_RECV: u8 = 3;
     /// This side closed first.
     pub const FIN_WAIT1: u8 = 4;
+    /// This side closed first and the peer knows.
+    pub const FIN_WAIT2: u8 = 5;
     /// Gone.
     pub const CLOSE: u8 = 7;
     /// The peer closed first.
@@ -160,6 +164,10 @@ pub struct State {
     pub new: u8,
     /// Explicit padding.
     pub reserved: u16,
+    /// As in [`Data`].
+    pub left_out: u32,
+    /// Explicit padding.
+    pub reserved2: u32,
 }
 
 /// Bytes of a command line that are told. A power of two, for the verifier.
@@ -194,7 +202,7 @@ const _: () = {
     assert!(size_of::<Conn>() == 88);
     assert!(size_of::<Data>() == 72);
     assert!(size_of::<Sent>() == 32);
-    assert!(size_of::<State>() == 48);
+    assert!(size_of::<State>() == 56);
     assert!(size_of::<Process>() == 64);
     assert!((ARGUMENTS_MAX + ENVIRONMENT_MAX).is_power_of_two());
 };

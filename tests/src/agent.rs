@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +16,18 @@ const READY_LIMIT: Duration = Duration::from_secs(15);
 
 /// How long it may take to flush and detach after SIGTERM (docs: command line).
 pub const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+static CAPTURE: OnceLock<String> = OnceLock::new();
+
+/// Every agent from now on watches the kernel in this way (`--capture`).
+pub fn capture_by(how: &str) {
+    let _ = CAPTURE.set(how.into());
+}
+
+/// What [`capture_by`] said.
+pub fn captured_by() -> Option<&'static str> {
+    CAPTURE.get().map(String::as_str)
+}
 
 /// The program under test: `TRACEBEE_BIN`, or built now.
 pub fn binary() -> Result<PathBuf> {
@@ -70,12 +83,21 @@ impl Agent {
             .context("no free name")?;
         let mut command = Command::new(binary);
         command.arg("run").args(args).envs(variables.iter().copied());
+        let capture = CAPTURE.get();
+        if let Some(how) = capture {
+            command.args(["--capture", how]);
+        }
         let started = now();
         let mut process = Process::spawn(&name, dir, &mut command)?;
         process.wait_until("line `ready:` on stderr", READY_LIMIT, |process| {
             process.stderr().lines().any(|line| line.starts_with("ready:"))
         })?;
-        Ok(Self { process, dir: dir.into(), name, started, ready: now() })
+        let ready = now();
+        if let Some(how) = capture.filter(|how| *how != "auto") {
+            let stderr = process.stderr();
+            ensure!(stderr.contains(&format!("capture={how}\n")), "not capture={how}: {stderr}");
+        }
+        Ok(Self { process, dir: dir.into(), name, started, ready })
     }
 
     /// Starts it with `--output json`.

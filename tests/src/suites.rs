@@ -3,6 +3,7 @@
 use crate::Suite;
 
 mod cleanup;
+mod doctor;
 mod foreign;
 mod matrix;
 mod midlife;
@@ -42,6 +43,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("outage", "the receiver goes away under load", outage::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
+    suite("doctor", "what works here is said, each lack with its remedy", doctor::run),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 

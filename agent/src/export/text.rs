@@ -6,8 +6,8 @@
 //! 12:01:02.350  cart          → SELECT * FROM carts WHERE id = $1    1 row    0.4 ms  10.0.0.5
 //! ```
 
-mod paint;
-mod width;
+pub(crate) mod paint;
+pub(crate) mod width;
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -31,6 +31,24 @@ pub struct Request {
     /// How often the statement is asked for in this one call, with other values each time; 1 for
     /// most calls, 0 if it was not seen.
     pub executions: u32,
+    /// A long text was left out ([`trim`](Self::trim)).
+    pub trimmed: bool,
+}
+
+/// What a query text may have to stay when texts are left out: half a line.
+const SHORT: usize = 64;
+
+impl Request {
+    /// Leaves a long query text out, but not its summary; false if there is none.
+    pub fn trim(&mut self) -> bool {
+        let long = self.statement.as_ref().filter(|statement| statement.text.len() > SHORT);
+        if let Some(statement) = long {
+            let rest = Statement { text: Box::default(), ..Statement::clone(statement) };
+            self.statement = Some(Arc::new(rest));
+            self.trimmed = true;
+        }
+        self.trimmed
+    }
 }
 
 /// How a call ended.

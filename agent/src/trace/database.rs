@@ -11,6 +11,7 @@
 //!   were written.
 //! - `tracebee.db.response_cut`: not all of the answer was seen; its rows, and an error that came
 //!   late in it, are unknown.
+//! - `tracebee.trimmed`: the text was left out under load.
 //! - A call that another, sent along with it, kept from being carried out has the `error.type`
 //!   `skipped`. One whose failure has no code has `_OTHER`.
 
@@ -20,7 +21,7 @@ use super::{Attributes, Described, Known, MAX_TEXT, Tracer, Value, bounded};
 use crate::protocol::database::{Request, Response};
 
 /// Attributes of a span that has them all.
-const CAPACITY: usize = 18;
+const CAPACITY: usize = 19;
 
 /// Describes a call.
 pub(super) fn describe(
@@ -85,6 +86,9 @@ pub(super) fn describe(
         }
     }
 
+    if request.trimmed {
+        attributes.push(("tracebee.trimmed", Value::Bool(true)));
+    }
     let remote = call.endpoint.remote;
     let address = tracer.addresses.text(remote.ip());
     attributes.push(("server.address", address.clone()));
