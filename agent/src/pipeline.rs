@@ -40,18 +40,26 @@ pub enum Wish {
 struct Connection {
     opened: Opened,
     endpoint: Option<Arc<Endpoint>>,
+    /// Which end the streams are of, as far as the endpoint tells.
+    role: Option<Role>,
     streams: Streams,
     pairing: Pairing<Identity>,
     /// The last who read or wrote.
     thread: Thread,
-    /// When the peer, or this side, said that nothing more comes.
-    peer_finished: Option<Time>,
-    finished: Option<Time>,
+    /// Who said first that nothing more comes, and when.
+    finished: Option<(Finisher, Time)>,
     ignored: bool,
     /// The streams are those of the client's end, but calls are told as the server's.
     turned: bool,
     /// More than one call was open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
+}
+
+/// An end of a connection, seen from the one that is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finisher {
+    Peer,
+    Own,
 }
 
 /// Everything between a source and the exporters.
@@ -207,10 +215,10 @@ impl Pipeline {
         }
         let connection = Connection {
             endpoint: None,
+            role: None,
             streams: Streams::new(opened.role, opened.midlife),
             pairing: Pairing::default(),
             thread: Thread::default(),
-            peer_finished: None,
             finished: None,
             ignored: false,
             turned: false,
@@ -243,10 +251,10 @@ impl Pipeline {
         };
         match (end, connection.turned) {
             (End::PeerFinished(_), false) | (End::Finished(_), true) => {
-                connection.peer_finished = Some(time);
+                connection.finished.get_or_insert((Finisher::Peer, time));
             }
             (End::PeerFinished(_), true) | (End::Finished(_), false) => {
-                connection.finished.get_or_insert(time);
+                connection.finished.get_or_insert((Finisher::Own, time));
             }
             (End::Closed { .. } | End::Unseen, _) => {}
         }
@@ -272,12 +280,15 @@ impl Pipeline {
 
 impl Connection {
     fn take(&mut self, parts: &mut Vec<Timed>, thread: Thread, waited: u64, calls: &mut Calls) {
-        if self.endpoint.is_none()
-            && self.streams.spoken()
+        if self.streams.spoken()
             && let Some(role) = self.streams.role()
+            && self.role.replace(role) != Some(role)
         {
-            if role == Role::Client && matches!(calls.owners, Owners::Servers(_)) {
-                self.turn();
+            if matches!(calls.owners, Owners::Servers(_)) {
+                if self.turned != (role == Role::Client) {
+                    self.turn();
+                }
+                self.opened.role = Some(Role::Server);
             } else {
                 self.opened.role = Some(role);
             }
@@ -299,13 +310,18 @@ impl Connection {
         }
     }
 
-    /// What was taken for the server is the client: its calls are told as the other end's.
+    /// What was taken for the server is the client, or the reverse: calls are told as the other
+    /// end's.
     fn turn(&mut self) {
-        self.turned = true;
-        let Opened { role, local, remote, .. } = &mut self.opened;
-        *role = Some(Role::Server);
+        self.turned = !self.turned;
+        let Opened { local, remote, .. } = &mut self.opened;
         std::mem::swap(local, remote);
-        std::mem::swap(&mut self.peer_finished, &mut self.finished);
+        if let Some((finisher, _)) = &mut self.finished {
+            *finisher = match finisher {
+                Finisher::Peer => Finisher::Own,
+                Finisher::Own => Finisher::Peer,
+            };
+        }
     }
 
     /// Why what is still open gets no answer, and since when that is certain.
@@ -313,16 +329,11 @@ impl Connection {
         if error.is_some() {
             return (NoAnswer::ConnectionReset, closed);
         }
-        let peer_first = match (self.peer_finished, self.finished) {
-            (Some(peer), Some(own)) => peer <= own,
-            (peer, _) => peer.is_some(),
-        };
-        match (peer_first, self.opened.role) {
-            (true, Some(Role::Server)) => {
-                (NoAnswer::ClientClosed, self.peer_finished.unwrap_or(closed))
-            }
-            (true, _) => (NoAnswer::PeerClosed, self.peer_finished.unwrap_or(closed)),
-            (false, _) => (NoAnswer::Closed, self.finished.unwrap_or(closed)),
+        match (self.finished, self.opened.role) {
+            (Some((Finisher::Peer, at)), Some(Role::Server)) => (NoAnswer::ClientClosed, at),
+            (Some((Finisher::Peer, at)), _) => (NoAnswer::PeerClosed, at),
+            (Some((Finisher::Own, at)), _) => (NoAnswer::Closed, at),
+            (None, _) => (NoAnswer::Closed, closed),
         }
     }
 }

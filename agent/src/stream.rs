@@ -30,7 +30,7 @@ pub struct Timed {
 /// What is known about a connection's protocol.
 enum State {
     /// Not yet recognised.
-    Unknown { strange: u32 },
+    Unknown,
     /// Spoken by both sides.
     Spoken(Box<dyn Parser>),
     /// Nothing that we understand, or no longer.
@@ -40,12 +40,16 @@ enum State {
 /// Both streams of one connection.
 pub struct Streams {
     role: Option<Role>,
+    /// True if the role was inferred from the bytes.
+    inferred: bool,
     /// True if the first bytes that we see need not be a message's first.
     midway: bool,
     received: Half,
     sent: Half,
     last: Option<Direction>,
     state: State,
+    /// Turns that looked like nothing.
+    strange: u32,
     parts: Vec<Part>,
 }
 
@@ -54,11 +58,13 @@ impl Streams {
     pub fn new(role: Option<Role>, midway: bool) -> Self {
         Self {
             role,
+            inferred: false,
             midway,
             received: Half::default(),
             sent: Half::default(),
             last: None,
-            state: State::Unknown { strange: 0 },
+            state: State::Unknown,
+            strange: 0,
             parts: Vec::new(),
         }
     }
@@ -166,6 +172,10 @@ impl Streams {
         }
         self.finish(Direction::Received, time, out);
         self.finish(Direction::Sent, time, out);
+        if let (End::Closed { .. }, State::Spoken(parser)) = (end, &mut self.state) {
+            parser.gone(&mut self.parts);
+            self.drain(time, time, out);
+        }
     }
 
     /// Time went by: what ended before `before` without anything after it has ended.
@@ -325,7 +335,7 @@ impl Streams {
 
     /// Whose bytes these are, once the protocol is known; bytes that do not tell yet are kept.
     fn recognise(&mut self, direction: Direction, bytes: &[u8], time: Time) -> Option<Side> {
-        let State::Unknown { strange } = &mut self.state else { return self.side(direction) };
+        let State::Unknown = self.state else { return self.side(direction) };
         let expected = match self.role {
             Some(Role::Client) if direction == Direction::Sent => Some(Side::Request),
             Some(Role::Server) if direction == Direction::Received => Some(Side::Request),
@@ -339,6 +349,7 @@ impl Streams {
                     if self.role.is_none() {
                         let client = (direction == Direction::Sent) == (side == Side::Request);
                         self.role = Some(if client { Role::Client } else { Role::Server });
+                        self.inferred = true;
                     }
                     self.state = State::Spoken((detector.parser)());
                     return Some(side);
@@ -347,8 +358,8 @@ impl Streams {
                 Detection::Is(_) | Detection::IsNot => {}
             }
         }
-        *strange += u32::from(!unsure);
-        let give_up = if self.midway { *strange >= STRANGE_TURNS } else { !unsure };
+        self.strange += u32::from(!unsure);
+        let give_up = if self.midway { self.strange >= STRANGE_TURNS } else { !unsure };
         let half = self.half(direction);
         if give_up || (unsure && !half.keep(bytes, time)) {
             self.state = State::Left;
@@ -364,8 +375,19 @@ impl Streams {
             Step::Skip(n) => self.half(direction).understood += n,
             Step::SkipTurn => self.half(direction).quiet = true,
             Step::Leave | Step::NotMine => self.state = State::Left,
+            Step::Mistaken => self.mistaken(direction),
             Step::Took(_) | Step::Need => {}
         }
+    }
+
+    /// What was recognised was none.
+    fn mistaken(&mut self, direction: Direction) {
+        self.strange += 1;
+        self.state = if self.strange < STRANGE_TURNS { State::Unknown } else { State::Left };
+        if std::mem::take(&mut self.inferred) {
+            self.role = None;
+        }
+        self.half(direction).quiet = true;
     }
 
     fn drain(&mut self, begun: Time, now: Time, out: &mut Vec<Timed>) {

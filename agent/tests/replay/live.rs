@@ -7,8 +7,8 @@ use tracebee::source::{
     ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time,
 };
 
-use crate::generator::{request, response};
-use crate::random::Random;
+use tracebee_tests::capture::message::{request, response};
+use tracebee_tests::capture::random::Random;
 
 /// When conversations begin, in boot time.
 const BEGIN: u64 = 1_000_000_000_000;

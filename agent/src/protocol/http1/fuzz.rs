@@ -158,7 +158,7 @@ impl Driver {
                 stream.unparsed.clear();
             }
             Step::Need => {}
-            Step::Leave | Step::NotMine => self.over = Some(step),
+            Step::Leave | Step::NotMine | Step::Mistaken => self.over = Some(step),
         }
     }
 }

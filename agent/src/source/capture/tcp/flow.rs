@@ -70,6 +70,8 @@ pub(super) struct Ending {
     pub(super) time: Time,
     /// As in [`Held`].
     pub(super) after: u64,
+    /// As in [`Held`].
+    pub(super) packet: u64,
     /// The connection ends with it.
     pub(super) reset: bool,
 }

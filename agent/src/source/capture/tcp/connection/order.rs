@@ -1,6 +1,6 @@
 //! What is told when: nothing before what its sender had received, what is missing after a while.
 
-use super::super::flow::Lag;
+use super::super::flow::{Ending, Lag};
 use super::{Connection, On};
 use crate::source::{Direction, End, Event, Time};
 
@@ -51,10 +51,10 @@ impl Connection {
 
     /// Tells the end of a flow if its turn has come.
     fn end_flow(&mut self, from: usize, on: &mut On<'_>) -> bool {
-        let flow = &self.flows[from];
+        let (flow, other) = (&self.flows[from], &self.flows[1 - from]);
         let Some(ending) = flow.ending.filter(|ending| {
-            let due = flow.reached(ending.at) && self.flows[1 - from].reached(ending.after);
-            due && !self.ending
+            let due = flow.reached(ending.at) && other.reached(ending.after);
+            due && !self.ending && !comes_first(other.ending, ending)
         }) else {
             return false;
         };
@@ -214,4 +214,14 @@ impl Connection {
         let server = self.server();
         [1 - server, server]
     }
+}
+
+/// True if `other` was sent before `ending`, whose sender says that it has it. If each says so,
+/// one of them was sent again: the one that was captured last.
+fn comes_first(other: Option<Ending>, ending: &Ending) -> bool {
+    other.is_some_and(|other| {
+        let known = other.at < ending.after;
+        let returned = ending.at < other.after;
+        known && !other.reset && (!returned || other.packet > ending.packet)
+    })
 }
