@@ -11,7 +11,7 @@ use tracebee_tests::capture::files::pcap;
 use tracebee_tests::capture::generator::{Call, Generated, Mangle, Packet, Seen, frames, generate};
 use tracebee_tests::capture::random::Random;
 use tracebee_tests::capture::talk::{Client, End, Server};
-use tracebee_tests::capture::wire::SYN;
+use tracebee_tests::capture::wire::{FIN, SYN};
 
 use crate::outcome::{Outcome, replay};
 
@@ -212,7 +212,8 @@ fn is_whole(call: &Call, generated: &Generated, packets: &[Packet]) -> bool {
             .map(|packet| {
                 // Conversations are far shorter than sequence numbers.
                 let start = u64::from(packet.segment.sequence.wrapping_sub(base));
-                start..start + packet.segment.bytes.len() as u64
+                let fin = u64::from(packet.segment.flags & FIN != 0);
+                start..start + packet.segment.bytes.len() as u64 + fin
             })
             .collect();
         parts.sort_by_key(|part| part.start);

@@ -31,7 +31,8 @@ pub struct Call {
     pub talk: usize,
     /// Stream positions of the request.
     pub request: Range<u64>,
-    /// The same of the response; none without one.
+    /// The same of the response, with the number of the FIN that ends it, if one does; none
+    /// without a response.
     pub response: Option<Range<u64>>,
 }
 
@@ -109,7 +110,15 @@ pub fn generate(random: &mut Random, mangle: Mangle) -> Generated {
     for n in 0..random.between(1, 4) {
         let again = n > 0 && random.chance(25);
         port += u16::from(!again);
-        let initial = [random.next() as u32, random.next() as u32];
+        let mut initial = [random.next() as u32, random.next() as u32];
+        if again {
+            // A clock drives the first numbers between two ends (RFC 9293 3.4.1).
+            initial = initial.map(|number| number % NEXT + NEXT);
+            let before: &Talk = &generated.conversations[n - 1].talk;
+            for (number, before) in initial.iter_mut().zip(before.initial) {
+                *number = number.wrapping_add(before);
+            }
+        }
         let mut talk = Talk::between(&format!("10.0.0.9:{port}"), "10.0.0.1:80", initial);
         talk.time = EPOCH + random.below(50) as u64 * STEP / 3;
         let pipelined = random.chance(30);
@@ -159,7 +168,8 @@ impl Speaker<'_> {
                 let (bytes, until_close) = response(status, size, n + 1 == total, self.random);
                 closed |= until_close;
                 let start = self.talk.sent[1] + answered.len() as u64;
-                call.response = Some(start..start + bytes.len() as u64);
+                let end = start + bytes.len() as u64 + u64::from(until_close);
+                call.response = Some(start..end);
                 answered.extend(bytes);
                 let seen = call.seen.as_mut().expect("set above");
                 seen.status = Some(status.into());
@@ -311,6 +321,8 @@ fn mangled(
         .collect()
 }
 
+/// What the first number of a connection is ahead of that of one before, at least.
+const NEXT: u32 = 1 << 28;
 /// Packets of a handshake.
 const HANDSHAKE: usize = 3;
 /// Longer than anything is waited for.

@@ -42,6 +42,8 @@ pub(super) struct Connection {
     packets: u64,
     ended: Option<Time>,
     ending: bool,
+    /// One end said that it is done after the other may have, unseen.
+    hidden: bool,
     /// Nobody wants its data.
     ignored: bool,
     /// Bytes that are missing, in runs.
@@ -74,6 +76,7 @@ impl Connection {
             packets: 0,
             ended: None,
             ending: false,
+            hidden: false,
             ignored: false,
             gaps: 0,
             queued: false,
@@ -192,6 +195,7 @@ impl Connection {
         if in_turn && self.flows[1 - from].reached(after) {
             let known = self.flows[from].next - at;
             if known < length {
+                self.doubt_order(from, after, on);
                 let bytes = usize::try_from(known).ok().and_then(|n| segment.bytes.get(n..));
                 self.tell(from, length - known, bytes.unwrap_or_default(), time, on);
             }

@@ -45,8 +45,18 @@ impl Connection {
             let given_up = at - flow.next;
             self.tell(from, given_up, &[], time, on);
         }
+        self.doubt_order(from, held.after, on);
         let bytes = usize::try_from(known).ok().and_then(|n| held.bytes.get(n..));
         self.tell(from, held.length - known, bytes.unwrap_or_default(), time, on);
+    }
+
+    /// What comes now from `from` was sent before a hole of the other direction was received, and
+    /// that was told already: it was given up too early, for packets that come too late in the
+    /// file. In which order messages went by is not known any more.
+    pub(super) fn doubt_order(&mut self, from: usize, after: u64, on: &mut On<'_>) {
+        if after < self.flows[1 - from].hole && self.told.is_some() {
+            on(Event::Lost { id: self.id, records: 1 });
+        }
     }
 
     /// Tells the end of a flow if its turn has come.
@@ -58,6 +68,8 @@ impl Connection {
         }) else {
             return false;
         };
+        // The last number of a hole that nothing follows may be that of the other's end.
+        self.hidden |= !other.finished && ending.after > 0 && ending.after == other.hole;
         let flow = &mut self.flows[from];
         flow.ending = None;
         if ending.reset {
@@ -205,6 +217,8 @@ impl Connection {
         debug_assert!(to > flow.next);
         let length = to.saturating_sub(flow.next).max(1);
         let time = time.max(flow.told);
+        self.flows[from].hole = to;
+        let flow = &self.flows[from];
         self.gaps += u64::from(to < flow.given_up || flow.given_up <= flow.next);
         self.tell(from, length, &[], time, on);
     }
