@@ -78,14 +78,23 @@ pub fn pcap_with(order: Order, nanoseconds: bool, link: u32, frames: &[Frame]) -
     order.u32(&mut out, 262_144);
     order.u32(&mut out, link);
     for frame in frames {
-        order.u32(&mut out, (frame.time / 1_000_000_000) as u32);
-        let fraction = (frame.time % 1_000_000_000) as u32;
-        order.u32(&mut out, if nanoseconds { fraction } else { fraction / 1000 });
-        order.u32(&mut out, frame.bytes.len() as u32);
-        order.u32(&mut out, frame.length as u32);
-        out.extend(&frame.bytes);
+        record_with(order, nanoseconds, &mut out, frame);
     }
     out
+}
+
+/// One packet of a file of [`pcap`].
+pub fn record(out: &mut Vec<u8>, frame: &Frame) {
+    record_with(Order::Little, true, out, frame);
+}
+
+fn record_with(order: Order, nanoseconds: bool, out: &mut Vec<u8>, frame: &Frame) {
+    order.u32(out, (frame.time / 1_000_000_000) as u32);
+    let fraction = (frame.time % 1_000_000_000) as u32;
+    order.u32(out, if nanoseconds { fraction } else { fraction / 1000 });
+    order.u32(out, frame.bytes.len() as u32);
+    order.u32(out, frame.length as u32);
+    out.extend(&frame.bytes);
 }
 
 /// A pcapng file under construction.

@@ -110,7 +110,7 @@ pub fn generate(random: &mut Random, mangle: Mangle) -> Generated {
     for n in 0..random.between(1, 4) {
         let again = n > 0 && random.chance(25);
         port += u16::from(!again);
-        let mut initial = [random.next() as u32, random.next() as u32];
+        let mut initial = [random.number() as u32, random.number() as u32];
         if again {
             // A clock drives the first numbers between two ends (RFC 9293 3.4.1).
             initial = initial.map(|number| number % NEXT + NEXT);
@@ -304,7 +304,9 @@ fn mangled(
             continue;
         }
         let moves = n >= in_order && mangle.reordered > 0;
-        let moved = n + if moves { random.below(mangle.reordered) } else { 0 };
+        // Not everything is overtaken, or the end would come before anything else.
+        let most = mangle.reordered.min(count / 2).max(1);
+        let moved = n + if moves { random.below(most) } else { 0 };
         out.push((moved, segment.clone()));
         if random.chance(mangle.repeated) {
             out.push((random.between(moved, moved.max(count) + 10), segment.clone()));

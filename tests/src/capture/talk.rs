@@ -45,10 +45,17 @@ pub struct Talk {
     pub packets: Vec<(u64, Segment)>,
 }
 
+impl Default for Talk {
+    /// Between any two ends.
+    fn default() -> Self {
+        Self::between("10.0.0.9:40000", "10.0.0.1:80", [1000, 5_000_000])
+    }
+}
+
 impl Talk {
     /// Between any two ends.
     pub fn new() -> Self {
-        Self::between("10.0.0.9:40000", "10.0.0.1:80", [1000, 5_000_000])
+        Self::default()
     }
 
     /// Between two addresses, with initial sequence numbers.

@@ -195,9 +195,10 @@ impl Connection {
         if in_turn && self.flows[1 - from].reached(after) {
             let known = self.flows[from].next - at;
             if known < length {
-                self.doubt_order(from, after, on);
                 let bytes = usize::try_from(known).ok().and_then(|n| segment.bytes.get(n..));
+                let late = self.is_too_late(from, after);
                 self.tell(from, length - known, bytes.unwrap_or_default(), time, on);
+                self.doubt_order(late, on);
             }
             return;
         }

@@ -45,16 +45,22 @@ impl Connection {
             let given_up = at - flow.next;
             self.tell(from, given_up, &[], time, on);
         }
-        self.doubt_order(from, held.after, on);
         let bytes = usize::try_from(known).ok().and_then(|n| held.bytes.get(n..));
+        let late = self.is_too_late(from, held.after);
         self.tell(from, held.length - known, bytes.unwrap_or_default(), time, on);
+        self.doubt_order(late, on);
     }
 
-    /// What comes now from `from` was sent before a hole of the other direction was received, and
-    /// that was told already: it was given up too early, for packets that come too late in the
-    /// file. In which order messages went by is not known any more.
-    pub(super) fn doubt_order(&mut self, from: usize, after: u64, on: &mut On<'_>) {
-        if after < self.flows[1 - from].hole && self.told.is_some() {
+    /// True if what flow `from` has next was sent before a hole of the other direction was
+    /// received, and that was told already: it was given up too early, for packets that come too
+    /// late in the file.
+    pub(super) fn is_too_late(&self, from: usize, after: u64) -> bool {
+        after < self.flows[1 - from].hole
+    }
+
+    /// After what was told too `late`: what is asked in it may be answered in the hole.
+    pub(super) fn doubt_order(&self, late: bool, on: &mut On<'_>) {
+        if late && !self.ignored {
             on(Event::Lost { id: self.id, records: 1 });
         }
     }
