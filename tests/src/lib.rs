@@ -14,3 +14,4 @@ pub mod report;
 pub mod servers;
 pub mod sink;
 pub mod span;
+pub mod wireshark;

