@@ -54,6 +54,8 @@ pub enum Wish {
 struct Connection {
     opened: Opened,
     endpoint: Option<Arc<Endpoint>>,
+    /// Which end the streams are of, as far as the endpoint tells.
+    role: Option<Role>,
     streams: Streams,
     pairing: Pairing<Identity>,
     /// The last who read or wrote, and when that was.
@@ -61,15 +63,21 @@ struct Connection {
     last: Time,
     /// Bytes that are accounted for in [`Pipeline::held`].
     held: usize,
-    /// When the peer, or this side, said that nothing more comes.
-    peer_finished: Option<Time>,
-    finished: Option<Time>,
+    /// Who said first that nothing more comes, and when.
+    finished: Option<(Finisher, Time)>,
     ignored: bool,
     /// The streams are those of one end, but calls are told as the other's.
     turned: bool,
     /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
     tally: Tally,
+}
+
+/// An end of a connection, seen from the one that is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finisher {
+    Peer,
+    Own,
 }
 
 /// Everything between a source and the exporters.
@@ -270,12 +278,12 @@ impl Pipeline {
         }
         let connection = Connection {
             endpoint: None,
+            role: None,
             streams: Streams::new(opened.role, opened.midlife),
             pairing: Pairing::default(),
             thread: Thread::default(),
             last: opened.time,
             held: 0,
-            peer_finished: None,
             finished: None,
             ignored: false,
             turned: false,
@@ -376,10 +384,10 @@ impl Pipeline {
         };
         match (end, connection.turned) {
             (End::PeerFinished(_), false) | (End::Finished(_), true) => {
-                connection.peer_finished = Some(time);
+                connection.finished.get_or_insert((Finisher::Peer, time));
             }
             (End::PeerFinished(_), true) | (End::Finished(_), false) => {
-                connection.finished.get_or_insert(time);
+                connection.finished.get_or_insert((Finisher::Own, time));
             }
             (End::Closed { .. } | End::Unseen, _) => {}
         }
@@ -404,20 +412,23 @@ impl Pipeline {
 
 impl Connection {
     fn take(&mut self, parts: &mut Vec<Timed>, thread: Thread, waited: u64, calls: &mut Calls) {
-        if self.endpoint.is_none()
-            && self.streams.spoken()
+        if self.streams.spoken()
             && let Some(role) = self.streams.role()
+            && self.role.replace(role) != Some(role)
         {
             let ends = self.streams.protocol().map_or(Ends::Both, |protocol| protocol.ends);
-            match (&calls.owners, ends, role) {
-                (Owners::Addressed(_), Ends::Both, Role::Client) => self.turn(Role::Server),
-                (Owners::Addressed(_), Ends::Client, Role::Server) => self.turn(Role::Client),
+            let told = match (&calls.owners, ends) {
+                (Owners::Addressed(_), Ends::Both) => Role::Server,
+                (Owners::Addressed(_), Ends::Client) => Role::Client,
+                _ => role,
+            };
+            if self.turned != (told != role) {
+                self.turn();
+            }
+            self.opened.role = Some(told);
+            if ends == Ends::Client && told == Role::Server {
                 // The client's end tells of the calls, on this host or another.
-                (_, Ends::Client, Role::Server) => {
-                    self.opened.role = Some(role);
-                    self.streams.leave();
-                }
-                _ => self.opened.role = Some(role),
+                self.streams.leave();
             }
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
@@ -472,13 +483,18 @@ impl Connection {
         self.tally.tell(&self.opened);
     }
 
-    /// Calls are told as the other end's, which is a `told`.
-    fn turn(&mut self, told: Role) {
-        self.turned = true;
-        let Opened { role, local, remote, .. } = &mut self.opened;
-        *role = Some(told);
+    /// What was taken for the server is the client, or the reverse: calls are told as the other
+    /// end's.
+    fn turn(&mut self) {
+        self.turned = !self.turned;
+        let Opened { local, remote, .. } = &mut self.opened;
         std::mem::swap(local, remote);
-        std::mem::swap(&mut self.peer_finished, &mut self.finished);
+        if let Some((finisher, _)) = &mut self.finished {
+            *finisher = match finisher {
+                Finisher::Peer => Finisher::Own,
+                Finisher::Own => Finisher::Peer,
+            };
+        }
     }
 
     /// Why what is still open gets no answer, and since when that is certain.
@@ -486,16 +502,11 @@ impl Connection {
         if error.is_some() {
             return (NoAnswer::ConnectionReset, closed);
         }
-        let peer_first = match (self.peer_finished, self.finished) {
-            (Some(peer), Some(own)) => peer <= own,
-            (peer, _) => peer.is_some(),
-        };
-        match (peer_first, self.opened.role) {
-            (true, Some(Role::Server)) => {
-                (NoAnswer::ClientClosed, self.peer_finished.unwrap_or(closed))
-            }
-            (true, _) => (NoAnswer::PeerClosed, self.peer_finished.unwrap_or(closed)),
-            (false, _) => (NoAnswer::Closed, self.finished.unwrap_or(closed)),
+        match (self.finished, self.opened.role) {
+            (Some((Finisher::Peer, at)), Some(Role::Server)) => (NoAnswer::ClientClosed, at),
+            (Some((Finisher::Peer, at)), _) => (NoAnswer::PeerClosed, at),
+            (Some((Finisher::Own, at)), _) => (NoAnswer::Closed, at),
+            (None, _) => (NoAnswer::Closed, closed),
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct Timed {
 /// What is known about a connection's protocol.
 enum State {
     /// Not yet recognised.
-    Unknown { strange: u32 },
+    Unknown,
     /// Spoken by both sides.
     Spoken(Box<dyn Parser>),
     /// Nothing that we understand, or no longer.
@@ -40,6 +40,8 @@ enum State {
 /// Both streams of one connection.
 pub struct Streams {
     role: Option<Role>,
+    /// True if the role was inferred from the bytes.
+    inferred: bool,
     /// True if the first bytes that we see need not be a message's first.
     midway: bool,
     received: Half,
@@ -50,6 +52,8 @@ pub struct Streams {
     /// The protocol is still spoken, but its messages cannot be told apart any more.
     given_up: bool,
     missed: Missed,
+    /// Turns that looked like nothing.
+    strange: u32,
     parts: Vec<Part>,
 }
 
@@ -74,11 +78,13 @@ impl Streams {
     pub fn new(role: Option<Role>, midway: bool) -> Self {
         Self {
             role,
+            inferred: false,
             midway,
             received: Half::default(),
             sent: Half::default(),
             last: None,
-            state: State::Unknown { strange: 0 },
+            state: State::Unknown,
+            strange: 0,
             protocol: None,
             given_up: false,
             missed: Missed::default(),
@@ -115,7 +121,7 @@ impl Streams {
     pub fn need_everything(&self, open: usize) -> bool {
         match &self.state {
             State::Spoken(parser) => parser.needs_everything(open),
-            State::Unknown { .. } | State::Left => false,
+            State::Unknown | State::Left => false,
         }
     }
 
@@ -136,7 +142,7 @@ impl Streams {
     /// Messages of the requesting side that began unseen, where no protocol was ever recognised:
     /// each perhaps a call.
     pub fn unrecognised(&mut self) -> u64 {
-        if !matches!(self.state, State::Unknown { .. }) {
+        if !matches!(self.state, State::Unknown) {
             return 0;
         }
         let missed = self.missed;
@@ -298,6 +304,10 @@ impl Streams {
         }
         self.finish(Direction::Received, time, out);
         self.finish(Direction::Sent, time, out);
+        if let (End::Closed { .. }, State::Spoken(parser)) = (end, &mut self.state) {
+            parser.gone(&mut self.parts);
+            self.drain(time, time, out);
+        }
     }
 
     /// Time went by: what ended before `before` without anything after it has ended.
@@ -468,7 +478,7 @@ impl Streams {
 
     /// Whose bytes these are, once the protocol is known; bytes that do not tell yet are kept.
     fn recognise(&mut self, direction: Direction, bytes: &[u8], time: Time) -> Option<Side> {
-        let State::Unknown { strange } = &mut self.state else { return self.side(direction) };
+        let State::Unknown = self.state else { return self.side(direction) };
         let expected = match self.role {
             Some(Role::Client) if direction == Direction::Sent => Some(Side::Request),
             Some(Role::Server) if direction == Direction::Received => Some(Side::Request),
@@ -483,6 +493,7 @@ impl Streams {
                     if self.role.is_none() {
                         let client = (direction == Direction::Sent) == (side == Side::Request);
                         self.role = Some(if client { Role::Client } else { Role::Server });
+                        self.inferred = true;
                     }
                     self.state = State::Spoken((detector.parser)());
                     self.protocol = Some(detector);
@@ -492,8 +503,8 @@ impl Streams {
                 Detection::Is(_) | Detection::IsNot => {}
             }
         }
-        *strange += u32::from(!unsure);
-        let give_up = if self.midway { *strange >= STRANGE_TURNS } else { !unsure };
+        self.strange += u32::from(!unsure);
+        let give_up = if self.midway { self.strange >= STRANGE_TURNS } else { !unsure };
         let half = self.half(direction);
         if give_up || (unsure && !half.keep(bytes, time)) {
             self.state = State::Left;
@@ -513,8 +524,20 @@ impl Streams {
                 self.state = State::Left;
                 self.given_up = true;
             }
+            Step::Mistaken => self.mistaken(direction),
             Step::Took(_) | Step::Need => {}
         }
+    }
+
+    /// What was recognised was none.
+    fn mistaken(&mut self, direction: Direction) {
+        self.strange += 1;
+        self.state = if self.strange < STRANGE_TURNS { State::Unknown } else { State::Left };
+        self.protocol = None;
+        if std::mem::take(&mut self.inferred) {
+            self.role = None;
+        }
+        self.half(direction).quiet = true;
     }
 
     fn drain(&mut self, begun: Time, now: Time, out: &mut Vec<Timed>) {

@@ -4,6 +4,7 @@
 //! Truth is what a workload wrote down itself, call by call; nothing here trusts the agent.
 
 pub mod agent;
+pub mod capture;
 pub mod check;
 pub mod clients;
 pub mod paths;
@@ -15,3 +16,4 @@ pub mod report;
 pub mod servers;
 pub mod sink;
 pub mod span;
+pub mod wireshark;

@@ -3,6 +3,7 @@
 use crate::Suite;
 
 mod cleanup;
+mod differential;
 mod doctor;
 mod foreign;
 mod losses;
@@ -41,6 +42,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
     suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
+    suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),

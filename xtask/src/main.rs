@@ -14,7 +14,7 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Measure what tracing costs (as root)
+    /// Measure what tracing costs
     #[command(subcommand)]
     Bench(bench::Bench),
     /// The benchmarks' OTLP receiver: counts spans until it is killed
