@@ -13,6 +13,7 @@ mod output;
 mod receivers;
 mod record;
 mod shapes;
+mod small;
 mod sockets;
 mod timing;
 mod usage;
@@ -41,6 +42,12 @@ pub(crate) const ALL: &[Suite] = &[
     suite("outage", "the receiver goes away under load", outage::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
+    Suite {
+        name: "small",
+        about: "a cut of matrix, sockets and doctor, for other kernels and slow machines",
+        run: small::run,
+        only_named: true,
+    },
     suite("doctor", "what works here is said, each lack with its remedy", doctor::run),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];

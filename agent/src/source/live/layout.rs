@@ -15,7 +15,7 @@ pub enum LayoutError {
     )]
     Unreadable(btf_rs::Error),
     /// The kernel has no such member.
-    #[error("this kernel's {0} has no member {1}; please report the kernel version")]
+    #[error("this kernel's {0} has no member {1}")]
     Missing(&'static str, &'static str),
 }
 
