@@ -54,6 +54,14 @@ pub(crate) fn run(args: &VmArgs) -> Result<ExitCode> {
             Err(error) => return impossible(args, &error),
         }
     }
+    if args.if_possible
+        && let Some((_, first)) = kernels.first()
+    {
+        // Only trying tells whether QEMU works here.
+        if let Err(error) = args.machine(first, &place)?.run(&["true".to_owned()]) {
+            return impossible(args, &error);
+        }
+    }
     let own = args.command.is_empty();
     let built = if own { Some(suite::build()?) } else { None };
     let mut failed = ExitCode::SUCCESS;
@@ -64,15 +72,7 @@ pub(crate) fn run(args: &VmArgs) -> Result<ExitCode> {
             Some(built) => suite::command(built, name),
             None => args.command.clone(),
         };
-        let machine = machine::Machine {
-            kernel,
-            initramfs: initramfs::build(kernel)?,
-            kvm: args.kvm,
-            memory: args.memory,
-            limit: Duration::from_secs(args.timeout),
-            out: place.join("out").join(&kernel.release),
-        };
-        let code = machine.run(&command)?;
+        let code = args.machine(kernel, &place)?.run(&command)?;
         let seconds = begun.elapsed().as_secs();
         println!("== Linux {}: exit code {code}, {seconds} s", kernel.release);
         if code != 0 && own && suite::is_best_effort(name) {
@@ -82,6 +82,23 @@ pub(crate) fn run(args: &VmArgs) -> Result<ExitCode> {
         }
     }
     Ok(failed)
+}
+
+impl VmArgs {
+    fn machine<'a>(
+        &self,
+        kernel: &'a kernel::Kernel,
+        place: &Path,
+    ) -> Result<machine::Machine<'a>> {
+        Ok(machine::Machine {
+            kernel,
+            initramfs: initramfs::build(kernel)?,
+            kvm: self.kvm,
+            memory: self.memory,
+            limit: Duration::from_secs(self.timeout),
+            out: place.join("out").join(&kernel.release),
+        })
+    }
 }
 
 fn impossible(args: &VmArgs, error: &anyhow::Error) -> Result<ExitCode> {

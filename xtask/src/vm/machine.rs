@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -62,8 +63,22 @@ pub(super) fn possible() -> Result<()> {
     Ok(())
 }
 
-/// A helper that ends with the machine.
+/// A program that ends with the machine, and with this one.
 struct Helper(Child);
+
+impl Helper {
+    fn start(mut command: Command) -> Result<Self> {
+        // SAFETY: prctl is async-signal-safe and touches nothing of the parent.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let child = command.stdin(Stdio::null()).spawn();
+        Ok(Self(child.with_context(|| command.get_program().to_string_lossy().into_owned())?))
+    }
+}
 
 impl Drop for Helper {
     fn drop(&mut self) {
@@ -101,7 +116,7 @@ impl Machine<'_> {
             io::copy(&mut from, &mut io::stdout())
         });
         let console = at("console");
-        let mut qemu = Helper(self.qemu(scratch.path(), &console).spawn().context(QEMU)?);
+        let mut qemu = Helper::start(self.qemu(scratch.path(), &console))?;
         let deadline = Instant::now() + self.limit;
         let ended = loop {
             if let Some(status) = qemu.0.try_wait()? {
@@ -161,7 +176,6 @@ impl Machine<'_> {
         command.arg("-chardev").arg(format!("socket,id=output,path={}", output.display()));
         command.args(["-device", "virtio-serial-pci"]);
         command.args(["-device", "virtserialport,chardev=output,name=output"]);
-        command.stdin(Stdio::null());
         command
     }
 }
@@ -175,10 +189,9 @@ fn share(socket: &Path, folder: &Path, options: &str) -> Result<Helper> {
         .arg("-o")
         .arg(format!("source={},sandbox=chroot,{options}", folder.display()))
         .args(["-f", "--thread-pool-size=2"])
-        .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
-    let mut helper = Helper(command.spawn().context(VIRTIOFSD)?);
+    let mut helper = Helper::start(command)?;
     let deadline = Instant::now() + HELPER_LIMIT;
     while !socket.exists() {
         if helper.0.try_wait()?.is_some() || Instant::now() > deadline {
