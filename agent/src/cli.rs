@@ -1,12 +1,12 @@
 //! The command line: a contract that people's scripts rely on.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::export::{FilterArgs, OtlpArgs, Output, duration};
+use crate::limit::budget::LimitArgs;
 use crate::select::{PortArgs, SelectArgs};
 use crate::trace::client_address::Cidr;
 
@@ -77,15 +77,9 @@ pub struct RunArgs {
         value_parser = duration
     )]
     pub request_timeout: Duration,
-    /// Size of the ring between kernel and agent in bytes; rounded up to a power of two
-    #[arg(
-        long,
-        value_name = "BYTES",
-        env = "TRACEBEE_RING_SIZE",
-        default_value = "16777216",
-        value_parser = ring_size
-    )]
-    pub ring_size: NonZeroU32,
+    /// What it may take.
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// How the run is recorded.
     #[command(flatten)]
     pub record: RecordArgs,
@@ -110,15 +104,9 @@ pub struct DoctorArgs {
     /// How the kernel would be watched
     #[arg(long, value_name = "HOW", env = "TRACEBEE_CAPTURE", default_value = "auto")]
     pub capture: Capture,
-    /// Size of the ring between kernel and agent in bytes; rounded up to a power of two
-    #[arg(
-        long,
-        value_name = "BYTES",
-        env = "TRACEBEE_RING_SIZE",
-        default_value = "16777216",
-        value_parser = ring_size
-    )]
-    pub ring_size: NonZeroU32,
+    /// What it might take.
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// What is logged on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
     pub log_level: tracing::Level,
@@ -179,19 +167,6 @@ pub struct ReplayArgs {
     /// What is logged on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
     pub log_level: tracing::Level,
-}
-
-/// Smallest ring: room for a few of the largest records.
-const MIN_RING: u32 = 256 * 1024;
-/// Largest ring that the kernel makes.
-const MAX_RING: u32 = 1 << 30;
-
-fn ring_size(text: &str) -> Result<NonZeroU32, String> {
-    let bytes: u32 = text.parse().map_err(|_| "not a number of bytes".to_owned())?;
-    if !(MIN_RING..=MAX_RING).contains(&bytes) {
-        return Err(format!("must be between {MIN_RING} and {MAX_RING} bytes"));
-    }
-    NonZeroU32::new(bytes.next_power_of_two()).ok_or_else(|| "must not be 0".to_owned())
 }
 
 /// Smallest limit of a recording: room for a few of the largest records.

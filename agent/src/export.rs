@@ -53,6 +53,8 @@ pub struct Config {
     pub output: Output,
     /// What of it is shown; OTLP is never filtered.
     pub filter: Filter,
+    /// Bytes that each queue may hold, where its size in spans is not given.
+    pub queue: usize,
 }
 
 /// Why exporting cannot start.
@@ -133,7 +135,10 @@ impl Exporters {
     ) -> Result<Self, StartError> {
         let inlet = Inlet { otlp: None, output: None, stats, output_closed: Arc::default() };
         let mut exporters = Exporters { inlet, otlp: None, output: None };
-        if let Some(otlp) = config.otlp {
+        if let Some(mut otlp) = config.otlp {
+            if let Limit::Bytes(_) = otlp.queue {
+                otlp.queue = Limit::Bytes(config.queue);
+            }
             exporters.start_otlp(otlp)?;
         }
         let format = match config.output {
@@ -142,7 +147,7 @@ impl Exporters {
             Output::None => None,
         };
         if let Some(format) = format {
-            exporters.start_output(format, config.filter, stdout)?;
+            exporters.start_output(format, config.filter, Limit::Bytes(config.queue), stdout)?;
         }
         Ok(exporters)
     }
@@ -221,9 +226,10 @@ impl Exporters {
         &mut self,
         format: output::Format,
         filter: Filter,
+        limit: Limit,
         mut stdout: Box<dyn io::Write + Send>,
     ) -> Result<(), StartError> {
-        let queue = Arc::new(Queue::new(Limit::default(), Arc::clone(&self.inlet.stats)));
+        let queue = Arc::new(Queue::new(limit, Arc::clone(&self.inlet.stats)));
         self.inlet.output = Some(Arc::clone(&queue));
         let closed = Arc::clone(&self.inlet.output_closed);
         let (done_sender, done) = mpsc::channel();

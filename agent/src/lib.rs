@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod doctor;
 pub mod export;
+pub mod limit;
 pub mod link;
 pub mod pipeline;
 pub mod privilege;

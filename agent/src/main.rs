@@ -10,6 +10,10 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+/// Memory is counted where it is taken, so that it can be bounded.
+#[global_allocator]
+static ALLOCATOR: tracebee::limit::held::Counted = tracebee::limit::held::Counted;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = |()| ExitCode::SUCCESS;

@@ -119,6 +119,15 @@ pub enum Request {
     Http(Box<http1::Request>),
 }
 
+impl Request {
+    /// Leaves long texts out, to save memory under load; false if there are none.
+    pub fn trim(&mut self) -> bool {
+        match self {
+            Request::Http(request) => request.trim(),
+        }
+    }
+}
+
 /// A response, by protocol.
 #[derive(Debug, Clone)]
 pub enum Response {

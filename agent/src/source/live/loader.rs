@@ -9,7 +9,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, counter};
+use tracebee_common::{Control, Load, counter};
 
 use super::layout::{self, Backend, LayoutError, VMLINUX};
 use crate::cli::Capture;
@@ -63,6 +63,9 @@ pub enum LoadError {
     /// One program was refused or could not be attached.
     #[error("attaching {0}: {why}; this kernel lacks what --capture {2} needs", why = reason(.1))]
     Program(&'static str, #[source] ProgramError, &'static str),
+    /// The ring cannot be mapped.
+    #[error("mapping the ring buffer: {0}")]
+    Ring(#[source] std::io::Error),
     /// A map is not as expected.
     #[error("opening map {0}: {1}")]
     Map(&'static str, #[source] MapError),
@@ -78,6 +81,7 @@ pub struct Kernel {
     pub backend: Backend,
     control: HashMap<MapData, u64, ControlValue>,
     generation: Array<MapData, u32>,
+    load: Array<MapData, LoadValue>,
     counters: PerCpuArray<MapData, u64>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
@@ -90,6 +94,17 @@ struct ControlValue(Control);
 
 // SAFETY: `Control` is `repr(C)`, made of integers, without implicit padding.
 unsafe impl aya::Pod for ControlValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct LoadValue(Load);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for LoadValue {}
+
+/// Bytes that wait in the ring when the reader is woken: 30 wake-ups a second at 16 MB/s. Of a
+/// small ring an eighth, so that it has room while the reader comes.
+const WAKE_BYTES: u32 = 512 * 1024;
 
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
@@ -138,6 +153,8 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     // Constant to the verifier: what is not logged is not even loaded.
     loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
+    let wake = WAKE_BYTES.min(ring_bytes.get().next_power_of_two() / 8);
+    loader.override_global("WAKE_BYTES", &wake, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
     }
@@ -171,6 +188,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         control: HashMap::try_from(take("CONTROL")?).map_err(|e| LoadError::Map("CONTROL", e))?,
         generation: Array::try_from(take("GENERATION")?)
             .map_err(|e| LoadError::Map("GENERATION", e))?,
+        load: Array::try_from(take("LOAD")?).map_err(|e| LoadError::Map("LOAD", e))?,
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         attached: programs.len(),
@@ -240,6 +258,14 @@ impl Kernel {
         self.control.insert(cookie, ControlValue(control), 0)?;
         self.current_generation = self.current_generation.wrapping_add(1).max(1);
         self.generation.set(0, self.current_generation, 0)
+    }
+
+    /// Tells the kernel what to leave out of all connections.
+    ///
+    /// # Errors
+    /// The map does not take it, which the kernel has no reason for.
+    pub fn shed(&mut self, load: Load) -> Result<(), MapError> {
+        self.load.set(0, LoadValue(load), 0)
     }
 
     /// Forgets what [`control`](Self::control) said.
