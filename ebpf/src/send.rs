@@ -82,7 +82,8 @@ pub(crate) fn sure(left: u64, space: i32) -> bool {
     left <= SURE && space as u64 >= left
 }
 
-/// Tells of `left` bytes at `position`; not `sure`: of them, only what is accepted later on.
+/// Tells of `left` bytes at `position` that go at `time`; not `sure`: of them, only what is accepted
+/// later on.
 ///
 /// # Safety
 /// As [`position`].
@@ -94,6 +95,7 @@ pub(crate) unsafe fn tell<M: Memory>(
     left: u64,
     body: Body,
     sure: bool,
+    time: u64,
 ) {
     if !emit::open(tcp, who.pid) {
         return;
@@ -116,7 +118,6 @@ pub(crate) unsafe fn tell<M: Memory>(
     let pending = !sure || (captured as u64) < wanted;
     tcp.state.pending = if pending { PENDING } else { 0 };
     let flags = FLAG_SENT | if pending { FLAG_PENDING } else { 0 };
-    let time = emit::now();
     tcp.state.told = time;
     scratch.data = Data {
         header: emit::header(tcp, record::DATA, flags, time),
@@ -134,12 +135,32 @@ pub(crate) unsafe fn tell<M: Memory>(
     bytes::output(scratch, captured);
 }
 
-/// A send returned: how far a pending announcement really came.
+/// When the last of what a socket was given went, where it is told of by a send that returns: by
+/// then the peer may have read all of it.
 ///
 /// # Safety
 /// As [`position`].
 #[inline(always)]
-pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
+pub(crate) unsafe fn gone<M: Memory>(tcp: &Tcp<M>) -> u64 {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let given: u32 = tcp.tp.read(layout::write_seq());
+        let acknowledged: u32 = tcp.tp.read(layout::snd_una());
+        // When the last that is acknowledged left is known. Where that is not all, it went with the
+        // last packet, whichever way that went, or earlier.
+        let packet =
+            if acknowledged == given { layout::rack_mstamp() } else { layout::tcp_mstamp() };
+        let went = emit::now().saturating_sub(socket::since(tcp.tp, packet) * 1000);
+        if went > tcp.state.told { went } else { tcp.state.told }
+    }
+}
+
+/// A send returned: how far a pending announcement really came, the last of it at `time`.
+///
+/// # Safety
+/// As [`position`].
+#[inline(always)]
+pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, time: u64) {
     // SAFETY: passed on to the caller.
     unsafe {
         let sequence: u32 = tcp.tp.read(layout::write_seq());
@@ -156,9 +177,6 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
         if state.mode == mode::IGNORE || !told || position < state.skip_sent {
             return;
         }
-        // The last of it went with the last packet or earlier: by now the peer may have read it.
-        let moved = emit::now().saturating_sub(u64::from(socket::rested(tcp.tp)) * 1000);
-        let time = if moved > tcp.state.told { moved } else { tcp.state.told };
         let sent = Sent { header: emit::header(tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
     }

@@ -55,7 +55,7 @@ pub(super) fn entered(ctx: &BtfTracePointContext) {
             return;
         }
         let sure = send::sure(left, space) && tp.read::<i32>(layout::sk_err()) == 0;
-        send::tell(&mut tcp, who, position, left, body, sure);
+        send::tell(&mut tcp, who, position, left, body, sure, emit::now());
     }
 }
 
@@ -78,7 +78,8 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         let sequence: u32 = tp.read(layout::write_seq());
         let position = sequence::position(before, tcp.state.sent_sequence, sequence);
         if tcp.state.pending != 0 || position <= tcp.state.announced {
-            send::returned(&mut tcp);
+            let time = send::gone(&tcp);
+            send::returned(&mut tcp, time);
             return;
         }
         tcp.state.sent = position;
@@ -93,7 +94,8 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
             Some((left, body)) if length <= left && length == ctx.arg::<u64>(1) => body.cut(length),
             _ => Body::Pages,
         };
-        send::tell(&mut tcp, who, before, length, body, true);
+        let time = send::gone(&tcp);
+        send::tell(&mut tcp, who, before, length, body, true, time);
     }
 }
 
