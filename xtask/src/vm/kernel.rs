@@ -129,6 +129,17 @@ impl Apt {
         Ok(Self { options: options.into_iter().flat_map(|o| ["-o".to_owned(), o]).collect() })
     }
 
+    /// Fetches the lists. A suite that is not there, because it is old or the network is down, leaves
+    /// the others: what went wrong is returned, to be said if it matters.
+    fn update(&self, folder: &Path) -> Result<String> {
+        let mut command = Command::new("apt-get");
+        command.args(&self.options).args(["-qq", "update"]).current_dir(folder);
+        let output = command.output().context("apt-get")?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let first = errors.lines().find(|line| line.starts_with(['E', 'W']));
+        Ok(first.map_or_else(String::new, |line| format!("; apt-get update: {line}")))
+    }
+
     fn run(&self, program: &str, folder: &Path, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(program);
         command.args(&self.options).args(arguments).current_dir(folder);
@@ -142,7 +153,7 @@ impl Apt {
 
 fn fetch(place: &Path, kernels: &Path, name: &str) -> Result<PathBuf> {
     let apt = Apt::new(place)?;
-    apt.run("apt-get", place, &["-qq", "update"])?;
+    let trouble = apt.update(place)?;
     let known = apt.run("apt-cache", place, &["pkgnames", "linux-"])?;
     let known: Vec<&str> = known.lines().collect();
     let version = |package: &&str| {
@@ -150,7 +161,7 @@ fn fetch(place: &Path, kernels: &Path, name: &str) -> Result<PathBuf> {
     };
     let versions = known.iter().filter_map(version).collect();
     let Some(version) = newest(versions, name) else {
-        bail!("none of Debian's kernels has a version {name}");
+        bail!("none of Debian's kernels has a version {name}{trouble}");
     };
     let folder = kernels.join(&version);
     if folder.is_dir() {
