@@ -155,12 +155,12 @@ pub(crate) unsafe fn gone<M: Memory>(tcp: &Tcp<M>) -> u64 {
     }
 }
 
-/// A send returned: how far a pending announcement really came, the last of it at `time`.
+/// A send returned: how far a pending announcement really came, and `when` the last of it went.
 ///
 /// # Safety
 /// As [`position`].
 #[inline(always)]
-pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, time: u64) {
+pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, when: impl FnOnce(&Tcp<M>) -> u64) {
     // SAFETY: passed on to the caller.
     unsafe {
         let sequence: u32 = tcp.tp.read(layout::write_seq());
@@ -177,6 +177,7 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, time: u64) {
         if state.mode == mode::IGNORE || !told || position < state.skip_sent {
             return;
         }
+        let time = when(tcp);
         let sent = Sent { header: emit::header(tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
     }

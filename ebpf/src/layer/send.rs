@@ -72,7 +72,6 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         let Some(tp) = socket::tcp_sock(sk) else { return };
         let Some(state) = storage::get(sk) else { return };
         // Each chunk was announced: the last of it went right after that.
-        let time = state.told;
-        send::returned(&mut Tcp { tp, state, joined: false }, time);
+        send::returned(&mut Tcp { tp, state, joined: false }, |tcp| tcp.state.told);
     }
 }

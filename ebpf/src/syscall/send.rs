@@ -78,8 +78,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         let sequence: u32 = tp.read(layout::write_seq());
         let position = sequence::position(before, tcp.state.sent_sequence, sequence);
         if tcp.state.pending != 0 || position <= tcp.state.announced {
-            let time = send::gone(&tcp);
-            send::returned(&mut tcp, time);
+            send::returned(&mut tcp, |tcp| send::gone(tcp));
             return;
         }
         tcp.state.sent = position;
