@@ -20,6 +20,7 @@ pub mod run;
 pub mod select;
 pub mod sockets;
 pub mod source;
+pub mod sql;
 pub mod stats;
 pub mod stream;
 pub mod trace;

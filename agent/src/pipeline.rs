@@ -14,13 +14,14 @@ use crate::clock::Clock;
 use crate::limit::budget::Budget;
 use crate::limit::shed::Step;
 use crate::link::SameHost;
+use crate::protocol::Ends;
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
 use crate::stream::{Streams, Timed};
 use crate::trace::{Identity, Span, Tracer};
 use crate::workload::Workloads;
-use crate::workload::wire::Servers;
+use crate::workload::wire::Addressed;
 
 /// A connection that was silent for so long, with nothing open, is forgotten: its end may have been
 /// lost. If it speaks again it is announced again, as one that is joined midway.
@@ -59,9 +60,9 @@ struct Connection {
     peer_finished: Option<Time>,
     finished: Option<Time>,
     ignored: bool,
-    /// The streams are those of the client's end, but calls are told as the server's.
+    /// The streams are those of one end, but calls are told as the other's.
     turned: bool,
-    /// More than one call was open at once: where one answer ends and the next begins must be seen.
+    /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
 }
 
@@ -91,14 +92,14 @@ impl Pipeline {
     }
 
     /// A pipeline for captures, the times of which are Unix time. Every call is told once, as the
-    /// server's.
+    /// server's where its protocol knows such spans, else as the client's.
     pub fn replay(
         selection: Selection,
         tracer: Tracer,
         request_timeout: Option<std::time::Duration>,
         stats: Arc<Stats>,
     ) -> Self {
-        let owners = Owners::Servers(Servers::default());
+        let owners = Owners::Addressed(Addressed::default());
         Self::with(selection, tracer, request_timeout, stats, owners, Clock::fixed(0))
     }
 
@@ -244,7 +245,7 @@ impl Pipeline {
                 // So that both forget the same processes.
                 recorded.resource(opened.pid);
             }
-            Owners::Servers(_) => {}
+            Owners::Addressed(_) => {}
         }
         let connection = Connection {
             endpoint: None,
@@ -282,7 +283,9 @@ impl Pipeline {
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
             self.wishes.push(Wish::Ignore(data.id));
-        } else if connection.pairing.len() > 1 && !connection.pipelined {
+        } else if !connection.pipelined
+            && connection.streams.need_everything(connection.pairing.len())
+        {
             connection.pipelined = true;
             if self.calls.step >= Step::BODIES {
                 self.calls.stats.lose(Loss::Bodies, 1);
@@ -305,7 +308,7 @@ impl Pipeline {
 
     /// In a capture the source does this: there is nobody to announce a connection again.
     fn forget_idle(&mut self, now: Time) {
-        if matches!(self.calls.owners, Owners::Servers(_)) {
+        if matches!(self.calls.owners, Owners::Addressed(_)) {
             return;
         }
         let Self { connections, wishes, held, .. } = self;
@@ -368,10 +371,16 @@ impl Connection {
             && self.streams.spoken()
             && let Some(role) = self.streams.role()
         {
-            if role == Role::Client && matches!(calls.owners, Owners::Servers(_)) {
-                self.turn();
-            } else {
-                self.opened.role = Some(role);
+            let ends = self.streams.protocol().map_or(Ends::Both, |protocol| protocol.ends);
+            match (&calls.owners, ends, role) {
+                (Owners::Addressed(_), Ends::Both, Role::Client) => self.turn(Role::Server),
+                (Owners::Addressed(_), Ends::Client, Role::Server) => self.turn(Role::Client),
+                // The client's end tells of the calls, on this host or another.
+                (_, Ends::Client, Role::Server) => {
+                    self.opened.role = Some(role);
+                    self.streams.leave();
+                }
+                _ => self.opened.role = Some(role),
             }
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
@@ -380,7 +389,7 @@ impl Connection {
                 remote: self.opened.remote,
             }));
         }
-        if self.endpoint.is_none() {
+        if self.endpoint.is_none() || self.is_others() {
             parts.clear();
             return;
         }
@@ -391,11 +400,17 @@ impl Connection {
         }
     }
 
-    /// What was taken for the server is the client: its calls are told as the other end's.
-    fn turn(&mut self) {
+    /// The other end tells of the calls.
+    fn is_others(&self) -> bool {
+        self.opened.role == Some(Role::Server)
+            && self.streams.protocol().is_some_and(|protocol| protocol.ends == Ends::Client)
+    }
+
+    /// Calls are told as the other end's, which is a `told`.
+    fn turn(&mut self, told: Role) {
         self.turned = true;
         let Opened { role, local, remote, .. } = &mut self.opened;
-        *role = Some(Role::Server);
+        *role = Some(told);
         std::mem::swap(local, remote);
         std::mem::swap(&mut self.peer_finished, &mut self.finished);
     }
