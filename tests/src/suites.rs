@@ -18,6 +18,7 @@ mod postgres;
 mod receivers;
 mod record;
 mod shapes;
+mod small;
 mod sockets;
 mod timing;
 mod usage;
@@ -54,6 +55,12 @@ pub(crate) const ALL: &[Suite] = &[
     suite("metrics", "what Prometheus is told, whoever else asks", metrics::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
+    Suite {
+        name: "small",
+        about: "a cut of matrix, sockets and doctor, for other kernels and slow machines",
+        run: small::run,
+        only_named: true,
+    },
     suite("doctor", "what works here is said, each lack with its remedy", doctor::run),
     suite(
         "overload",
