@@ -6,7 +6,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use tracebee_common::{
     counter,
-    record::{self, Data},
+    record::{self, Data, FLAG_FIRST},
 };
 
 use crate::{
@@ -82,27 +82,38 @@ pub(crate) unsafe fn arrived<M: Memory>(
         };
         tcp.state.received_sequence = end;
         tcp.state.received = position + length as u64;
-        if !socket::turn(tcp.state, RECEIVED, position)
-            || tcp.state.received <= tcp.state.skip_received
-        {
+        let Some(first) = socket::turn(tcp.state, RECEIVED, position) else { return };
+        if tcp.state.received <= tcp.state.skip_received {
             return;
         }
         // How long these bytes have been waiting to be read, at least.
         let waited = socket::rested(tp);
-        tell(ctx, tcp, who, position, waited, Arrival { length, flags, call });
+        let chunk = Chunk { position, first, waited };
+        tell(ctx, tcp, who, chunk, Arrival { length, flags, call });
     }
 }
 
-/// Tells of bytes received at `position`, which lay `waited` microseconds in the socket.
+/// What is known of received bytes besides how many they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Chunk {
+    /// Position of the first.
+    pub(crate) position: u64,
+    /// A message begins with it.
+    pub(crate) first: bool,
+    /// Microseconds that they lay in the socket, at least.
+    pub(crate) waited: u32,
+}
+
+/// Tells of bytes that were received.
 #[inline(always)]
 pub(crate) fn tell<C: Connection>(
     ctx: &BtfTracePointContext,
     connection: &mut C,
     who: Who,
-    position: u64,
-    waited: u32,
+    chunk: Chunk,
     arrival: Arrival<impl FnOnce() -> Call>,
 ) {
+    let Chunk { position, first, waited } = chunk;
     let Arrival { length, flags, call } = arrival;
     if !emit::open(connection, who.pid) {
         return;
@@ -123,17 +134,18 @@ pub(crate) fn tell<C: Connection>(
     }
     let time = emit::now();
     scratch.data = Data {
-        header: emit::header(state, record::DATA, 0, time),
+        header: emit::header(state, record::DATA, if first { FLAG_FIRST } else { 0 }, time),
         position,
         length,
         captured: 0,
         pid: who.pid,
         tid: who.tid,
         waited,
-        turn: state.turn,
-        tail: tail.bytes,
         tail_length: tail.length,
+        tail: tail.bytes,
+        messages: state.messages,
         left_out: state.calls,
+        reserved: 0,
     };
     bytes::output(scratch, captured);
 }

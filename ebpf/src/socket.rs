@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use tracebee_common::{
     Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode,
-    record::{self, Conn},
+    record::{self, Conn, Messages},
     sample, sequence,
 };
 
@@ -31,8 +31,8 @@ pub(crate) struct Socket {
     /// Number of the next record. Two threads that read and write at the same instant may give
     /// out one number twice, never leave one out: a jump is a loss.
     pub(crate) number: u32,
-    /// Explicit padding.
-    pub(crate) reserved: u32,
+    /// The process that used it first.
+    pub(crate) pid: u32,
     pub(crate) established: u64,
     /// Position that belongs to `sent_sequence`.
     pub(crate) sent: u64,
@@ -47,7 +47,8 @@ pub(crate) struct Socket {
     pub(crate) received_sequence: u32,
     pub(crate) sent_base: u32,
     pub(crate) received_base: u32,
-    pub(crate) turn: u32,
+    /// Messages that began: turns of each side.
+    pub(crate) messages: Messages,
     /// Bytes that may still be captured in this turn.
     pub(crate) budget: u32,
     /// One of [`mode`], without [`mode::ANNOUNCE`].
@@ -68,6 +69,10 @@ pub(crate) struct Socket {
     pub(crate) direction: u8,
     pub(crate) opened: u8,
     pub(crate) pending: u8,
+    /// Its own port: in the end it has none any more.
+    pub(crate) port: u16,
+    /// Explicit padding.
+    pub(crate) reserved: u16,
 }
 
 pub(crate) const RECEIVED: u8 = 1;
@@ -99,8 +104,8 @@ pub(crate) trait Connection {
     /// What is remembered of it.
     fn state(&mut self) -> &mut Socket;
 
-    /// Writes the record that it begins with; false if there was no room.
-    fn announce(&mut self, pid: u32) -> bool;
+    /// Puts the record that it begins with into `output`; false if there was no room.
+    fn announce(&mut self, output: impl FnOnce(&[u8]) -> bool) -> bool;
 }
 
 impl<M: Memory> Connection for Tcp<M> {
@@ -110,7 +115,7 @@ impl<M: Memory> Connection for Tcp<M> {
     }
 
     #[inline(always)]
-    fn announce(&mut self, pid: u32) -> bool {
+    fn announce(&mut self, output: impl FnOnce(&[u8]) -> bool) -> bool {
         let header = emit::header(self.state, record::CONN, 0, emit::now());
         let tp = self.tp;
         // SAFETY: the offsets are those of members; the addresses of 16 bytes are copied by a
@@ -121,10 +126,10 @@ impl<M: Memory> Connection for Tcp<M> {
                 established: self.state.established,
                 sent_base: self.state.sent_base,
                 received_base: self.state.received_base,
-                pid,
+                pid: self.state.pid,
                 netns: netns(tp),
                 family: tp.read(layout::skc_family()),
-                local_port: tp.read(layout::skc_num()),
+                local_port: self.state.port,
                 remote_port: u16::from_be(tp.read(layout::skc_dport())),
                 role: self.state.role,
                 reserved: 0,
@@ -139,7 +144,7 @@ impl<M: Memory> Connection for Tcp<M> {
             };
             bpf_probe_read_kernel(conn.local.as_mut_ptr().cast(), size, base.add(local).cast());
             bpf_probe_read_kernel(conn.remote.as_mut_ptr().cast(), size, base.add(remote).cast());
-            emit::output(emit::as_bytes(&conn))
+            output(emit::as_bytes(&conn))
         }
     }
 }
@@ -198,6 +203,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.role = role;
+        state.port = tp.read(layout::skc_num());
         state.sent_sequence = tp.read(layout::write_seq());
         state.received_sequence = tp.read(layout::copied_seq());
         state.sent_base = state.sent_sequence;
@@ -215,6 +221,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
 pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
     // SAFETY: passed on to the caller.
     unsafe {
+        state.port = tp.read(layout::skc_num());
         let sent: u64 = tp.read(layout::bytes_sent());
         let again: u64 = tp.read(layout::bytes_retrans());
         let next: u32 = tp.read(layout::snd_nxt());
@@ -238,33 +245,46 @@ pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
 /// `tp` is a `struct tcp_sock`.
 #[inline(always)]
 pub(crate) unsafe fn rested<M: Memory>(tp: M) -> u32 {
-    // SAFETY: passed on to the caller; a helper without arguments.
-    let (last, now) = unsafe { (tp.read::<u64>(layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
-    let rested = now.saturating_sub(last);
+    // SAFETY: passed on to the caller.
+    let rested = unsafe { since(tp, layout::tcp_mstamp()) };
     if rested > u32::MAX as u64 { u32::MAX } else { rested as u32 }
 }
 
-/// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user
-/// space. False: leave it alone.
+/// Microseconds since a time of the connection's own clock, which is the member at `offset`.
+///
+/// # Safety
+/// As [`rested`].
 #[inline(always)]
-pub(crate) fn turn(state: &mut Socket, direction: u8, position: u64) -> bool {
+pub(crate) unsafe fn since<M: Memory>(tp: M, offset: usize) -> u64 {
+    // SAFETY: passed on to the caller; a helper without arguments.
+    let (then, now) = unsafe { (tp.read::<u64>(offset), bpf_ktime_get_ns() / 1000) };
+    now.saturating_sub(then)
+}
+
+/// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user
+/// space. None: leave it alone; else, whether a message begins with them.
+#[inline(always)]
+pub(crate) fn turn(state: &mut Socket, direction: u8, position: u64) -> Option<bool> {
     news(state);
-    if state.mode == mode::IGNORE {
-        return false;
-    }
-    let Some(load) = LOAD.get(0) else { return true };
+    let load = LOAD.get(0)?;
     state.whole = (state.mode == mode::EVERYTHING && load.no_bodies == 0) as u8;
-    if state.direction != direction {
+    let first = state.direction != direction;
+    if first {
         state.direction = direction;
-        state.turn = state.turn.wrapping_add(1);
         state.budget = HEAD_LIMIT;
         let asks = if state.role == record::ROLE_CLIENT { SENT } else { RECEIVED };
         if direction == asks {
             state.left_out = leaves_out(state, load, position) as u8;
             state.calls = state.calls.wrapping_add(state.left_out as u32);
         }
+        if state.left_out == 0 {
+            // Also where nobody looks: how many there were is told in the end.
+            let Messages { received, sent } = &mut state.messages;
+            let number = if direction == SENT { sent } else { received };
+            *number = number.wrapping_add(1);
+        }
     }
-    state.left_out == 0
+    if state.mode == mode::IGNORE || state.left_out != 0 { None } else { Some(first) }
 }
 
 /// Reads what user space wants of this connection, if there is news.
@@ -286,8 +306,9 @@ pub(crate) fn news(state: &mut Socket) {
         }
     } else {
         if control.mode == mode::COUNT && state.mode != mode::COUNT {
-            // Nobody was told of the calls before, either. The messages of two sides are a call.
-            state.calls = state.turn.div_ceil(2);
+            // Nobody was told of the calls before, either.
+            let Messages { received, sent } = state.messages;
+            state.calls += if state.role == record::ROLE_CLIENT { sent } else { received };
             state.left_out = 1;
         }
         state.mode = control.mode;
@@ -300,6 +321,9 @@ pub(crate) fn news(state: &mut Socket) {
 /// only certain where it is known which end this is; user space decides about the others.
 #[inline(always)]
 fn leaves_out(state: &Socket, load: &Load, position: u64) -> bool {
+    if state.mode == mode::IGNORE {
+        return false;
+    }
     if state.mode == mode::COUNT || load.no_connections != 0 && state.opened == 0 {
         return true;
     }

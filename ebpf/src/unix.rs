@@ -15,14 +15,16 @@ use aya_ebpf::{
 };
 use tracebee_common::{
     OLDER_COMPLETE, mode,
-    record::{self, Data, FLAG_OLDER, FLAG_SENT, Header, Name, Sent, State, tcp},
+    record::{
+        self, Data, FLAG_FIRST, FLAG_OLDER, FLAG_SENT, Header, Messages, Name, Sent, State, tcp,
+    },
 };
 
 use crate::{
     arch::Call,
     bytes, emit, layout,
     memory::{Memory, kernel},
-    receive::{self, Arrival},
+    receive::{self, Arrival, Chunk},
     send::{self, Body, Copied},
     socket::{self, Connection, RECEIVED, SENT, Socket, Who},
 };
@@ -57,8 +59,9 @@ pub(crate) struct End {
     /// Inode numbers of the socket and of its peer, 0 where not known.
     pub(crate) inode: u32,
     pub(crate) peer_inode: u32,
-    /// Number of the record that a send under way will have.
+    /// Number of the record that a send under way will have, and the messages so far in it.
     owed: u32,
+    owed_messages: Messages,
     /// One of the `OWES_` constants.
     owes: u8,
     /// Its first bytes may have gone before the agent came.
@@ -78,6 +81,8 @@ const OWES_SILENCE: u8 = 1;
 const OWES_TURN: u8 = 2;
 /// One is, and its record has a number.
 const OWES_NUMBER: u8 = 3;
+/// Beside one of these: a message begins with it.
+const OWES_FIRST: u8 = 4;
 
 const FINISHED: u8 = 1;
 const CLOSED: u8 = 2;
@@ -146,7 +151,7 @@ impl End {
         // On the stack: a constant may share its place with a global that the loader sets.
         let complete = core::hint::black_box(OLDER_COMPLETE);
         // SAFETY: one byte.
-        let listed = unsafe { OLDER.get(&inode).is_some() || OLDER.get(&complete).is_none() };
+        let listed = unsafe { OLDER.get(&own).is_some() || OLDER.get(&complete).is_none() };
         self.older = u8::from(listed || own == 0);
         if self.older != 0 {
             return;
@@ -173,24 +178,31 @@ impl End {
             // Of a connection that said nothing since.
             socket::news(socket);
         }
-        let counted = closed && socket.calls != 0;
+        // One that found no room for its announcement is not announced in the end, either: whoever
+        // closed it may not be the one who is here.
         let silent = matches!(socket.mode, mode::IGNORE | mode::COUNT);
-        if socket.opened == 0 && !counted || silent && !closed {
+        if socket.opened == 0 || silent && !closed {
             return;
         }
+        let flags = if socket.direction == SENT { FLAG_SENT } else { 0 };
         let time = emit::now();
         let record = State {
-            header: emit::header(socket, record::STATE, 0, time),
+            header: emit::header(socket, record::STATE, flags, time),
             sent: socket.sent,
             received: socket.received,
             error,
             old: tcp::ESTABLISHED,
             new,
             reserved: 0,
+            messages: socket.messages,
             left_out: socket.calls,
             reserved2: 0,
         };
-        emit::output(emit::as_bytes(&record));
+        if closed {
+            emit::output_last(emit::as_bytes(&record));
+        } else {
+            emit::output(emit::as_bytes(&record));
+        }
     }
 }
 
@@ -276,23 +288,29 @@ pub(crate) unsafe fn received<M: Memory>(
         // The peer has read what a send brought whose hook has still to run; and this may be the
         // answer to it. That send comes before this, in turns and in records.
         let sent = own.socket.sent;
-        let tell = socket::turn(&mut own.socket, SENT, sent);
-        own.owes = if tell { OWES_TURN } else { OWES_SILENCE };
+        own.owes = match socket::turn(&mut own.socket, SENT, sent) {
+            Some(true) => OWES_TURN | OWES_FIRST,
+            Some(false) => OWES_TURN,
+            None => OWES_SILENCE,
+        };
+        own.owed_messages = own.socket.messages;
     }
-    if !socket::turn(&mut own.socket, RECEIVED, position) || end <= own.socket.skip_received {
+    let Some(first) = socket::turn(&mut own.socket, RECEIVED, position) else { return };
+    if end <= own.socket.skip_received {
         return;
     }
     if !emit::open(unix, who.pid) {
         return;
     }
     let own = &mut *unix.own;
-    if own.owes == OWES_TURN {
-        own.owes = OWES_NUMBER;
+    if own.owes & !OWES_FIRST == OWES_TURN {
+        own.owes = OWES_NUMBER | own.owes & OWES_FIRST;
         own.owed = own.socket.number;
         own.socket.number = own.owed.wrapping_add(1);
     }
     let waited = if peer_told != 0 && peer_sent >= end { now.saturating_sub(peer_told) } else { 0 };
-    receive::tell(ctx, unix, who, position, micros(waited), arrival);
+    let chunk = Chunk { position, first, waited: micros(waited) };
+    receive::tell(ctx, unix, who, chunk, arrival);
 }
 
 /// Tells of `length` bytes of which nothing was said before they went.
@@ -313,19 +331,24 @@ pub(crate) unsafe fn sent<M: Memory>(
         position = peer_received - length;
     }
     let end = position + length;
-    let (first, last) = unix.went(position, end);
+    let (began, last) = unix.went(position, end);
     let own = &mut *unix.own;
-    let number = if own.owes == OWES_NUMBER { Some(own.owed) } else { None };
-    let owed = core::mem::replace(&mut own.owes, OWES_NOTHING);
+    let owed = own.owes & !OWES_FIRST;
+    let owed_first = own.owes & OWES_FIRST != 0;
+    let number = if owed == OWES_NUMBER { Some(own.owed) } else { None };
+    own.owes = OWES_NOTHING;
     own.socket.sent = end;
     own.socket.announced = end;
     own.socket.pending = 0;
     own.socket.told = last;
-    let tell = match owed {
+    let first = match owed {
         OWES_NOTHING => socket::turn(&mut own.socket, SENT, position),
-        other => other != OWES_SILENCE,
+        OWES_SILENCE => None,
+        _ => Some(owed_first),
     };
-    if !tell || end <= own.socket.skip_sent {
+    let messages = if owed == OWES_NOTHING { own.socket.messages } else { own.owed_messages };
+    let Some(first) = first else { return };
+    if end <= own.socket.skip_sent {
         return;
     }
     if !emit::open(unix, who.pid) {
@@ -334,16 +357,13 @@ pub(crate) unsafe fn sent<M: Memory>(
     let Some(scratch) = send::scratch() else { return };
     let socket = &mut unix.own.socket;
     let Copied { captured, tail, .. } = send::copy(scratch, socket, length, body());
+    let flags = FLAG_SENT | if first { FLAG_FIRST } else { 0 };
     let header = match number {
-        Some(number) => Header {
-            kind: record::DATA,
-            flags: FLAG_SENT,
-            reserved: 0,
-            number,
-            cookie: socket.cookie,
-            time: last,
-        },
-        None => emit::header(socket, record::DATA, FLAG_SENT, last),
+        Some(number) => {
+            let cookie = socket.cookie;
+            Header { kind: record::DATA, flags, reserved: 0, number, cookie, time: last }
+        }
+        None => emit::header(socket, record::DATA, flags, last),
     };
     scratch.data = Data {
         header,
@@ -353,11 +373,12 @@ pub(crate) unsafe fn sent<M: Memory>(
         pid: who.pid,
         tid: who.tid,
         // Rounded up: the first byte did not go later than that.
-        waited: micros(last - first + 999),
-        turn: socket.turn,
-        tail: tail.bytes,
+        waited: micros(last - began + 999),
         tail_length: tail.length,
+        tail: tail.bytes,
+        messages,
         left_out: socket.calls,
+        reserved: 0,
     };
     bytes::output(scratch, captured);
 }
@@ -430,7 +451,7 @@ impl<M: Memory> Connection for Unix<M> {
     }
 
     #[inline(always)]
-    fn announce(&mut self, pid: u32) -> bool {
+    fn announce(&mut self, output: impl FnOnce(&[u8]) -> bool) -> bool {
         let Self { sk, own, .. } = self;
         // SAFETY: offsets of members, checked reads; this CPU's own area.
         unsafe {
@@ -449,12 +470,12 @@ impl<M: Memory> Connection for Unix<M> {
             record.established = own.socket.established;
             record.inode = own.inode;
             record.peer_inode = own.peer_inode;
-            record.pid = pid;
+            record.pid = own.socket.pid;
             record.netns = socket::netns(*sk);
             record.role = own.role;
             name(&mut record.local, local);
             name(&mut record.remote, remote);
-            emit::output(emit::as_bytes(record))
+            output(emit::as_bytes(record))
         }
     }
 }

@@ -4,11 +4,12 @@
 use std::net::SocketAddr;
 
 use tracebee::source::{
-    Address, ConnectionId, Data, Direction, End, Event, Opened, Pair, Program, Role, Thread, Time,
+    Address, ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Program, Role, Thread,
+    Time,
 };
 
-use crate::generator::{request, response};
-use crate::random::Random;
+use tracebee_tests::capture::message::{request, response};
+use tracebee_tests::capture::random::Random;
 
 /// When conversations begin, in boot time.
 const BEGIN: u64 = 1_000_000_000_000;
@@ -89,7 +90,7 @@ impl Story<'_> {
     }
 
     fn converse(&mut self, n: u64) {
-        let [own, peer] = [self.random.next() as u32, self.random.next() as u32];
+        let [own, peer] = [self.random.number() as u32, self.random.number() as u32];
         let ([client, server], pairs) = if self.random.chance(30) {
             let accepted = self.random.chance(50).then_some(peer);
             (
@@ -204,7 +205,9 @@ impl Story<'_> {
         }
         if self.random.chance(1) {
             let records = self.random.between(1, 3) as u32;
-            self.tell(Event::Lost { id: socket.id, records });
+            let [received, sent] = [0, 1].map(|_| self.random.below(3) as u32);
+            let last = *self.random.pick(&[None, Some(direction), Some(direction.reverse())]);
+            self.tell(Event::Lost(Lost { id: socket.id, records, received, sent, last }));
             return;
         }
         let captured = if self.random.chance(20) { bytes.len() / 2 } else { bytes.len() };

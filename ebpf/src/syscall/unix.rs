@@ -9,7 +9,7 @@ use crate::{
     emit, layout,
     memory::{Memory as _, Probed, kernel},
     receive::Arrival,
-    send::{self, Body},
+    send::{self, Body, Told},
     socket::{self, SENT, Who},
     unix,
 };
@@ -41,16 +41,15 @@ pub(super) fn entered(sk: Probed, inode: u32, who: Who, call: &Call) {
     }
     let position = socket.sent;
     socket.announced = position + left;
-    if !socket::turn(socket, SENT, position) {
-        return;
-    }
+    let Some(first) = socket::turn(socket, SENT, position) else { return };
     socket.pending = send::PENDING;
     if socket.announced <= socket.skip_sent {
         return;
     }
     // How much of it goes at once depends on how the kernel cuts it into packets.
     let sure = send::sure(left, i32::MAX) && call.number != arch::SENDMMSG && healthy(&unix);
-    send::tell(&mut unix, who, position, left, body, sure);
+    let told = Told { first, sure, time: emit::now() };
+    send::tell(&mut unix, who, position, left, body, told);
 }
 
 /// A send returned `result`.

@@ -54,12 +54,19 @@ pub(crate) const CALLS: &[(&str, &str, usize)] = &[
 ];
 
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
+    some(report, setting, 1)
+}
+
+/// One in `nth` of the ways of writing.
+pub(crate) fn some(report: &mut Report, setting: &Setting, nth: usize) -> Result<()> {
     let dir = setting.dir.path();
-    let servers: Vec<Server> =
-        styles(0, false).iter().map(|style| servers::by_hand(dir, style)).collect::<Result<_>>()?;
+    let servers: Vec<Server> = styles(0, nth, WRITE)
+        .iter()
+        .map(|style| servers::by_hand(dir, style))
+        .collect::<Result<_>>()?;
 
     let agent = Agent::json(&setting.binary, dir)?;
-    let log = work(setting, &servers, &styles(4, false))?;
+    let log = work(setting, &servers, &styles(4, nth, WRITE))?;
     let spans = agent.stop()?.spans()?;
 
     check::whole(report, &spans);
@@ -69,10 +76,16 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// Each way of writing once, with a different way of reading; of UNIX sockets, those that they have.
-pub(crate) fn styles(shift: usize, unix: bool) -> Vec<String> {
-    let ways = WRITE.iter().filter(|way| !unix || **way != "zerocopy").enumerate();
+/// One in `nth` of some ways of writing, each with a different way of reading.
+fn styles(shift: usize, nth: usize, write: &[&str]) -> Vec<String> {
+    let ways = write.iter().enumerate().step_by(nth);
     ways.map(|(n, write)| format!("{}/{write}", READ[(n + shift) % READ.len()])).collect()
+}
+
+/// The ways that UNIX sockets have: all but zero copy.
+pub(crate) fn unix_styles(shift: usize) -> Vec<String> {
+    let ways: Vec<&str> = WRITE.iter().copied().filter(|way| *way != "zerocopy").collect();
+    styles(shift, 1, &ways)
 }
 
 /// Each client asks a server of its own and one shared by all; half of them over IPv6.

@@ -43,7 +43,7 @@ const AFTER: usize = 80;
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
     let all = start(setting)?;
-    let of_ways: Vec<Server> = sockets::styles(0, true)
+    let of_ways: Vec<Server> = sockets::unix_styles(0)
         .iter()
         .enumerate()
         .map(|(n, style)| servers::by_hand_unix(dir, style, &path(setting, &format!("way{n}"))))
@@ -160,7 +160,7 @@ fn matrix_of(setting: &Setting, servers: &[Server]) -> Result<Vec<Truth>> {
 /// Every way of reading and writing at either end.
 fn ways(setting: &Setting, servers: &[Server]) -> Result<Vec<Truth>> {
     let mut log = Vec::new();
-    for (style, server) in sockets::styles(4, true).iter().zip(servers) {
+    for (style, server) in sockets::unix_styles(4).iter().zip(servers) {
         let mut plan = Plan::default();
         for (n, (method, path, body)) in sockets::CALLS.iter().enumerate() {
             let id = setting.id(&["way", &style.replace('/', "-"), &n.to_string()]);

@@ -13,11 +13,14 @@ use self::cycle::Cycle;
 use super::message::ready_for_query;
 use super::statements::Statements;
 use crate::protocol::{Parser, Part, Side, Step, Unreadable};
-use crate::sql::Dialect;
+use crate::sql::{Backslash, Dialect};
 
 /// Cycles that may be outstanding. A client that pipelines has a few; beyond this we do not see
 /// the answers at all.
 const MAX_CYCLES: usize = 512;
+
+/// Before the server told its settings, or when it may have changed them unseen.
+const UNKNOWN: Dialect = Dialect { backslash: Backslash::Unknown, ..Dialect::POSTGRES };
 
 /// One connection that speaks PostgreSQL.
 pub(super) struct Conversation {
@@ -31,8 +34,9 @@ pub(super) struct Conversation {
     /// `db.namespace`: the database.
     namespace: Option<Arc<str>>,
     dialect: Dialect,
-    /// Texts are in an encoding in which a byte of a character may look like a quote or backslash.
-    unreadable_text: bool,
+    /// True if, in the encoding of texts, a byte of a character may look like a quote or backslash;
+    /// `None`: not known.
+    unsafe_encoding: Option<bool>,
     /// The transaction's state, from the last `ReadyForQuery`; 0 if that is not known.
     transaction: u8,
     /// The request that began last has no [`Part::RequestEnd`] yet.
@@ -86,8 +90,8 @@ impl Default for Conversation {
             count: 0,
             statements: Statements::default(),
             namespace: None,
-            dialect: Dialect::POSTGRES,
-            unreadable_text: false,
+            dialect: UNKNOWN,
+            unsafe_encoding: None,
             transaction: 0,
             unended: false,
             reached: [0; 2],
@@ -128,6 +132,10 @@ impl Parser for Conversation {
         self.joined[side as usize] = true;
         if self.left {
             return Step::Leave;
+        }
+        if side == Side::Response {
+            self.dialect = UNKNOWN;
+            self.unsafe_encoding = None;
         }
         if to <= self.reached[side as usize] {
             return self.unknown_gap(side, parts);

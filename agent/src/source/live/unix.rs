@@ -118,20 +118,19 @@ impl Sockets {
         self.known.is_empty()
     }
 
-    /// The next sweep is due now.
-    pub(super) fn hurry(&mut self) {
-        self.next = None;
-    }
-
     /// From time to time: tells of sockets that are gone.
     pub(super) fn sweep(&mut self, on: &mut impl FnMut(Event<'_>)) {
+        if !self.known.is_empty() && self.next.is_none_or(|next| next <= Instant::now()) {
+            self.sweep_now(on);
+        }
+    }
+
+    /// Tells of sockets that are gone.
+    pub(super) fn sweep_now(&mut self, on: &mut impl FnMut(Event<'_>)) {
         if self.known.is_empty() {
             return;
         }
         let begun = Instant::now();
-        if self.next.is_some_and(|next| begun < next) {
-            return;
-        }
         let gone = self.gone();
         let time = boot_time();
         for cookie in gone {

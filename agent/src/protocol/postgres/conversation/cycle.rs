@@ -46,6 +46,8 @@ pub(super) struct Cycle {
     unasked: bool,
     /// A statement was prepared or bound that was not seen to be asked for.
     foreign: bool,
+    /// The error was in what was not seen to be asked.
+    unclear: bool,
 }
 
 /// One call.
@@ -202,9 +204,11 @@ impl Cycle {
     pub(super) fn fail(&mut self, code: Option<Box<str>>, parts: &mut Vec<Part>) {
         self.end_answered(parts);
         (self.failed, self.copying) = (true, false);
-        if let Some(unit) = self.units.front_mut()
-            && !unit.answered
-        {
+        let Some(unit) = self.units.front_mut() else { return };
+        if self.request_cut && unit.pending == 0 && (self.foreign || unit.executions > 0) {
+            // It answers a message that was not seen.
+            self.unclear = true;
+        } else if !unit.answered {
             unit.outcome.failed = true;
             unit.outcome.code = code;
             unit.answer(parts);
@@ -213,8 +217,10 @@ impl Cycle {
 
     /// The session ended with an error: the answer ends here, without a `ReadyForQuery`.
     pub(super) fn abort(&mut self, end: u64, parts: &mut Vec<Part>) {
-        if let Some(mut unit) = self.units.pop_front() {
-            unit.finish(Some(end), false, parts);
+        match self.units.pop_front() {
+            Some(mut unit) => unit.finish(Some(end), false, parts),
+            None if self.request_cut => parts.push(Part::Orphan),
+            None => {}
         }
     }
 
@@ -230,17 +236,30 @@ impl Cycle {
         }
         let (cut, failed) = (self.answer_cut || self.unasked, self.failed);
         let mut first = true;
-        for mut unit in self.units.drain(..) {
+        for mut unit in std::mem::take(&mut self.units) {
             let reached = std::mem::take(&mut first);
-            if failed && !reached {
+            if self.unclear {
+                parts.push(Part::Desync);
+            } else if failed && !reached {
                 unit.skip(end, parts);
+            } else if self.may_be_a_call(&unit) && unit.rows == 0 {
+                // Nobody saw whether it was executed, or failed.
+                parts.push(Part::Desync);
             } else if unit.pending > 0 && !failed && !cut && !self.simple && !self.request_cut {
                 // The server said nothing of a message that it was sent: this is not as we think.
                 parts.push(Part::Desync);
             } else {
+                // Rows come of an execution.
+                unit.executions = unit.executions.max(u32::from(self.may_be_a_call(&unit)));
                 unit.finish(end, cut, parts);
             }
         }
+    }
+
+    /// Whether a statement that was not seen to be executed may make a call all the same.
+    fn may_be_a_call(&self, unit: &Unit) -> bool {
+        let unseen = unit.pending > 0 || self.request_cut;
+        unit.executions == 0 && self.answer_cut && !self.failed && unseen
     }
 
     /// Gives up all calls that have not ended.

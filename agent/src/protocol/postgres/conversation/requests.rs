@@ -84,8 +84,20 @@ impl Conversation {
                 None
             }
             Detection::Unsure => Some(Step::Need),
-            Detection::IsNot => Some(Step::SkipTurn),
+            Detection::IsNot => {
+                self.begin_unseen();
+                Some(Step::SkipTurn)
+            }
         }
+    }
+
+    /// Something was asked that was not seen, or not understood: it will be answered.
+    fn begin_unseen(&mut self) {
+        let mut unseen = Cycle::new(self.count);
+        unseen.request_cut = true;
+        unseen.answer_cut = self.responses == Responses::Lost;
+        self.count += 1;
+        self.cycles.push_back(unseen);
     }
 
     fn parse_message(&mut self, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step {
@@ -346,9 +358,16 @@ impl Conversation {
         }
     }
 
-    /// Reads a text; none if it is in an encoding that cannot be read byte by byte.
+    /// Reads a text; none if it is, or may be, in an encoding that cannot be read byte by byte.
     fn statement(&self, text: &[u8], cut: bool) -> Option<Arc<Statement>> {
-        (!self.unreadable_text).then(|| Arc::new(Statement::read(text, self.dialect, cut)))
+        let readable = match self.unsafe_encoding {
+            Some(is_unsafe) => !is_unsafe,
+            // What is UTF-8 by chance is rare enough; a character may be cut at the end.
+            None => {
+                std::str::from_utf8(text).map_or_else(|e| cut && e.error_len().is_none(), |_| true)
+            }
+        };
+        readable.then(|| Arc::new(Statement::read(text, self.dialect, cut)))
     }
 
     pub(super) fn request_gap(&mut self, parts: &mut Vec<Part>) -> Step {
@@ -367,14 +386,7 @@ impl Conversation {
             Some(cycle) if cycle.copying => return Step::SkipTurn,
             Some(cycle) if !cycle.synced => cycle.request_cut = true,
             Some(_) => self.pipelined = true,
-            None => {
-                // Something that will be answered.
-                let mut unseen = Cycle::new(self.count);
-                unseen.request_cut = true;
-                unseen.answer_cut = self.responses == Responses::Lost;
-                self.count += 1;
-                self.cycles.push_back(unseen);
-            }
+            None => self.begin_unseen(),
         }
         self.doubt_from_here(parts)
     }

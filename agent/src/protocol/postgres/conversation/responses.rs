@@ -5,7 +5,7 @@ use super::super::message::{
 };
 use super::{Conversation, Responses};
 use crate::protocol::{Part, Step, Unreadable};
-use crate::sql::Dialect;
+use crate::sql::{Backslash, Dialect};
 
 /// Bytes of an error that are read: severity and code come first.
 const REPORT: usize = 256;
@@ -15,7 +15,7 @@ const TAG: usize = 128;
 const PARAMETER: usize = 256;
 
 /// Encodings of clients (chapter 23.3) in which a byte of a character may be a quote or backslash.
-const UNREADABLE: &[&[u8]] =
+const UNSAFE: &[&[u8]] =
     &[b"BIG5", b"GB18030", b"GBK", b"JOHAB", b"SHIFT_JIS_2004", b"SJIS", b"UHC"];
 
 impl Conversation {
@@ -116,7 +116,13 @@ impl Conversation {
     /// A message of the answer to the oldest cycle.
     fn answer(&mut self, kind: u8, end: u64, body: &[u8], parts: &mut Vec<Part>) {
         let pipelined = self.cycles.len() > 1;
-        let Some(cycle) = self.cycles.front_mut() else { return };
+        let Some(cycle) = self.cycles.front_mut() else {
+            if matches!(kind, b'1' | b'3') {
+                // Names may mean something else now.
+                self.statements.forget();
+            }
+            return;
+        };
         cycle.answering(parts);
         let by_sync = cycle.simple || (cycle.mixed && cycle.units.len() == 1);
         match kind {
@@ -172,10 +178,13 @@ impl Conversation {
             return Some(self.strange(parts));
         }
         let mixed = front.mixed && front.failed;
+        self.pipelined |= self.cycles.len() > 1;
+        if self.pipelined && self.doubt {
+            return Some(self.leave(parts));
+        }
         self.end_cycle(Some(end), parts);
-        self.pipelined |= !self.cycles.is_empty();
-        let unclear = mixed || (self.pipelined && self.doubt);
-        unclear.then(|| self.leave(parts))
+        // A `Query` is not carried out after an error, nor answered.
+        mixed.then(|| self.leave(parts))
     }
 
     /// The oldest cycle is over, at `end` or where the stream stands.
@@ -270,9 +279,11 @@ impl Conversation {
         let Some((value, _)) = message::text(rest) else { return };
         match name {
             b"standard_conforming_strings" => {
-                self.dialect = Dialect { backslashes: value == b"off", ..Dialect::POSTGRES };
+                let off = value == b"off";
+                let backslash = if off { Backslash::Escape } else { Backslash::Literal };
+                self.dialect = Dialect { backslash, ..Dialect::POSTGRES };
             }
-            b"client_encoding" => self.unreadable_text = UNREADABLE.contains(&value),
+            b"client_encoding" => self.unsafe_encoding = Some(UNSAFE.contains(&value)),
             _ => {}
         }
     }
