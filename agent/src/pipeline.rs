@@ -1,6 +1,7 @@
 //! The path of a call, in one thread and without locks: events in, spans out.
 
 mod calls;
+mod early;
 mod recorded;
 
 use std::sync::Arc;
@@ -204,6 +205,7 @@ impl Pipeline {
             workloads.expire(now);
         }
         self.calls.same_host.expire(now);
+        self.calls.expire(now);
         self.calls.sampling.expire(now);
         self.forget_idle(now);
         let quiet = Time(now.0.saturating_sub(QUIET));
@@ -235,6 +237,7 @@ impl Pipeline {
             }
             connection.stop(&mut self.calls);
         }
+        self.calls.expire(Time(u64::MAX));
     }
 
     /// The finished spans, for the caller to take out.
