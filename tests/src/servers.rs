@@ -215,17 +215,30 @@ fn gunicorn_on(addresses: &[String], dir: &Path, args: &[&str]) -> Command {
 /// Starts nginx with static files of `sizes` bytes, in front of the server at `upstream`.
 pub fn nginx(dir: &Path, upstream: u16, sizes: &[usize]) -> Result<Server> {
     let port = free_port();
-    let mut process = spawn_nginx(dir, port, upstream, sizes, |config| config)?;
+    let listen = ["127.0.0.1", "[::1]"].map(|ip| format!("listen {ip}:{port} backlog=4096;"));
+    let behind = format!("127.0.0.1:{upstream}");
+    let mut process = spawn_nginx(dir, port, &listen.concat(), &behind, sizes)?;
     process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
     Ok(Server { upstream: Some(upstream), ..Server::single("nginx", port, process) })
 }
 
+/// Starts nginx on a UNIX socket, in front of a server on another.
+pub fn nginx_unix(dir: &Path, socket: &str, upstream: &Server, sizes: &[usize]) -> Result<Server> {
+    let port = free_port();
+    let behind = upstream.socket.as_deref().context("the upstream has no UNIX socket")?;
+    let (listen, behind) = (format!("listen unix:{socket};"), format!("unix:{behind}"));
+    let process = spawn_nginx(dir, port, &listen, &behind, sizes)?;
+    let server = listening("nginx", port, socket, process)?;
+    Ok(Server { upstream: Some(upstream.port), ..server })
+}
+
+/// `port` only tells its files from another's.
 fn spawn_nginx(
     dir: &Path,
     port: u16,
-    upstream: u16,
+    listen: &str,
+    upstream: &str,
     sizes: &[usize],
-    edit: impl Fn(String) -> String,
 ) -> Result<Process> {
     let dir = dir.join(format!("nginx-{port}"));
     std::fs::create_dir_all(dir.join("files/bytes"))?;
@@ -234,9 +247,9 @@ fn spawn_nginx(
     }
     let config = std::fs::read_to_string(workload("servers/nginx.conf"))?
         .replace("{dir}", dir.to_str().unwrap_or_default())
-        .replace("{port}", &port.to_string())
-        .replace("{upstream}", &upstream.to_string());
-    std::fs::write(dir.join("nginx.conf"), edit(config))?;
+        .replace("{listen}", listen)
+        .replace("{upstream}", upstream);
+    std::fs::write(dir.join("nginx.conf"), config)?;
     let mut command = Command::new("/usr/sbin/nginx");
     command.arg("-p").arg(&dir).arg("-c").arg(dir.join("nginx.conf"));
     command.arg("-e").arg(dir.join("error.log")).args(["-g", "daemon off;"]);
@@ -286,23 +299,6 @@ pub fn start_unix(which: Which, dir: &Path, socket: &str) -> Result<Server> {
 /// Starts the server by hand on a UNIX socket.
 pub fn by_hand_unix(dir: &Path, style: &str, socket: &str) -> Result<Server> {
     unix("by-hand", dir, socket, &mut python("raw/server.py", &[&format!("{style}:{socket}")]))
-}
-
-/// Starts nginx on a UNIX socket, in front of a server on another.
-pub fn nginx_unix(dir: &Path, socket: &str, upstream: &Server, sizes: &[usize]) -> Result<Server> {
-    let port = free_port();
-    let listen =
-        format!("listen 127.0.0.1:{port} backlog=512;\n        listen [::1]:{port} backlog=512;");
-    let behind = upstream.socket.as_deref().context("the upstream has no UNIX socket")?;
-    let edit = |config: String| {
-        config
-            .replace(&listen, &format!("listen unix:{socket};"))
-            .replace(&format!("127.0.0.1:{}", upstream.port), &format!("unix:{behind}"))
-    };
-    let process = spawn_nginx(dir, port, upstream.port, sizes, edit)?;
-    let mut server = listening("nginx", port, socket, process)?;
-    server.upstream = Some(upstream.port);
-    Ok(server)
 }
 
 fn unix(name: &'static str, dir: &Path, socket: &str, command: &mut Command) -> Result<Server> {
