@@ -25,11 +25,12 @@ struct Host {
 fn opened(id: ConnectionId, role: Role) -> Opened {
     let [client, server] = [40_000, 80].map(|port| Address::Inet(([127, 0, 0, 1], port).into()));
     let asks = role == Role::Client;
+    let (local, remote) = if asks { (client, server) } else { (server, client) };
     Opened {
         id,
         time: Time(SECOND),
-        local: if asks { client } else { server },
-        remote: if asks { server } else { client },
+        local,
+        remote,
         role: Some(role),
         midlife: false,
         pid: 0,
