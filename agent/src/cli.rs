@@ -30,6 +30,11 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Trace what files hold (pcap, pcapng, recordings of run --record): needs no privilege
     Replay(Box<ReplayArgs>),
+    /// Say what this kernel and these privileges allow, and what each process gets
+    ///
+    /// Really loads and attaches the kernel programs for a moment, beside an agent that runs if need
+    /// be. Exit code 0: tracing works; 1: there is a problem, with its remedy in the same line.
+    Doctor(Box<DoctorArgs>),
 }
 
 /// How the kernel is watched.
@@ -87,6 +92,30 @@ pub struct RunArgs {
         value_parser = metrics_address
     )]
     pub metrics_listen: Option<SocketAddr>,
+    /// What is logged on standard error: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
+    pub log_level: tracing::Level,
+}
+
+/// Flags of `tracebee doctor`: those of `tracebee run` that it can try.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArgs {
+    /// Where spans would go.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
+    /// What is printed: text for people, json for machines, none for the exit code alone
+    #[arg(long, value_name = "FORMAT", env = "TRACEBEE_OUTPUT", default_value = "text")]
+    #[arg(hide_possible_values = true)]
+    pub output: Output,
+    /// Which processes are shown.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// How the kernel would be watched
+    #[arg(long, value_name = "HOW", env = "TRACEBEE_CAPTURE", default_value = "auto")]
+    pub capture: Capture,
+    /// What it might take.
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// What is logged on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
     pub log_level: tracing::Level,

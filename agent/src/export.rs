@@ -15,11 +15,11 @@ mod filter;
 mod group;
 mod json;
 mod otlp;
-mod output;
+pub(crate) mod output;
 mod queue;
 mod quiet;
 pub mod summary;
-mod text;
+pub(crate) mod text;
 mod view;
 
 use std::io;
@@ -299,6 +299,44 @@ impl Inlet {
     pub fn output_closed(&self) -> bool {
         self.output_closed.load(Ordering::Relaxed)
     }
+}
+
+/// Sends one request without spans, with all that `config` says of certificates and headers, and
+/// waits for the answer for at most `limit`.
+///
+/// # Errors
+/// What the receiver or the way to it answered instead.
+pub fn reach(config: &OtlpConfig, limit: Duration) -> Result<(), Unreached> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Unreached::Setup(error.to_string()))?;
+    let answer = runtime.block_on(async {
+        let client =
+            otlp::Client::new(config).map_err(|error| Unreached::Setup(error.to_string()))?;
+        match tokio::time::timeout(limit, client.knock()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Unreached::NoAnswer(format!("no answer within {limit:?}"))),
+        }
+    });
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    answer
+}
+
+/// Why a receiver did not take a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreached {
+    /// The client could not be built.
+    #[error("{0}")]
+    Setup(String),
+    /// Nobody answered, or somebody who cannot take spans now.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// It answered that it does not take this.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Waits until a sink has ended, or died, or the deadline has passed.

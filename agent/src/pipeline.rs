@@ -15,14 +15,14 @@ use crate::clock::Clock;
 use crate::limit::budget::Budget;
 use crate::limit::shed::Step;
 use crate::link::SameHost;
-use crate::protocol::Side;
+use crate::protocol::{Ends, Side};
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
 use crate::stream::{Streams, Timed};
 use crate::trace::{Identity, Span, Tracer};
 use crate::workload::Workloads;
-use crate::workload::wire::Servers;
+use crate::workload::wire::Addressed;
 
 /// A connection that was silent for so long, with nothing open, is forgotten: its end may have been
 /// lost. If it speaks again it is announced again, as one that is joined midway.
@@ -54,6 +54,8 @@ pub enum Wish {
 struct Connection {
     opened: Opened,
     endpoint: Option<Arc<Endpoint>>,
+    /// Which end the streams are of, as far as the endpoint tells.
+    role: Option<Role>,
     streams: Streams,
     pairing: Pairing<Identity>,
     /// The last who read or wrote, and when that was.
@@ -61,15 +63,21 @@ struct Connection {
     last: Time,
     /// Bytes that are accounted for in [`Pipeline::held`].
     held: usize,
-    /// When the peer, or this side, said that nothing more comes.
-    peer_finished: Option<Time>,
-    finished: Option<Time>,
+    /// Who said first that nothing more comes, and when.
+    finished: Option<(Finisher, Time)>,
     ignored: bool,
-    /// The streams are those of the client's end, but calls are told as the server's.
+    /// The streams are those of one end, but calls are told as the other's.
     turned: bool,
-    /// More than one call was open at once: where one answer ends and the next begins must be seen.
+    /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
     tally: Tally,
+}
+
+/// An end of a connection, seen from the one that is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finisher {
+    Peer,
+    Own,
 }
 
 /// Everything between a source and the exporters.
@@ -102,14 +110,14 @@ impl Pipeline {
     }
 
     /// A pipeline for captures, the times of which are Unix time. Every call is told once, as the
-    /// server's.
+    /// server's where its protocol knows such spans, else as the client's.
     pub fn replay(
         selection: Selection,
         tracer: Tracer,
         request_timeout: Option<std::time::Duration>,
         stats: Arc<Stats>,
     ) -> Self {
-        let owners = Owners::Servers(Servers::default());
+        let owners = Owners::Addressed(Addressed::default());
         Self::with(selection, tracer, request_timeout, stats, owners, Clock::fixed(0))
     }
 
@@ -266,16 +274,16 @@ impl Pipeline {
                 // So that both forget the same processes.
                 recorded.resource(opened.pid);
             }
-            Owners::Servers(_) => {}
+            Owners::Addressed(_) => {}
         }
         let connection = Connection {
             endpoint: None,
+            role: None,
             streams: Streams::new(opened.role, opened.midlife),
             pairing: Pairing::default(),
             thread: Thread::default(),
             last: opened.time,
             held: 0,
-            peer_finished: None,
             finished: None,
             ignored: false,
             turned: false,
@@ -311,7 +319,9 @@ impl Pipeline {
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
             self.wishes.push(Wish::Ignore(data.id));
-        } else if connection.pairing.len() > 1 && !connection.pipelined {
+        } else if !connection.pipelined
+            && connection.streams.need_everything(connection.pairing.len())
+        {
             connection.pipelined = true;
             if self.calls.step >= Step::BODIES {
                 self.calls.stats.lose(Loss::Bodies, 1);
@@ -342,7 +352,7 @@ impl Pipeline {
 
     /// In a capture the source does this: there is nobody to announce a connection again.
     fn forget_idle(&mut self, now: Time) {
-        if matches!(self.calls.owners, Owners::Servers(_)) {
+        if matches!(self.calls.owners, Owners::Addressed(_)) {
             return;
         }
         let Self { connections, wishes, held, .. } = self;
@@ -374,10 +384,10 @@ impl Pipeline {
         };
         match (end, connection.turned) {
             (End::PeerFinished(_), false) | (End::Finished(_), true) => {
-                connection.peer_finished = Some(time);
+                connection.finished.get_or_insert((Finisher::Peer, time));
             }
             (End::PeerFinished(_), true) | (End::Finished(_), false) => {
-                connection.finished.get_or_insert(time);
+                connection.finished.get_or_insert((Finisher::Own, time));
             }
             (End::Closed { .. } | End::Unseen, _) => {}
         }
@@ -402,14 +412,23 @@ impl Pipeline {
 
 impl Connection {
     fn take(&mut self, parts: &mut Vec<Timed>, thread: Thread, waited: u64, calls: &mut Calls) {
-        if self.endpoint.is_none()
-            && self.streams.spoken()
+        if self.streams.spoken()
             && let Some(role) = self.streams.role()
+            && self.role.replace(role) != Some(role)
         {
-            if role == Role::Client && matches!(calls.owners, Owners::Servers(_)) {
+            let ends = self.streams.protocol().map_or(Ends::Both, |protocol| protocol.ends);
+            let told = match (&calls.owners, ends) {
+                (Owners::Addressed(_), Ends::Both) => Role::Server,
+                (Owners::Addressed(_), Ends::Client) => Role::Client,
+                _ => role,
+            };
+            if self.turned != (told != role) {
                 self.turn();
-            } else {
-                self.opened.role = Some(role);
+            }
+            self.opened.role = Some(told);
+            if ends == Ends::Client && told == Role::Server {
+                // The client's end tells of the calls, on this host or another.
+                self.streams.leave();
             }
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
@@ -418,7 +437,7 @@ impl Connection {
                 remote: self.opened.remote,
             }));
         }
-        if self.endpoint.is_none() {
+        if self.endpoint.is_none() || self.is_others() {
             parts.clear();
             return;
         }
@@ -428,6 +447,12 @@ impl Connection {
         if self.streams.left() {
             self.pairing.lose(sink);
         }
+    }
+
+    /// The other end tells of the calls.
+    fn is_others(&self) -> bool {
+        self.opened.role == Some(Role::Server)
+            && self.streams.protocol().is_some_and(|protocol| protocol.ends == Ends::Client)
     }
 
     /// It was closed: what is open gets no answer any more.
@@ -458,13 +483,18 @@ impl Connection {
         self.tally.tell(&self.opened);
     }
 
-    /// What was taken for the server is the client: its calls are told as the other end's.
+    /// What was taken for the server is the client, or the reverse: calls are told as the other
+    /// end's.
     fn turn(&mut self) {
-        self.turned = true;
-        let Opened { role, local, remote, .. } = &mut self.opened;
-        *role = Some(Role::Server);
+        self.turned = !self.turned;
+        let Opened { local, remote, .. } = &mut self.opened;
         std::mem::swap(local, remote);
-        std::mem::swap(&mut self.peer_finished, &mut self.finished);
+        if let Some((finisher, _)) = &mut self.finished {
+            *finisher = match finisher {
+                Finisher::Peer => Finisher::Own,
+                Finisher::Own => Finisher::Peer,
+            };
+        }
     }
 
     /// Why what is still open gets no answer, and since when that is certain.
@@ -472,16 +502,11 @@ impl Connection {
         if error.is_some() {
             return (NoAnswer::ConnectionReset, closed);
         }
-        let peer_first = match (self.peer_finished, self.finished) {
-            (Some(peer), Some(own)) => peer <= own,
-            (peer, _) => peer.is_some(),
-        };
-        match (peer_first, self.opened.role) {
-            (true, Some(Role::Server)) => {
-                (NoAnswer::ClientClosed, self.peer_finished.unwrap_or(closed))
-            }
-            (true, _) => (NoAnswer::PeerClosed, self.peer_finished.unwrap_or(closed)),
-            (false, _) => (NoAnswer::Closed, self.finished.unwrap_or(closed)),
+        match (self.finished, self.opened.role) {
+            (Some((Finisher::Peer, at)), Some(Role::Server)) => (NoAnswer::ClientClosed, at),
+            (Some((Finisher::Peer, at)), _) => (NoAnswer::PeerClosed, at),
+            (Some((Finisher::Own, at)), _) => (NoAnswer::Closed, at),
+            (None, _) => (NoAnswer::Closed, closed),
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Loss {
     /// A call was given up because bytes that its parser needed are missing, or all of it went by in
     /// records that are lost.
     Gap,
+    /// A connection of a known protocol was encrypted (counted in connections).
+    Encrypted,
     /// Messages of a connection whose records were lost before any protocol was recognised: each
     /// was perhaps a call.
     Unrecognised,
@@ -63,12 +65,13 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 19] = [
+    pub const ALL: [Loss; 20] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
         Loss::JoinedMidway,
         Loss::Gap,
+        Loss::Encrypted,
         Loss::Unrecognised,
         Loss::CaptureGap,
         Loss::BadPacket,
@@ -98,6 +101,7 @@ impl Loss {
             Loss::Unreadable => "unreadable",
             Loss::JoinedMidway => "joined_midway",
             Loss::Gap => "gap",
+            Loss::Encrypted => "encrypted",
             Loss::Unrecognised => "unrecognised",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
@@ -126,7 +130,7 @@ impl Loss {
             Loss::JoinedMidway | Loss::Gap | Loss::Shed | Loss::ConnectionLimit | Loss::Stopped => {
                 "calls"
             }
-            Loss::Bodies | Loss::MemoryLimit => "connections",
+            Loss::Encrypted | Loss::Bodies | Loss::MemoryLimit => "connections",
             Loss::Unrecognised => "messages",
             Loss::CaptureGap => "gaps",
             Loss::BadPacket => "packets",

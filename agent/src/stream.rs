@@ -8,7 +8,7 @@ mod half;
 
 use half::Half;
 
-use crate::protocol::{DETECTORS, Detection, Parser, Part, Side, Step};
+use crate::protocol::{DETECTORS, Detection, Detector, Parser, Part, Side, Step};
 use crate::source::{Data, Direction, End, Lost, Role, Time};
 
 /// Turns in which a connection that was joined midway may fail to look like any protocol before
@@ -30,7 +30,7 @@ pub struct Timed {
 /// What is known about a connection's protocol.
 enum State {
     /// Not yet recognised.
-    Unknown { strange: u32 },
+    Unknown,
     /// Spoken by both sides.
     Spoken(Box<dyn Parser>),
     /// Nothing that we understand, or no longer.
@@ -40,15 +40,20 @@ enum State {
 /// Both streams of one connection.
 pub struct Streams {
     role: Option<Role>,
+    /// True if the role was inferred from the bytes.
+    inferred: bool,
     /// True if the first bytes that we see need not be a message's first.
     midway: bool,
     received: Half,
     sent: Half,
     last: Option<Direction>,
     state: State,
+    protocol: Option<&'static Detector>,
     /// The protocol is still spoken, but its messages cannot be told apart any more.
     given_up: bool,
     missed: Missed,
+    /// Turns that looked like nothing.
+    strange: u32,
     parts: Vec<Part>,
 }
 
@@ -73,11 +78,14 @@ impl Streams {
     pub fn new(role: Option<Role>, midway: bool) -> Self {
         Self {
             role,
+            inferred: false,
             midway,
             received: Half::default(),
             sent: Half::default(),
             last: None,
-            state: State::Unknown { strange: 0 },
+            state: State::Unknown,
+            strange: 0,
+            protocol: None,
             given_up: false,
             missed: Missed::default(),
             parts: Vec::new(),
@@ -99,6 +107,24 @@ impl Streams {
         matches!(self.state, State::Spoken(_))
     }
 
+    /// The protocol that was recognised, also when the connection was left since.
+    pub fn protocol(&self) -> Option<&'static Detector> {
+        self.protocol
+    }
+
+    /// Nothing is wanted of this connection any more.
+    pub fn leave(&mut self) {
+        self.state = State::Left;
+    }
+
+    /// Whether all bytes have to be seen, not only the first of each turn; `open` calls are.
+    pub fn need_everything(&self, open: usize) -> bool {
+        match &self.state {
+            State::Spoken(parser) => parser.needs_everything(open),
+            State::Unknown | State::Left => false,
+        }
+    }
+
     /// How many messages began unseen since the last call, or cannot be understood: those of the
     /// requesting side, each perhaps a call. `None` as long as nobody knows which side that is.
     pub fn take_missed(&mut self) -> Option<u64> {
@@ -116,7 +142,7 @@ impl Streams {
     /// Messages of the requesting side that began unseen, where no protocol was ever recognised:
     /// each perhaps a call.
     pub fn unrecognised(&mut self) -> u64 {
-        if !matches!(self.state, State::Unknown { .. }) {
+        if !matches!(self.state, State::Unknown) {
             return 0;
         }
         let missed = self.missed;
@@ -159,6 +185,7 @@ impl Streams {
             if turned {
                 // What was announced the other way and never shown is missing now.
                 self.catch_up(data.direction.reverse(), data.time, out);
+                self.turn_over(data.direction.reverse(), data.time, out);
             }
             let half = self.half(data.direction);
             half.begin(data.position);
@@ -178,10 +205,11 @@ impl Streams {
         }
         let whole = data.bytes.len() as u64 == data.length;
         let last = if whole { data.bytes } else { data.tail };
-        self.half(data.direction).ends_with(data.position + data.length, last);
         let end = data.position + data.length;
-        self.half(data.direction).begin(data.position);
-        self.half(data.direction).told(data.position, end);
+        let half = self.half(data.direction);
+        half.ends_with(data.position, data.length, last);
+        half.begin(data.position);
+        half.told(data.position, end);
         let reached = if data.pending { data.position } else { end };
         self.reach(data.direction, reached, data.time, out);
     }
@@ -259,6 +287,9 @@ impl Streams {
             End::PeerFinished(at) => self.received.finish = Some(at),
             End::Finished(at) => self.sent.finish = Some(at),
             End::Closed { error, received, sent } => {
+                for direction in [Direction::Received, Direction::Sent] {
+                    self.turn_over(direction, time, out);
+                }
                 for (half, end) in [(&mut self.received, received), (&mut self.sent, sent)] {
                     half.unsure &= end > half.reached;
                     if half.finish.is_some() && !half.unsure {
@@ -273,6 +304,10 @@ impl Streams {
         }
         self.finish(Direction::Received, time, out);
         self.finish(Direction::Sent, time, out);
+        if let (End::Closed { .. }, State::Spoken(parser)) = (end, &mut self.state) {
+            parser.gone(&mut self.parts);
+            self.drain(time, time, out);
+        }
     }
 
     /// Time went by: what ended before `before` without anything after it has ended.
@@ -289,6 +324,19 @@ impl Streams {
                 parser.rested(side, at, &tail[..length], &mut self.parts);
                 self.drain(time, time, out);
             }
+        }
+    }
+
+    /// The other side speaks, or nothing follows: tells the parser that skips the turn how it
+    /// ended.
+    fn turn_over(&mut self, direction: Direction, time: Time, out: &mut Vec<Timed>) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        let at = half.reached;
+        let Some((tail, length)) = half.tail() else { return };
+        if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+            parser.turn_over(side, at, &tail[..length], &mut self.parts);
+            self.drain(time, time, out);
         }
     }
 
@@ -430,7 +478,7 @@ impl Streams {
 
     /// Whose bytes these are, once the protocol is known; bytes that do not tell yet are kept.
     fn recognise(&mut self, direction: Direction, bytes: &[u8], time: Time) -> Option<Side> {
-        let State::Unknown { strange } = &mut self.state else { return self.side(direction) };
+        let State::Unknown = self.state else { return self.side(direction) };
         let expected = match self.role {
             Some(Role::Client) if direction == Direction::Sent => Some(Side::Request),
             Some(Role::Server) if direction == Direction::Received => Some(Side::Request),
@@ -439,21 +487,24 @@ impl Streams {
         };
         let mut unsure = false;
         for detector in DETECTORS {
-            match (detector.detect)(bytes) {
+            let judge = if self.midway { detector.resume } else { detector.detect };
+            match judge(bytes) {
                 Detection::Is(side) if expected.is_none_or(|expected| expected == side) => {
                     if self.role.is_none() {
                         let client = (direction == Direction::Sent) == (side == Side::Request);
                         self.role = Some(if client { Role::Client } else { Role::Server });
+                        self.inferred = true;
                     }
                     self.state = State::Spoken((detector.parser)());
+                    self.protocol = Some(detector);
                     return Some(side);
                 }
                 Detection::Unsure => unsure = true,
                 Detection::Is(_) | Detection::IsNot => {}
             }
         }
-        *strange += u32::from(!unsure);
-        let give_up = if self.midway { *strange >= STRANGE_TURNS } else { !unsure };
+        self.strange += u32::from(!unsure);
+        let give_up = if self.midway { self.strange >= STRANGE_TURNS } else { !unsure };
         let half = self.half(direction);
         if give_up || (unsure && !half.keep(bytes, time)) {
             self.state = State::Left;
@@ -473,8 +524,20 @@ impl Streams {
                 self.state = State::Left;
                 self.given_up = true;
             }
+            Step::Mistaken => self.mistaken(direction),
             Step::Took(_) | Step::Need => {}
         }
+    }
+
+    /// What was recognised was none.
+    fn mistaken(&mut self, direction: Direction) {
+        self.strange += 1;
+        self.state = if self.strange < STRANGE_TURNS { State::Unknown } else { State::Left };
+        self.protocol = None;
+        if std::mem::take(&mut self.inferred) {
+            self.role = None;
+        }
+        self.half(direction).quiet = true;
     }
 
     fn drain(&mut self, begun: Time, now: Time, out: &mut Vec<Timed>) {

@@ -11,14 +11,14 @@ use crate::clock::Clock;
 use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
 use crate::link::{Link, MessageKey, SameHost, Sent};
-use crate::protocol::Request;
+use crate::protocol::{Request, Unreadable};
 use crate::source::{Opened, Role, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Parent, Span, Tracer};
 use crate::workload::Workloads;
 use crate::workload::recorded::Recorded;
-use crate::workload::wire::Servers;
+use crate::workload::wire::Addressed;
 
 /// What calls become, behind the connections.
 pub(super) struct Calls {
@@ -40,8 +40,8 @@ pub(super) enum Owners {
     Processes(Workloads),
     /// In a recording: of the process that made it then.
     Recorded(Recorded),
-    /// In a capture, which knows no processes: of the server's address.
-    Servers(Servers),
+    /// In a capture, which knows no processes: of an address.
+    Addressed(Addressed),
 }
 
 /// The server span of a request that `client` sent; `trace_state` is what the request says.
@@ -69,6 +69,18 @@ impl Calls {
             tracer,
             clock,
             spans: Vec::new(),
+        }
+    }
+
+    /// A span that begins a trace.
+    fn root(&mut self) -> Identity {
+        Identity {
+            trace_id: self.ids.trace_id(),
+            span_id: self.ids.span_id(),
+            parent: None,
+            depth: 0,
+            flags: SAMPLED | RANDOM,
+            trace_state: None,
         }
     }
 
@@ -132,11 +144,15 @@ impl Sink<Identity> for CallsOf<'_> {
         {
             return None;
         }
-        if calls.step >= Step::TEXT && request.trim() {
+        let http = match request {
+            Request::Http(http) => http,
+            // It carries no context, and no server's span waits for it.
+            Request::Database(_) => return (calls.step < Step::ALL).then(|| calls.root()),
+        };
+        let span_id = calls.ids.span_id();
+        if calls.step >= Step::TEXT && http.trim() {
             calls.stats.lose(Loss::Trimmed, 1);
         }
-        let Request::Http(http) = &*request;
-        let span_id = calls.ids.span_id();
         let remote = Remote::of(http);
         if role == Role::Server
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
@@ -155,14 +171,7 @@ impl Sink<Identity> for CallsOf<'_> {
                 flags,
                 trace_state: state,
             },
-            None => Identity {
-                trace_id: calls.ids.trace_id(),
-                span_id,
-                parent: None,
-                depth: 0,
-                flags: SAMPLED | RANDOM,
-                trace_state: None,
-            },
+            None => Identity { span_id, ..calls.root() },
         };
         if let (Role::Client, Some(key)) = (role, key) {
             calls.same_host.sent(key, started, &identity);
@@ -170,7 +179,7 @@ impl Sink<Identity> for CallsOf<'_> {
         Some(identity)
     }
 
-    fn ended(&mut self, call: Call, mut identity: Identity) {
+    fn ended(&mut self, mut call: Call, mut identity: Identity) {
         let Self { calls, opened, tally } = self;
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
@@ -178,8 +187,11 @@ impl Sink<Identity> for CallsOf<'_> {
             && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
         {
-            let Request::Http(http) = &call.request;
-            let trace_state = Remote::of(http).and_then(|remote| remote.state);
+            let remote = match &call.request {
+                Request::Http(http) => Remote::of(http),
+                Request::Database(_) => None,
+            };
+            let trace_state = remote.and_then(|remote| remote.state);
             identity = under(client, identity.span_id, trace_state);
         }
         if call.endpoint.role == Role::Server
@@ -192,6 +204,12 @@ impl Sink<Identity> for CallsOf<'_> {
             calls.stats.lose(Loss::Shed, 1);
             return;
         }
+        if calls.step >= Step::TEXT
+            && let Request::Database(database) = &mut call.request
+            && database.trim()
+        {
+            calls.stats.lose(Loss::Trimmed, 1);
+        }
         tally.calls += 1;
         count(&calls.stats.calls);
         match &identity.parent {
@@ -202,7 +220,7 @@ impl Sink<Identity> for CallsOf<'_> {
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),
             Owners::Recorded(recorded) => recorded.resource(call.thread.pid),
-            Owners::Servers(servers) => servers.resource(call.endpoint.local),
+            Owners::Addressed(servers) => servers.resource(&call.endpoint),
         };
         calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
     }
@@ -224,6 +242,13 @@ impl Sink<Identity> for CallsOf<'_> {
     fn left_out(&mut self) {
         self.tally.lost += 1;
         self.calls.stats.lose(Loss::Shed, 1);
+    }
+
+    fn unreadable(&mut self, why: Unreadable) {
+        let loss = match why {
+            Unreadable::Encrypted => Loss::Encrypted,
+        };
+        self.calls.stats.lose(loss, 1);
     }
 }
 

@@ -20,7 +20,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::{Control, Load, RING_RESERVE, counter, mode, record};
 use zerocopy::FromBytes as _;
 
-use self::layout::Backend;
 use self::listening::Listening;
 use self::order::{Next, Order};
 use self::shed::Shed;
@@ -91,10 +90,7 @@ impl Live {
 
     /// How they see what goes through sockets, as the command line calls it.
     pub fn capture(&self) -> &'static str {
-        match self.kernel.backend {
-            Backend::Socket => "socket",
-            Backend::Syscall => "syscall",
-        }
+        self.kernel.backend.name()
     }
 
     /// What others may read of the kernel side at any time.

@@ -33,7 +33,9 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Samples by name: labels and value.
 #[derive(Debug, Deserialize)]
-struct Page(BTreeMap<String, Vec<(BTreeMap<String, String>, f64)>>);
+struct Page(BTreeMap<String, Vec<(Labels, f64)>>);
+
+type Labels = BTreeMap<String, String>;
 
 impl Page {
     /// The sample with this label, or the only one.

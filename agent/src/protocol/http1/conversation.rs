@@ -34,6 +34,8 @@ pub(super) struct Conversation {
     hidden: Hidden,
     /// Bytes of a side were seen; its stream is joined midway if the first is not at position 0.
     joined: [bool; 2],
+    /// A stream was joined midway: the first that was seen of it need not be a message.
+    joined_midway: bool,
     /// A response answered a request: these are the two sides of an HTTP connection.
     exchanged: bool,
     /// Something is not known of the streams since the connection began.
@@ -136,6 +138,7 @@ impl Parser for Conversation {
         }
         if !std::mem::replace(&mut self.joined[side as usize], true) && at > 0 {
             self.doubt = true;
+            self.joined_midway = true;
             if side == Side::Request {
                 self.requests = Requests::Lost { since: at };
             }
@@ -190,6 +193,12 @@ impl Parser for Conversation {
     fn closed(&mut self, side: Side, at: u64, parts: &mut Vec<Part>) {
         if side == Side::Response && matches!(self.responses, Responses::Lost { .. }) {
             self.finish(side, at, parts);
+        }
+    }
+
+    fn gone(&mut self, parts: &mut Vec<Part>) {
+        if matches!(self.responses, Responses::Lost { .. }) {
+            self.desync_answer(parts);
         }
     }
 }

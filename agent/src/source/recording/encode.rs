@@ -26,6 +26,19 @@ pub fn encode(item: &Item<'_>, out: &mut Vec<u8>) {
     // Length and checksum are known afterwards.
     out.put(&[0; FRAME]);
     content(item, out);
+    seal(out, start);
+}
+
+/// Appends one record of which the content is given, whatever it is.
+pub(crate) fn frame(out: &mut Vec<u8>, content: &[u8]) {
+    let start = out.len();
+    out.put(&[0; FRAME]);
+    out.put(content);
+    seal(out, start);
+}
+
+/// Writes length and checksum of the record that begins at `start`.
+fn seal(out: &mut [u8], start: usize) {
     let check = checksum(&out[start + FRAME..]);
     let length = u32::try_from(out.len() - start - FRAME).unwrap_or(u32::MAX);
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());

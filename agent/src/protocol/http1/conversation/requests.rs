@@ -15,9 +15,9 @@ impl Conversation {
         match &mut self.requests {
             Requests::Head => self.parse_request_head(at, bytes, parts),
             Requests::Lost { .. } => {
-                // A body that is still coming may end in this turn: `abcGET / HTTP/1.1`.
-                let start = &bytes[leading_blank(bytes)..];
-                let is_start = start == b"\r" || begins_with_registered_method(start);
+                // A body that is still coming may end in this turn: `abcGET / HTTP/1.1`, or
+                // `\r\nGET / HTTP/1.1`.
+                let is_start = begins_with_registered_method(bytes);
                 if !self.is_turn_of_requests() || self.abandoned == Some(at) || !is_start {
                     return Step::SkipTurn;
                 }
@@ -59,6 +59,10 @@ impl Conversation {
                 }
                 if let Requests::Lost { .. } = self.requests {
                     return Step::SkipTurn;
+                }
+                if !self.exchanged && self.joined_midway {
+                    self.desync_all(parts);
+                    return Step::Mistaken;
                 }
                 self.request_gap(at, parts)
             }

@@ -46,6 +46,11 @@ impl Conversation {
                 if !self.exchanged && !self.doubt {
                     return Step::NotMine;
                 }
+                if !self.exchanged && self.joined_midway {
+                    // What looked like a message was a part of a body, perhaps of the other side.
+                    self.desync_all(parts);
+                    return Step::Mistaken;
+                }
                 return self.desync(parts);
             }
         };
