@@ -41,7 +41,11 @@ const CALLS: &[(&str, &str, usize)] = &[
     ("GET", "/bytes/100000", 0),
     ("GET", "/status/404", 0),
     ("POST", "/echo", 300_000),
+    ("POST", CHUNKED, 20_000),
 ];
+
+/// A body that is sent in chunks.
+const CHUNKED: &str = "/echo#chunked";
 
 /// Calls of one end of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +69,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         for n in 0..ENDLESS {
             let (method, path, body) = CALLS[n % CALLS.len()];
             let id = setting.id(&[label, &n.to_string()]);
-            plan.call(&id, method, &server.base(n % 2 == 1), path, body, pause);
+            let (path, flag) = path.split_once('#').unwrap_or((path, ""));
+            let flags = format!("{pause},{flag}");
+            plan.call(&id, method, &server.base(n % 2 == 1), path, body, &flags);
         }
         plan
     };
