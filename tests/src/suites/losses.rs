@@ -91,11 +91,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let stopped = agent.stop()?;
     let spans = stopped.spans()?;
 
-    let lost: u64 = ["gap", "unrecognised", "joined_midway", "stopped", "table_full"]
-        .iter()
-        .map(|reason| stopped.summary(reason))
-        .sum();
-    report.check(stopped.summary("ring_full") > 0 && lost > 0, || {
+    let reasons = ["gap", "unrecognised", "joined_midway", "stopped", "table_full", "shed"];
+    let lost: u64 = reasons.iter().map(|reason| stopped.summary(reason)).sum();
+    report.check(stopped.summary("ring_full") > 0 && stopped.summary("gap") > 0, || {
         format!("nothing was lost, the suite proves nothing:\n{}", stopped.stderr)
     });
     report.equal("spans that found no room in a queue", 0, stopped.summary("queue_full"));
@@ -119,7 +117,8 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
                      {lost} lost"
                 )
             });
-            report.check(lost == 0 || told == spans, || {
+            // Less, if another connection from that port lost nothing.
+            report.check(told <= spans, || {
                 format!("connection from port {port}, {kind:?}: {spans} spans, {told} said")
             });
             partly += u64::from(lost > 0 && spans > 0);
@@ -130,11 +129,12 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     report.equal("calls lost, by connection and by reason", said, lost);
     report.check(partly > 0, || "no connection lost a part of its calls".into());
     report.note(format!(
-        "{} calls on {} connections, {} spans, {lost} lost, {} records; of the ends, {partly} lost \
-         calls and {wholly} all of them",
+        "{} calls on {} connections, {} spans, {lost} lost ({} shed), {} records; of the ends, \
+         {partly} lost calls and {wholly} all of them",
         log.len(),
         calls.len(),
         spans.len(),
+        stopped.summary("shed"),
         stopped.summary("ring_full")
     ));
     Ok(())
