@@ -209,8 +209,10 @@ impl Cycle {
             // It answers a message that was not seen.
             self.unclear = true;
         } else if !unit.answered {
-            unit.outcome.failed = true;
-            unit.outcome.code = code;
+            // What it had read or written is void.
+            let command = unit.outcome.command.take();
+            let failed = database::Response { failed: true, code, command, ..Default::default() };
+            unit.outcome = failed;
             unit.answer(parts);
         }
     }

@@ -136,7 +136,14 @@ impl Conversation {
                 self.requests = Requests::Done;
                 Some(())
             }
-            // Passwords and COPY data are not looked at.
+            // COPY data is not looked at. Some do not wait to be asked for it.
+            b'd' => {
+                if let Some(cycle) = self.cycles.back_mut() {
+                    cycle.copying = true;
+                }
+                Some(())
+            }
+            // Passwords neither.
             _ => Some(()),
         };
         match step {

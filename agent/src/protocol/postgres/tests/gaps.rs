@@ -205,6 +205,22 @@ fn long_values() {
     }
 }
 
+/// COPY data of which only the first is captured, sent before it was asked for.
+#[test]
+fn copy_data_that_is_cut() {
+    let mut driver = session();
+    driver.data(Q, &query("COPY t FROM STDIN"));
+    driver.data(Q, &message(b'd', &[b'x'; 1000]));
+    driver.gap(Q, 100_000);
+    driver.data(A, &message(b'G', &[0, 0, 1, 0, 0]));
+    driver.data(A, &[complete("COPY 7"), ready(b'I')].concat());
+    driver.data(Q, &query("SELECT * FROM a"));
+    driver.data(A, &result(1));
+    let found = end(driver);
+    assert!(found[0].contains("\"COPY t\" -> 7 affected"), "{found:?}");
+    assert!(found[1].contains("\"SELECT a\" -> 1 rows") && found.len() == 2, "{found:?}");
+}
+
 /// A batch of which only the first was captured.
 #[test]
 fn a_request_that_is_cut() {
