@@ -4,27 +4,37 @@ mod calls;
 mod recorded;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
-use self::calls::{Calls, Owners};
+use self::calls::{Calls, Owners, Tally};
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
+use crate::limit::budget::Budget;
+use crate::limit::shed::Step;
+use crate::link::SameHost;
+use crate::protocol::{Ends, Side};
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
 use crate::stream::{Streams, Timed};
 use crate::trace::{Identity, Span, Tracer};
 use crate::workload::Workloads;
-use crate::workload::wire::Servers;
+use crate::workload::wire::Addressed;
 
-/// Connections that are followed at once. Each takes about a kilobyte; the oldest go first.
-pub const MAX_CONNECTIONS: usize = 65_536;
+/// A connection that was silent for so long, with nothing open, is forgotten: its end may have been
+/// lost. If it speaks again it is announced again, as one that is joined midway.
+const IDLE: u64 = 600_000_000_000;
 
 /// How long a stream must be silent before an answer whose framing was not captured, and whose
 /// last bytes look like its end, is taken for ended. The next request ends it earlier.
 const QUIET: u64 = 500_000_000;
+
+/// Connections for which there was no room that are remembered, to say in the end what was lost on
+/// them. Of others only the sum is known.
+const MAX_REFUSED: usize = 1024;
 
 /// What the pipeline wants of the source for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +43,10 @@ pub enum Wish {
     Ignore(ConnectionId),
     /// All bytes, not only the first of each turn.
     Everything(ConnectionId),
+    /// It is forgotten, but may still be there: announce it again if it speaks.
+    Announce(ConnectionId),
+    /// There is no room for it: no more records, but tell how many calls it made in the end.
+    Count(ConnectionId),
     /// It is gone: forget it.
     Release(ConnectionId),
 }
@@ -44,15 +58,19 @@ struct Connection {
     role: Option<Role>,
     streams: Streams,
     pairing: Pairing<Identity>,
-    /// The last who read or wrote.
+    /// The last who read or wrote, and when that was.
     thread: Thread,
+    last: Time,
+    /// Bytes that are accounted for in [`Pipeline::held`].
+    held: usize,
     /// Who said first that nothing more comes, and when.
     finished: Option<(Finisher, Time)>,
     ignored: bool,
-    /// The streams are those of the client's end, but calls are told as the server's.
+    /// The streams are those of one end, but calls are told as the other's.
     turned: bool,
-    /// More than one call was open at once: where one answer ends and the next begins must be seen.
+    /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
+    tally: Tally,
 }
 
 /// An end of a connection, seen from the one that is told.
@@ -65,6 +83,13 @@ enum Finisher {
 /// Everything between a source and the exporters.
 pub struct Pipeline {
     connections: FxHashMap<ConnectionId, Connection>,
+    limits: Budget,
+    /// There was no room for a connection at some time.
+    was_full: bool,
+    /// Those for which there was none.
+    refused: FxHashMap<ConnectionId, Opened>,
+    /// Bytes of messages that were not read whole, of all connections.
+    held: usize,
     selection: Selection,
     request_timeout: Option<u64>,
     parts: Vec<Timed>,
@@ -85,14 +110,14 @@ impl Pipeline {
     }
 
     /// A pipeline for captures, the times of which are Unix time. Every call is told once, as the
-    /// server's.
+    /// server's where its protocol knows such spans, else as the client's.
     pub fn replay(
         selection: Selection,
         tracer: Tracer,
         request_timeout: Option<std::time::Duration>,
         stats: Arc<Stats>,
     ) -> Self {
-        let owners = Owners::Servers(Servers::default());
+        let owners = Owners::Addressed(Addressed::default());
         Self::with(selection, tracer, request_timeout, stats, owners, Clock::fixed(0))
     }
 
@@ -106,6 +131,10 @@ impl Pipeline {
     ) -> Self {
         Self {
             connections: FxHashMap::default(),
+            limits: Budget::unlimited(),
+            was_full: false,
+            refused: FxHashMap::default(),
+            held: 0,
             selection,
             request_timeout: request_timeout
                 .map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
@@ -113,6 +142,28 @@ impl Pipeline {
             wishes: Vec::new(),
             calls: Calls::new(tracer, stats, owners, clock),
         }
+    }
+
+    /// The same within other limits.
+    pub fn with_limits(mut self, limits: Budget) -> Self {
+        self.calls.same_host = SameHost::with_max(limits.waiting);
+        self.limits = limits;
+        self
+    }
+
+    /// From `now` on, so much is left out.
+    pub fn shed(&mut self, step: Step, now: Time) {
+        if (Step::BODIES..).contains(&step) && self.calls.step == Step::NONE {
+            let all_needed = self.connections.values().filter(|c| c.pipelined).count();
+            self.calls.stats.lose(Loss::Bodies, all_needed as u64);
+        }
+        self.calls.step = step;
+        self.calls.sampling.set(step.share(), now);
+    }
+
+    /// How many connections are followed, and how many can be.
+    pub fn connections(&self) -> (usize, usize) {
+        (self.connections.len(), self.limits.connections)
     }
 
     /// Takes in one event.
@@ -132,10 +183,13 @@ impl Pipeline {
                     connection.take(&mut self.parts, thread, 0, &mut self.calls);
                 }
             }
+            Event::LeftOut { id, calls } => self.left_out(id, calls),
             Event::Ended { id, time, end } => self.end(id, time, end),
-            Event::Lost { id, .. } => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.streams.lost(&mut self.parts);
+            Event::Lost(lost) => {
+                if let Some(connection) = self.connections.get_mut(&lost.id) {
+                    connection.tally.records += u64::from(lost.records);
+                    connection.pairing.doubt();
+                    connection.streams.lost(&lost, &mut self.parts);
                     let thread = connection.thread;
                     connection.take(&mut self.parts, thread, 0, &mut self.calls);
                 }
@@ -150,14 +204,17 @@ impl Pipeline {
             workloads.expire(now);
         }
         self.calls.same_host.expire(now);
+        self.calls.sampling.expire(now);
+        self.forget_idle(now);
         let quiet = Time(now.0.saturating_sub(QUIET));
         for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
             connection.streams.rest(quiet, &mut self.parts);
             let thread = connection.thread;
             connection.take(&mut self.parts, thread, 0, &mut self.calls);
             if let Some(timeout) = self.request_timeout {
-                let Connection { pairing, endpoint, opened, .. } = connection;
-                pairing.expire(endpoint.as_ref(), timeout, now, &mut self.calls.of(opened));
+                let Connection { pairing, endpoint, opened, tally, .. } = connection;
+                let sink = &mut self.calls.of(opened, tally);
+                pairing.expire(endpoint.as_ref(), timeout, now, sink);
             }
         }
     }
@@ -170,11 +227,13 @@ impl Pipeline {
     /// The agent stops: calls that are still under way get no span.
     pub fn stop(&mut self) {
         let quiet = Time(u64::MAX);
-        for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
-            connection.streams.rest(quiet, &mut self.parts);
-            let thread = connection.thread;
-            connection.take(&mut self.parts, thread, 0, &mut self.calls);
-            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+        for connection in self.connections.values_mut() {
+            if !connection.pairing.is_empty() {
+                connection.streams.rest(quiet, &mut self.parts);
+                let thread = connection.thread;
+                connection.take(&mut self.parts, thread, 0, &mut self.calls);
+            }
+            connection.stop(&mut self.calls);
         }
     }
 
@@ -197,9 +256,13 @@ impl Pipeline {
             self.wishes.push(Wish::Ignore(opened.id));
             return;
         }
-        if self.connections.len() >= MAX_CONNECTIONS {
-            self.calls.stats.lose(Loss::TableFull, 1);
-            self.wishes.push(Wish::Ignore(opened.id));
+        if self.connections.len() >= self.limits.connections {
+            // Its calls are counted when it ends.
+            self.was_full = true;
+            if self.refused.len() < MAX_REFUSED {
+                self.refused.insert(opened.id, opened.clone());
+            }
+            self.wishes.push(Wish::Count(opened.id));
             return;
         }
         match &mut self.calls.owners {
@@ -211,7 +274,7 @@ impl Pipeline {
                 // So that both forget the same processes.
                 recorded.resource(opened.pid);
             }
-            Owners::Servers(_) => {}
+            Owners::Addressed(_) => {}
         }
         let connection = Connection {
             endpoint: None,
@@ -219,32 +282,102 @@ impl Pipeline {
             streams: Streams::new(opened.role, opened.midlife),
             pairing: Pairing::default(),
             thread: Thread::default(),
+            last: opened.time,
+            held: 0,
             finished: None,
             ignored: false,
             turned: false,
             pipelined: false,
+            tally: Tally::default(),
             opened,
         };
         self.connections.insert(connection.opened.id, connection);
+        self.count_connections();
+    }
+
+    fn count_connections(&self) {
+        self.calls.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
     }
 
     fn data(&mut self, data: &Data<'_>) {
         let Some(connection) = self.connections.get_mut(&data.id) else { return };
         connection.thread = data.thread;
+        connection.last = data.time;
         connection.streams.data(data, &mut self.parts);
         connection.take(&mut self.parts, data.thread, data.waited, &mut self.calls);
+        self.held = self.held - connection.held + connection.streams.held();
+        connection.held = connection.streams.held();
+        let none_kept = self.calls.step == Step::ALL;
+        if connection.held > 0 && (none_kept || self.held > self.limits.unparsed) {
+            self.calls.stats.lose(Loss::MemoryLimit, 1);
+            connection.pairing.doubt();
+            connection.streams.give_up(&mut self.parts);
+            connection.take(&mut self.parts, data.thread, 0, &mut self.calls);
+            self.held = self.held - connection.held + connection.streams.held();
+            connection.held = connection.streams.held();
+        }
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
             self.wishes.push(Wish::Ignore(data.id));
-        } else if connection.pairing.len() > 1 && !connection.pipelined {
+        } else if !connection.pipelined
+            && connection.streams.need_everything(connection.pairing.len())
+        {
             connection.pipelined = true;
+            if self.calls.step >= Step::BODIES {
+                self.calls.stats.lose(Loss::Bodies, 1);
+            }
             self.wishes.push(Wish::Everything(data.id));
         }
+    }
+
+    /// Whole calls were left out by the kernel.
+    fn left_out(&mut self, id: ConnectionId, calls: u32) {
+        let connection = self.connections.get_mut(&id);
+        // Before its first record it waited for room, if there was ever none.
+        let waited = connection.as_ref().is_none_or(|c| c.thread == Thread::default());
+        let reason = if waited && self.was_full { Loss::ConnectionLimit } else { Loss::Shed };
+        self.calls.stats.lose(reason, calls.into());
+        let Some(connection) = connection else {
+            if let Some(opened) = self.refused.remove(&id) {
+                Tally { lost: calls.into(), ..Tally::default() }.tell(&opened);
+            }
+            return;
+        };
+        connection.tally.lost += u64::from(calls);
+        connection.pairing.doubt();
+        connection.streams.left_out(&mut self.parts);
+        let thread = connection.thread;
+        connection.take(&mut self.parts, thread, 0, &mut self.calls);
+    }
+
+    /// In a capture the source does this: there is nobody to announce a connection again.
+    fn forget_idle(&mut self, now: Time) {
+        if matches!(self.calls.owners, Owners::Addressed(_)) {
+            return;
+        }
+        let Self { connections, wishes, held, .. } = self;
+        connections.retain(|id, connection| {
+            let idle = now.0.saturating_sub(connection.last.0) >= IDLE;
+            // Those that are ignored are silent anyway.
+            let kept = !connection.pairing.is_empty() || connection.ignored || !idle;
+            if !kept {
+                *held -= connection.held;
+                wishes.push(Wish::Announce(*id));
+            }
+            kept
+        });
+    }
+
+    fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let connection = self.connections.remove(&id)?;
+        self.held -= connection.held;
+        Some(connection)
     }
 
     fn end(&mut self, id: ConnectionId, time: Time, end: End) {
         let Some(connection) = self.connections.get_mut(&id) else {
             if matches!(end, End::Closed { .. } | End::Unseen) {
+                self.refused.remove(&id);
                 self.wishes.push(Wish::Release(id));
             }
             return;
@@ -262,19 +395,18 @@ impl Pipeline {
         let thread = connection.thread;
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
         if let End::Closed { error, .. } = end {
-            if let Some(mut connection) = self.connections.remove(&id) {
-                let (reason, when) = connection.why_unanswered(error, time);
-                let Connection { pairing, endpoint, opened, .. } = &mut connection;
-                pairing.close(endpoint.as_ref(), reason, when, &mut self.calls.of(opened));
+            if let Some(mut connection) = self.remove(id) {
+                connection.close(error, time, &mut self.calls);
             }
             self.wishes.push(Wish::Release(id));
         }
         if end == End::Unseen
-            && let Some(connection) = self.connections.remove(&id)
+            && let Some(mut connection) = self.remove(id)
         {
-            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+            connection.stop(&mut self.calls);
             self.wishes.push(Wish::Release(id));
         }
+        self.count_connections();
     }
 }
 
@@ -284,13 +416,19 @@ impl Connection {
             && let Some(role) = self.streams.role()
             && self.role.replace(role) != Some(role)
         {
-            if matches!(calls.owners, Owners::Servers(_)) {
-                if self.turned != (role == Role::Client) {
-                    self.turn();
-                }
-                self.opened.role = Some(Role::Server);
-            } else {
-                self.opened.role = Some(role);
+            let ends = self.streams.protocol().map_or(Ends::Both, |protocol| protocol.ends);
+            let turned = match (&calls.owners, ends) {
+                (Owners::Addressed(_), Ends::Both) => role == Role::Client,
+                (Owners::Addressed(_), Ends::Client) => role == Role::Server,
+                _ => false,
+            };
+            if turned != self.turned {
+                self.turn();
+            }
+            self.opened.role = Some(if turned { role.other() } else { role });
+            if self.is_others() {
+                // The client's end tells of the calls, on this host or another.
+                self.streams.leave();
             }
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
@@ -299,19 +437,53 @@ impl Connection {
                 remote: self.opened.remote,
             }));
         }
-        if self.endpoint.is_none() {
+        if self.endpoint.is_none() || self.is_others() {
             parts.clear();
             return;
         }
-        let sink = &mut calls.of(&self.opened);
+        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        self.pairing.missed(self.streams.take_missed().unwrap_or(0), sink);
         self.pairing.take(parts, &self.streams, self.endpoint.as_ref(), thread, waited, sink);
         if self.streams.left() {
             self.pairing.lose(sink);
         }
     }
 
-    /// What was taken for the server is the client, or the reverse: calls are told as the other
-    /// end's.
+    /// The other end tells of the calls.
+    fn is_others(&self) -> bool {
+        self.opened.role == Some(Role::Server)
+            && self.streams.protocol().is_some_and(|protocol| protocol.ends == Ends::Client)
+    }
+
+    /// It was closed: what is open gets no answer any more.
+    fn close(&mut self, error: Option<i32>, time: Time, calls: &mut Calls) {
+        let (reason, when) = self.why_unanswered(error, time);
+        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        if self.streams.blind(Side::Response) {
+            // Whether there was one nobody knows.
+            self.pairing.lose(sink);
+        }
+        self.pairing.close(self.endpoint.as_ref(), reason, when, sink);
+        self.conclude(calls);
+    }
+
+    /// Nothing more will be known of it.
+    fn stop(&mut self, calls: &mut Calls) {
+        let untold = self.pairing.untold();
+        self.tally.lost += untold;
+        calls.stats.lose(Loss::Stopped, untold);
+        self.conclude(calls);
+    }
+
+    /// Says what was lost on it.
+    fn conclude(&mut self, calls: &Calls) {
+        let unrecognised = self.streams.unrecognised();
+        calls.stats.lose(Loss::Unrecognised, unrecognised);
+        self.tally.lost += unrecognised;
+        self.tally.tell(&self.opened);
+    }
+
+    /// Calls are told as the other end's from here on.
     fn turn(&mut self) {
         self.turned = !self.turned;
         let Opened { local, remote, .. } = &mut self.opened;
@@ -337,3 +509,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

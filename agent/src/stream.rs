@@ -8,8 +8,8 @@ mod half;
 
 use half::Half;
 
-use crate::protocol::{DETECTORS, Detection, Parser, Part, Side, Step};
-use crate::source::{Data, Direction, End, Role, Time};
+use crate::protocol::{DETECTORS, Detection, Detector, Parser, Part, Side, Step};
+use crate::source::{Data, Direction, End, Lost, Role, Time};
 
 /// Turns in which a connection that was joined midway may fail to look like any protocol before
 /// it is left alone: enough for the rest of a body and the messages around it.
@@ -50,7 +50,27 @@ pub struct Streams {
     state: State,
     /// Turns that looked like nothing.
     strange: u32,
+    protocol: Option<&'static Detector>,
+    /// The protocol is still spoken, but its messages cannot be told apart any more.
+    given_up: bool,
+    missed: Missed,
     parts: Vec<Part>,
+}
+
+/// Messages that are not known but by their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    received: u64,
+    sent: u64,
+}
+
+impl Missed {
+    fn add(&mut self, direction: Direction, messages: u64) {
+        match direction {
+            Direction::Received => self.received += messages,
+            Direction::Sent => self.sent += messages,
+        }
+    }
 }
 
 impl Streams {
@@ -65,6 +85,9 @@ impl Streams {
             last: None,
             state: State::Unknown,
             strange: 0,
+            protocol: None,
+            given_up: false,
+            missed: Missed::default(),
             parts: Vec::new(),
         }
     }
@@ -84,6 +107,64 @@ impl Streams {
         matches!(self.state, State::Spoken(_))
     }
 
+    /// The protocol that was recognised, also when the connection was left since.
+    pub fn protocol(&self) -> Option<&'static Detector> {
+        self.protocol
+    }
+
+    /// Nothing is wanted of this connection any more.
+    pub fn leave(&mut self) {
+        self.state = State::Left;
+    }
+
+    /// Whether all bytes have to be seen, not only the first of each turn; `open` calls are.
+    pub fn need_everything(&self, open: usize) -> bool {
+        match &self.state {
+            State::Spoken(parser) => parser.needs_everything(open),
+            State::Unknown | State::Left => false,
+        }
+    }
+
+    /// How many messages began unseen since the last call, or cannot be understood: those of the
+    /// requesting side, each perhaps a call. `None` as long as nobody knows which side that is.
+    pub fn take_missed(&mut self) -> Option<u64> {
+        let missed = std::mem::take(&mut self.missed);
+        match self.side(Direction::Received) {
+            Some(Side::Request) => Some(missed.received),
+            Some(Side::Response) => Some(missed.sent),
+            None => {
+                self.missed = missed;
+                None
+            }
+        }
+    }
+
+    /// Messages of the requesting side that began unseen, where no protocol was ever recognised:
+    /// each perhaps a call.
+    pub fn unrecognised(&mut self) -> u64 {
+        if !matches!(self.state, State::Unknown) {
+            return 0;
+        }
+        let missed = self.missed;
+        self.take_missed().unwrap_or(missed.received.max(missed.sent))
+    }
+
+    /// True if `side` came to `end` at a time that nobody knows, because events are missing.
+    pub fn unseen(&self, side: Side, end: u64) -> bool {
+        match self.direction(side) {
+            Direction::Received => self.received.unseen(end),
+            Direction::Sent => self.sent.unseen(end),
+        }
+    }
+
+    /// True if `side`, in the end, had come further than anybody saw, as events are missing.
+    pub fn blind(&self, side: Side) -> bool {
+        match self.direction(side) {
+            Direction::Received => self.received.unsure,
+            Direction::Sent => self.sent.unsure,
+        }
+    }
+
     /// How far `side` has come, and when it got there.
     pub fn progress(&self, side: Side) -> (u64, Time) {
         let half = match self.direction(side) {
@@ -97,13 +178,18 @@ impl Streams {
     pub fn data(&mut self, data: &Data<'_>, out: &mut Vec<Timed>) {
         let turned = self.last != Some(data.direction);
         self.last = Some(data.direction);
+        if self.given_up && turned {
+            self.missed.add(data.direction, 1);
+        }
         if !self.left() {
             if turned {
                 // What was announced the other way and never shown is missing now.
                 self.catch_up(data.direction.reverse(), data.time, out);
+                self.turn_over(data.direction.reverse(), data.time, out);
             }
             let half = self.half(data.direction);
             half.begin(data.position);
+            half.resume(data.position);
             if turned {
                 half.quiet = false;
             }
@@ -119,36 +205,78 @@ impl Streams {
         }
         let whole = data.bytes.len() as u64 == data.length;
         let last = if whole { data.bytes } else { data.tail };
-        self.half(data.direction).ends_with(data.position + data.length, last);
-        let reached = if data.pending { data.position } else { data.position + data.length };
+        let end = data.position + data.length;
+        let half = self.half(data.direction);
+        half.ends_with(data.position, data.length, last);
+        half.begin(data.position);
+        half.told(data.position, end);
+        let reached = if data.pending { data.position } else { end };
         self.reach(data.direction, reached, data.time, out);
     }
 
     /// The kernel accepted everything before `position`.
     pub fn sent(&mut self, position: u64, time: Time, out: &mut Vec<Timed>) {
         self.sent.begin(position);
+        self.sent.told(position, position);
         if !self.left() && self.sent.wants() < position {
             self.gap(Direction::Sent, position, time, out);
         }
         self.reach(Direction::Sent, position, time, out);
     }
 
-    /// Records were lost: any message of either side may be among them.
-    pub fn lost(&mut self, out: &mut Vec<Timed>) {
+    /// Bytes of memory that messages take which were not read whole.
+    pub fn held(&self) -> usize {
+        self.received.held() + self.sent.held()
+    }
+
+    /// Whole exchanges were left out: both streams go on with the first bytes of a turn, wherever
+    /// that is.
+    pub fn left_out(&mut self, out: &mut Vec<Timed>) {
+        self.give_up(out);
+        self.received.skip();
+        self.sent.skip();
+    }
+
+    /// Gives up the messages that are under way, as if the rest of them were missing.
+    pub fn give_up(&mut self, out: &mut Vec<Timed>) {
         self.midway = true;
         for direction in [Direction::Received, Direction::Sent] {
-            let side = self.side(direction);
-            let half = self.half(direction);
-            let (to, time) = (half.wants(), half.reached_at);
-            half.forget();
-            if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
-                let step = parser.gap(side, to, &mut self.parts);
-                self.obey(direction, step);
-                self.drain(time, time, out);
-            } else {
-                // What follows may be anything, whatever it looks like.
-                self.half(direction).quiet = true;
-            }
+            self.forget(direction, out);
+        }
+    }
+
+    /// What follows in this direction may be anything, whatever it looks like.
+    fn forget(&mut self, direction: Direction, out: &mut Vec<Timed>) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        let (to, time) = (half.wants(), half.reached_at);
+        let begun = half.forget();
+        if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+            let step = parser.gap(side, to, &mut self.parts);
+            self.obey(direction, step);
+        }
+        let known = self.parts.iter().any(|part| matches!(part, Part::Request { .. }));
+        if begun && !known {
+            // A message of which not enough was seen.
+            self.missed.add(direction, 1);
+        }
+        self.drain(time, time, out);
+        self.half(direction).quiet = true;
+    }
+
+    /// Records were lost: any message of either side may be among them.
+    pub fn lost(&mut self, lost: &Lost, out: &mut Vec<Timed>) {
+        if !self.given_up && (self.left() || lost.records == 0) {
+            // Messages that nobody wanted to hear of.
+            return;
+        }
+        self.missed.add(Direction::Received, lost.received.into());
+        self.missed.add(Direction::Sent, lost.sent.into());
+        self.midway = true;
+        self.last = lost.last.or(self.last);
+        for direction in [Direction::Received, Direction::Sent] {
+            self.half(direction).lost(lost.last.is_some());
+            self.forget(direction, out);
         }
     }
 
@@ -159,8 +287,12 @@ impl Streams {
             End::PeerFinished(at) => self.received.finish = Some(at),
             End::Finished(at) => self.sent.finish = Some(at),
             End::Closed { error, received, sent } => {
-                for half in [&mut self.received, &mut self.sent] {
-                    if half.finish.is_some() {
+                for direction in [Direction::Received, Direction::Sent] {
+                    self.turn_over(direction, time, out);
+                }
+                for (half, end) in [(&mut self.received, received), (&mut self.sent, sent)] {
+                    half.unsure &= end > half.reached;
+                    if half.finish.is_some() && !half.unsure {
                         half.finish = Some(half.reached);
                     }
                 }
@@ -195,12 +327,25 @@ impl Streams {
         }
     }
 
+    /// The other side speaks, or nothing follows: tells the parser that skips the turn how it
+    /// ended.
+    fn turn_over(&mut self, direction: Direction, time: Time, out: &mut Vec<Timed>) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        let at = half.reached;
+        let Some((tail, length)) = half.tail() else { return };
+        if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+            parser.turn_over(side, at, &tail[..length], &mut self.parts);
+            self.drain(time, time, out);
+        }
+    }
+
     fn closed(&mut self, direction: Direction, end: u64, time: Time, out: &mut Vec<Timed>) {
         let side = self.side(direction);
         let at = self.half(direction).reached;
         // The peer's FIN may be counted in the end. Unread bytes are not the normal end: closing
         // with them resets the connection.
-        let all_read = at + 1 >= end;
+        let all_read = at + 1 >= end && !self.half(direction).unsure;
         if let (State::Spoken(parser), Some(side), true) = (&mut self.state, side, all_read) {
             parser.closed(side, at, &mut self.parts);
             self.drain(time, time, out);
@@ -318,6 +463,7 @@ impl Streams {
                     half.quiet = true;
                     self.parts.push(Part::Desync);
                     self.state = State::Left;
+                    self.given_up = true;
                 }
                 Step::Took(_) | Step::Skip(_) => {
                     self.state = State::Left;
@@ -328,9 +474,6 @@ impl Streams {
             self.drain(time, data.time, out);
         }
         debug_assert!(at <= bytes.len());
-        if let Some(kept) = kept {
-            self.half(data.direction).give_back(kept);
-        }
     }
 
     /// Whose bytes these are, once the protocol is known; bytes that do not tell yet are kept.
@@ -344,7 +487,8 @@ impl Streams {
         };
         let mut unsure = false;
         for detector in DETECTORS {
-            match (detector.detect)(bytes) {
+            let judge = if self.midway { detector.resume } else { detector.detect };
+            match judge(bytes) {
                 Detection::Is(side) if expected.is_none_or(|expected| expected == side) => {
                     if self.role.is_none() {
                         let client = (direction == Direction::Sent) == (side == Side::Request);
@@ -352,6 +496,7 @@ impl Streams {
                         self.inferred = true;
                     }
                     self.state = State::Spoken((detector.parser)());
+                    self.protocol = Some(detector);
                     return Some(side);
                 }
                 Detection::Unsure => unsure = true,
@@ -376,6 +521,10 @@ impl Streams {
             Step::SkipTurn => self.half(direction).quiet = true,
             Step::Leave | Step::NotMine => self.state = State::Left,
             Step::Mistaken => self.mistaken(direction),
+            Step::GiveUp => {
+                self.state = State::Left;
+                self.given_up = true;
+            }
             Step::Took(_) | Step::Need => {}
         }
     }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use tracebee::protocol::http1;
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
-use tracebee::source::{ConnectionId, Data, Direction, End, Event, Opened, Role, Thread, Time};
+use tracebee::source::{
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Role, Thread, Time,
+};
 use tracebee_tests::capture::files::{Frame, Order, Pcapng, pcap};
 use tracebee_tests::capture::random::Random;
 use tracebee_tests::capture::talk::{Client, Talk, answer, get};
@@ -162,7 +164,7 @@ fn recorded() -> Vec<u8> {
         Item::Event(Event::Data(data(Direction::Received, &request))),
         Item::Event(Event::Data(data(Direction::Sent, &response))),
         Item::Event(Event::Sent { id, time: Time(2500), position: 70 }),
-        Item::Event(Event::Lost { id, records: 3 }),
+        Item::Event(Event::Lost(Lost { id, records: 3, received: 1, sent: 0, last: None })),
         Item::Tick(Time(3000)),
         Item::Anchor(17),
         Item::Unrecorded(4),

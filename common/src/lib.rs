@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod record;
+pub mod sample;
 pub mod sequence;
 
 /// What the kernel captures of a connection. User space sets it by the socket cookie, at any
@@ -18,6 +19,25 @@ pub mod mode {
     pub const EVERYTHING: u32 = 1;
     /// Nothing: no records at all.
     pub const IGNORE: u32 = 2;
+    /// No records, but calls are counted and told of when the connection ends.
+    pub const COUNT: u32 = 3;
+    /// As [`HEADS`]; and the connection is announced again, because user space forgot it.
+    pub const ANNOUNCE: u32 = 4;
+}
+
+/// What the kernel leaves out of all connections under load: the one value of the load map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Load {
+    /// Which share of calls is left out where they are asked ([`sample`]).
+    pub asked: u32,
+    /// The same where they are answered. It follows later when it rises, so that a request that
+    /// was told of when it was sent is told of when it is read.
+    pub answered: u32,
+    /// Not 0: [`mode::EVERYTHING`] is no more than [`mode::HEADS`].
+    pub no_bodies: u32,
+    /// Not 0: connections that were not announced yet are not; their calls are counted.
+    pub no_connections: u32,
 }
 
 /// Bytes captured of one turn (what one side says before the other speaks) in mode
@@ -27,14 +47,25 @@ pub const HEAD_LIMIT: u32 = 16 * 1024;
 /// Most bytes that one record carries. A power of two: the kernel side bounds lengths by masking.
 pub const CAPTURE_MAX: usize = 32 * 1024;
 
+/// Connections that the kernel can be told something about at a time.
+pub const MAX_CONTROLLED: u32 = 65_536;
+/// One of so many parts of the ring is kept for the records that say how a connection ended, so
+/// that what was lost on it is known in the end: 64 bytes each.
+pub const RING_RESERVE: u32 = 4;
+
+/// The reader of the ring is woken whenever so many bytes more are waiting, but at least eight
+/// times before the ring is full; in between, its timer does. Each wake-up is an interrupt: one
+/// per event is what makes agents expensive.
+pub const RING_WAKE: u32 = 512 * 1024;
+
 /// Value of the control map, key: the socket cookie.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Control {
     /// One of [`mode`].
     pub mode: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// With [`mode::ANNOUNCE`], a number that no earlier such word about the connection had.
+    pub told: u32,
     /// No record for sent bytes that end at or before this stream position.
     pub skip_sent: u64,
     /// No record for received bytes that end at or before this stream position.
@@ -43,7 +74,7 @@ pub struct Control {
 
 /// Slots of the kernel's counter array.
 pub mod counter {
-    /// Records that found the ring full.
+    /// Records that found no room in the ring.
     pub const RING_FULL: u32 = 0;
     /// Bytes announced by a hook that could not be read from the process.
     pub const UNREADABLE: u32 = 1;

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use core::ffi::c_void;
 use tracebee_common::{
-    CAPTURE_MAX, mode,
+    CAPTURE_MAX,
     record::{Data, TAIL},
 };
 
@@ -47,7 +47,7 @@ const SHORT: u64 = 4096;
 /// How many of `length` bytes to capture now.
 #[inline(always)]
 pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
-    let limit = if state.mode == mode::EVERYTHING || length <= SHORT {
+    let limit = if state.whole != 0 || length <= SHORT {
         CAPTURE_MAX as u64 - 1
     } else {
         state.budget as u64
@@ -97,16 +97,21 @@ impl Tail {
     pub(crate) fn of(base: u64, length: u64) -> Self {
         let mut tail = Self::UNKNOWN;
         let count = if length < TAIL as u64 { length } else { TAIL as u64 };
-        // SAFETY: `count` is at most the size of the array; the read is checked.
+        // Twice what is used and masked: older kernels lose sight of a bound that was compared.
+        let mut area = [0u8; 2 * TAIL];
+        let count = core::hint::black_box(count as u32) & (2 * TAIL as u32 - 1);
+        // SAFETY: `count` is below the size of the area; the read is checked.
         let failed = unsafe {
             bpf_probe_read_user(
-                (&raw mut tail.bytes).cast(),
-                count as u32,
-                (base + length - count) as *const _,
+                (&raw mut area).cast(),
+                count,
+                (base + length - u64::from(count)) as *const _,
             )
         };
         if failed == 0 {
-            tail.length = count as u32;
+            tail.length = count;
+            // SAFETY: the area is longer than the tail.
+            tail.bytes = unsafe { (&raw const area).cast::<[u8; TAIL]>().read() };
         }
         tail
     }
@@ -149,6 +154,37 @@ pub(crate) fn copy_vector(scratch: &mut Scratch, from: &Vector, limit: u64) -> (
             (&raw const (*walk).tail).read_volatile(),
         )
     }
+}
+
+/// Bytes that a vector has room for, as a read or write of it would see them.
+#[inline(always)]
+pub(crate) fn vector_length(scratch: &mut Scratch, address: u64, count: u64) -> u64 {
+    scratch.walk.vector = address;
+    scratch.walk.count = count;
+    scratch.walk.left = 0;
+    let mut context: *mut Scratch = scratch;
+    // SAFETY: as in `copy_vector`.
+    unsafe {
+        bpf_loop(SEGMENTS, next_length as *mut c_void, (&raw mut context).cast(), 0);
+        (&raw const (*context).walk.left).read_volatile()
+    }
+}
+
+unsafe extern "C" fn next_length(index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: `context` is that of `vector_length`, a live reference.
+    let scratch = unsafe { &mut **context.cast::<*mut Scratch>() };
+    let walk = &mut scratch.walk;
+    if u64::from(index) >= walk.count {
+        return STOP;
+    }
+    let mut length = 0u64;
+    let from = (walk.vector + u64::from(index) * 16 + 8) as *const _;
+    // SAFETY: a checked read into our stack.
+    if unsafe { bpf_probe_read_user((&raw mut length).cast(), 8, from) } != 0 {
+        return STOP;
+    }
+    walk.left = walk.left.saturating_add(length);
+    GO_ON
 }
 
 const GO_ON: i64 = 0;

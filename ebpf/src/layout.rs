@@ -38,10 +38,18 @@ globals! {
     skc_v6_rcv_saddr = SKC_V6_RCV_SADDR;
     /// `struct sock_common.skc_net`.
     skc_net = SKC_NET;
+    /// `struct sock_common.skc_state`.
+    skc_state = SKC_STATE;
+    /// `struct sock_common.skc_cookie`.
+    skc_cookie = SKC_COOKIE;
     /// `struct net.ns.inum`.
     net_inum = NET_INUM;
     /// `struct sock.sk_err`.
     sk_err = SK_ERR;
+    /// `struct sock.sk_protocol`.
+    sk_protocol = SK_PROTOCOL;
+    /// `struct inet_connection_sock.icsk_ulp_ops`.
+    ulp_ops = ICSK_ULP_OPS;
     /// `struct sock.sk_wmem_queued`.
     sk_wmem_queued = SK_WMEM_QUEUED;
     /// `struct sock.sk_sndbuf`.
@@ -82,6 +90,22 @@ globals! {
     start_boottime = TASK_START_BOOTTIME;
     /// `struct task_struct.mm`.
     task_mm = TASK_MM;
+    /// `struct task_struct.files`.
+    task_files = TASK_FILES;
+    /// `struct files_struct.fdt`.
+    files_fdt = FILES_FDT;
+    /// `struct fdtable.max_fds`.
+    max_fds = FDTABLE_MAX_FDS;
+    /// `struct fdtable.fd`.
+    fdtable_fd = FDTABLE_FD;
+    /// `struct file.f_inode`.
+    file_inode = FILE_F_INODE;
+    /// `struct file.private_data`.
+    private_data = FILE_PRIVATE_DATA;
+    /// `struct inode.i_mode`.
+    inode_mode = INODE_I_MODE;
+    /// `struct socket.sk`.
+    socket_sk = SOCKET_SK;
     /// `struct mm_struct.arg_start`.
     arg_start = MM_ARG_START;
     /// `struct mm_struct.arg_end`.
@@ -92,15 +116,8 @@ globals! {
     env_end = MM_ENV_END;
     /// Thread group id of the agent, whose own traffic is none of its business.
     own_pid = OWN_PID;
-}
-
-/// A member of a structure that the verifier knows by its type (a BTF pointer).
-///
-/// # Safety
-/// `base` is such a pointer and `offset` that of a member of type `T`; the kernel turns a fault
-/// into a zero.
-#[inline(always)]
-pub(crate) unsafe fn member<T: Copy>(base: *const u8, offset: usize) -> T {
-    // SAFETY: passed on to the caller; checked by the verifier.
-    unsafe { read_volatile(base.add(offset).cast::<T>()) }
+    /// Bytes that may wait in the ring, but for the ends of connections.
+    ring_room = RING_ROOM;
+    /// The reader is woken whenever so many bytes more are waiting, a power of two.
+    ring_wake = RING_WAKE;
 }

@@ -1,4 +1,4 @@
-//! The kernel side of tracebee: three programs on the socket layer, one on the TCP state.
+//! The kernel side of tracebee: programs that watch sockets at work.
 //!
 //! Each leaves as early as it can, reads only what it needs and writes one record per event. No
 //! layout of a kernel structure is compiled in: user space passes the offsets ([`layout`]).
@@ -9,42 +9,15 @@
 mod arch;
 mod bytes;
 mod emit;
+mod layer;
 mod layout;
+mod memory;
 mod process;
 mod receive;
 mod send;
 mod socket;
 mod state;
-
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-
-/// `tcp_sendmsg_locked(sk, msg, skb, size_goal)`: bytes are about to be copied into the socket.
-#[btf_tracepoint(function = "tcp_sendmsg_locked")]
-pub(crate) fn tcp_sendmsg_locked(ctx: BtfTracePointContext) -> i32 {
-    send::announced(&ctx);
-    0
-}
-
-/// `sock_send_length(sk, ret, flags)`: a send returned.
-#[btf_tracepoint(function = "sock_send_length")]
-pub(crate) fn sock_send_length(ctx: BtfTracePointContext) -> i32 {
-    send::returned(&ctx);
-    0
-}
-
-/// `sock_recv_length(sk, ret, flags)`: a receive returned.
-#[btf_tracepoint(function = "sock_recv_length")]
-pub(crate) fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
-    receive::returned(&ctx);
-    0
-}
-
-/// `inet_sock_set_state(sk, old, new)`: a connection is made, half closed or gone.
-#[btf_tracepoint(function = "inet_sock_set_state")]
-pub(crate) fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
-    state::changed(&ctx);
-    0
-}
+mod syscall;
 
 #[cfg(not(test))]
 #[panic_handler]

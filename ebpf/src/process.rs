@@ -4,10 +4,7 @@
 use aya_ebpf::{
     helpers::{
         bpf_get_current_comm,
-        generated::{
-            bpf_get_current_task_btf, bpf_get_smp_processor_id, bpf_probe_read_kernel,
-            bpf_probe_read_user,
-        },
+        generated::{bpf_get_current_task_btf, bpf_get_smp_processor_id, bpf_probe_read_user},
     },
     macros::map,
     maps::{Array, LruHashMap},
@@ -16,7 +13,7 @@ use tracebee_common::record::{
     self, ARGUMENTS_MAX, ENVIRONMENT_MAX, Header, MAX_PROCESSES, Process,
 };
 
-use crate::{emit, layout};
+use crate::{emit, layout, memory::kernel};
 
 /// What each process ran when it was told of: the least recently used go.
 #[map]
@@ -72,7 +69,10 @@ pub(crate) fn tell(pid: u32) {
             size_of::<Process>() + size,
         );
         // At once: the sooner user space looks, the more of it is still there.
-        emit::output_now(bytes);
+        if !emit::output_now(bytes) {
+            // With its next connection, then. Absent is what is wanted.
+            let _ = PROCESSES.remove(pid);
+        }
     }
 }
 
@@ -100,18 +100,4 @@ unsafe fn text(
         let to = scratch.text.as_mut_ptr().add(at as usize);
         if bpf_probe_read_user(to.cast(), length, from as *const _) != 0 { 0 } else { length }
     }
-}
-
-#[inline(always)]
-unsafe fn kernel<T: Default>(base: u64, offset: usize) -> T {
-    let mut value = T::default();
-    // SAFETY: a checked read into our stack.
-    unsafe {
-        bpf_probe_read_kernel(
-            (&raw mut value).cast(),
-            size_of::<T>() as u32,
-            (base + offset as u64) as *const _,
-        );
-    }
-    value
 }

@@ -1,26 +1,20 @@
-//! Bytes that came in.
+//! Bytes that came in, whoever tells of them.
 
 use aya_ebpf::{
-    EbpfContext as _,
-    helpers::{
-        bpf_ktime_get_ns,
-        generated::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs},
-    },
-    macros::map,
-    programs::BtfTracePointContext,
+    helpers::generated::bpf_probe_read_user, macros::map, programs::BtfTracePointContext,
 };
 use aya_log_ebpf::debug;
 use tracebee_common::{
     counter,
-    record::{self, Data},
+    record::{self, Data, FLAG_FIRST},
 };
 
 use crate::{
     arch::{self, Call},
     bytes::{self, Area, Scratch, Tail, Vector},
-    emit,
-    layout::{self, member},
-    socket::{self, RECEIVED},
+    emit, layout,
+    memory::Memory,
+    socket::{self, RECEIVED, Tcp, Who},
 };
 
 #[map]
@@ -31,28 +25,37 @@ const MSG_PEEK: i32 = 0x2;
 const MSG_TRUNC: i32 = 0x20;
 const MSG_ERRQUEUE: i32 = 0x2000;
 
-/// `sock_recv_length` fires after every receive, with its result.
+/// True if a receive with these flags takes bytes out of the stream.
 #[inline(always)]
-pub(crate) fn returned(ctx: &BtfTracePointContext) {
-    let result: i32 = ctx.arg(1);
-    let flags: i32 = ctx.arg(2);
-    if result <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
-        return;
-    }
-    let sk: *const u8 = ctx.arg(0);
-    let pid = ctx.tgid();
-    if pid as usize == layout::own_pid() {
-        return;
-    }
-    // SAFETY: typed arguments of the tracepoint; offsets from this kernel's BTF.
+pub(crate) fn consumes(flags: i32) -> bool {
+    flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) == 0
+}
+
+/// A receive that returned.
+pub(crate) struct Arrival<F> {
+    /// Bytes.
+    pub(crate) length: u32,
+    pub(crate) flags: i32,
+    /// Finds the system call, if it is of interest.
+    pub(crate) call: F,
+}
+
+/// Tells of bytes that were received.
+///
+/// # Safety
+/// `tcp` is a TCP socket.
+#[inline(always)]
+pub(crate) unsafe fn arrived<M: Memory>(
+    ctx: &BtfTracePointContext,
+    tcp: &mut Tcp<M>,
+    who: Who,
+    arrival: Arrival<impl FnOnce() -> Call>,
+) {
+    // SAFETY: passed on to the caller.
     unsafe {
-        let tp = socket::tcp_sock(sk);
-        if tp.is_null() {
-            return;
-        }
-        let Some(mut tcp) = socket::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
-        let length = result as u32;
-        let mut end: u32 = member(tp, layout::copied_seq());
+        let Arrival { length, flags, call } = arrival;
+        let tp = tcp.tp;
+        let mut end: u32 = tp.read(layout::copied_seq());
         if !tcp.joined {
             // One too far: this read also consumed the FIN.
             if end.wrapping_sub(length) == tcp.state.received_sequence.wrapping_add(1) {
@@ -72,10 +75,11 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
         };
         tcp.state.received_sequence = end;
         tcp.state.received = position + length as u64;
-        if !socket::turn(tcp.state, RECEIVED) || tcp.state.received <= tcp.state.skip_received {
+        let Some(first) = socket::turn(tcp.state, RECEIVED, position) else { return };
+        if tcp.state.received <= tcp.state.skip_received {
             return;
         }
-        if !emit::open(&mut tcp, pid) {
+        if !emit::open(tcp, who.pid) {
             return;
         }
         let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
@@ -87,55 +91,33 @@ pub(crate) fn returned(ctx: &BtfTracePointContext) {
             if (captured as u64) < wanted {
                 let slot = if known(&call) { counter::UNREADABLE } else { counter::UNKNOWN_CALL };
                 emit::count(slot);
-                debug!(ctx, "pid {}: {} bytes of call {} not read", pid, wanted, call.number);
+                debug!(ctx, "pid {}: {} bytes of call {} not read", who.pid, wanted, call.number);
             }
             tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
         }
         let time = emit::now();
         scratch.data = Data {
-            header: emit::header(&mut tcp, record::DATA, 0, time),
+            header: emit::header(tcp, record::DATA, if first { FLAG_FIRST } else { 0 }, time),
             position,
             length,
             captured: 0,
-            pid,
-            tid: ctx.pid(),
-            waited: waited(tp),
-            turn: tcp.state.turn,
-            tail: tail.bytes,
+            pid: who.pid,
+            tid: who.tid,
+            // How long these bytes have been waiting to be read, at least.
+            waited: socket::rested(tp),
             tail_length: tail.length,
+            tail: tail.bytes,
+            messages: tcp.state.messages,
+            left_out: tcp.state.calls,
             reserved: 0,
         };
         bytes::output(scratch, captured);
     }
 }
 
-/// Microseconds since the last packet of the connection: how long the bytes of a request have been
-/// waiting to be read, at least.
-#[inline(always)]
-unsafe fn waited(tp: *const u8) -> u32 {
-    // SAFETY: `tp` is a typed pointer; a helper without arguments.
-    let (last, now) =
-        unsafe { (member::<u64>(tp, layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
-    let waited = now.saturating_sub(last);
-    if waited > u32::MAX as u64 { u32::MAX } else { waited as u32 }
-}
-
-/// The system call under way, with number [`NONE`] if it is none that is known.
-#[inline(always)]
-unsafe fn call() -> Call {
-    // SAFETY: both helpers give typed pointers of the current task.
-    unsafe {
-        let task = bpf_get_current_task_btf();
-        let regs = bpf_task_pt_regs(task.cast());
-        arch::call(regs as *const _).unwrap_or(Call { number: NONE, second: 0, third: 0 })
-    }
-}
-
-const NONE: u64 = u64::MAX;
-
 #[inline(always)]
 fn known(call: &Call) -> bool {
-    matches!(call.number, arch::READ | arch::RECVFROM | arch::READV | arch::RECVMSG)
+    matches!(call.number, arch::READ | arch::RECVFROM | arch::READV | arch::PREADV2 | arch::RECVMSG)
 }
 
 /// Copies the bytes from where the system call under way was told to put them.
@@ -147,7 +129,7 @@ fn capture(scratch: &mut Scratch, call: &Call, length: u64, wanted: u64) -> (u32
             let whole = u64::from(captured) == length;
             return (captured, if whole { Tail::UNKNOWN } else { Tail::of(call.second, length) });
         }
-        arch::READV => [call.second, call.third],
+        arch::READV | arch::PREADV2 => [call.second, call.third],
         arch::RECVMSG => {
             // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
             let mut vector = [0u64; 2];

@@ -1,146 +1,177 @@
-//! Bytes on their way out.
+//! Bytes on their way out, whoever tells of them.
 
-use aya_ebpf::{EbpfContext as _, macros::map, programs::BtfTracePointContext};
+use aya_ebpf::macros::map;
 use tracebee_common::{
     mode,
-    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent},
+    record::{self, Data, FLAG_FIRST, FLAG_PENDING, FLAG_SENT, Sent},
     sequence,
 };
 
 use crate::{
     bytes::{self, Area, Tail, Vector},
-    emit,
-    layout::{self, member},
-    socket::{self, SENT},
+    emit, layout,
+    memory::Memory,
+    socket::{self, Tcp, Who},
 };
 
 #[map]
 static SEND_AREA: Area = Area::with_max_entries(1, 0);
 
+/// This CPU's area of the programs that send.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<&'static mut bytes::Scratch> {
+    bytes::scratch(&SEND_AREA)
+}
+
 /// An announcement this small with room in the socket is copied whole before anything else runs.
 const SURE: u64 = 4096;
 
 /// `Socket::pending`: the last announcement may come to nothing, or to less.
-const PENDING: u8 = 1;
+pub(crate) const PENDING: u8 = 1;
 
-/// `tcp_sendmsg_locked` fires before each chunk is copied, with what is left of the message; it
-/// fires before the kernel looks for space, so an announcement may come to nothing.
-#[inline(always)]
-pub(crate) fn announced(ctx: &BtfTracePointContext) {
-    let sk: *const u8 = ctx.arg(0);
-    let msg: *const u8 = ctx.arg(1);
-    let skb: *const u8 = ctx.arg(2);
-    let pid = ctx.tgid();
-    if pid as usize == layout::own_pid() {
-        return;
-    }
-    // SAFETY: typed arguments of the tracepoint; offsets from this kernel's BTF.
-    unsafe {
-        let tp = socket::tcp_sock(sk);
-        if tp.is_null() {
-            return;
+/// Where the bytes of a message lie.
+pub(crate) enum Body {
+    Buffer(u64),
+    Vector(Vector),
+    /// Pages of a sendfile or splice are counted by position, not read.
+    Pages,
+}
+
+impl Body {
+    /// Its first `length` bytes.
+    #[inline(always)]
+    pub(crate) fn cut(self, length: u64) -> Self {
+        match self {
+            Self::Vector(from) => Self::Vector(Vector { length, ..from }),
+            other => other,
         }
-        let Some(mut tcp) = socket::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
-        let left: u64 = member(msg, layout::iter_count());
-        let sequence: u32 = member(tp, layout::write_seq());
-        let queued: i32 = member(tp, layout::sk_wmem_queued());
-        let limit: i32 = member(tp, layout::sk_sndbuf());
-        let space = limit - queued;
-        if space <= 0 && skb.is_null() {
-            // No room and nothing to append to: the send waits or fails, and what is copied
-            // later is announced again.
-            return;
-        }
-        let position = sequence::position(tcp.state.sent, tcp.state.sent_sequence, sequence);
-        tcp.state.sent = position;
-        tcp.state.sent_sequence = sequence;
-        let end = position + left;
-        let continued = end == tcp.state.announced && tcp.state.pending != 0;
-        if continued && tcp.state.mode != mode::EVERYTHING {
-            return;
-        }
-        tcp.state.announced = end;
-        if !socket::turn(tcp.state, SENT) {
-            return;
-        }
-        tcp.state.pending = PENDING;
-        if end <= tcp.state.skip_sent {
-            return;
-        }
-        if !emit::open(&mut tcp, pid) {
-            return;
-        }
-        let Some(scratch) = bytes::scratch(&SEND_AREA) else { return };
-        let wanted = bytes::allowance(tcp.state, left);
-        let (mut captured, mut tail) = (0, Tail::UNKNOWN);
-        let kind = member::<u8>(msg, layout::iter_type()) as usize;
-        let address: u64 = member(msg, layout::iter_pointer());
-        let skip: u64 = member(msg, layout::iov_offset());
-        if kind == layout::iter_ubuf() {
-            captured = bytes::copy_one(scratch, address + skip, wanted);
-            if (captured as u64) < left {
-                tail = Tail::of(address + skip, left);
-            }
-        } else if kind == layout::iter_iovec() {
-            let count: u64 = member(msg, layout::nr_segs());
-            let from = Vector { address, imported: true, count, skip, length: left };
-            (captured, tail) = bytes::copy_vector(scratch, &from, wanted);
-        }
-        // Pages of a sendfile or splice are counted by position, not read.
-        tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
-        // What we cannot read, the kernel may not be able to read either.
-        let unreadable = (captured as u64) < wanted;
-        let pending = unreadable || left > SURE || (space as u64) < left;
-        tcp.state.pending = if pending { PENDING } else { 0 };
-        let time = emit::now();
-        scratch.data = Data {
-            header: emit::header(
-                &mut tcp,
-                record::DATA,
-                FLAG_SENT | if pending { FLAG_PENDING } else { 0 },
-                time,
-            ),
-            position,
-            length: left as u32,
-            captured: 0,
-            pid,
-            tid: ctx.pid(),
-            waited: 0,
-            turn: tcp.state.turn,
-            tail: tail.bytes,
-            tail_length: tail.length,
-            reserved: 0,
-        };
-        bytes::output(scratch, captured);
     }
 }
 
-/// `sock_send_length`: how far a pending announcement really came.
+/// Where the socket's sent stream ends now; notes it.
+///
+/// # Safety
+/// `tcp` is a TCP socket.
 #[inline(always)]
-pub(crate) fn returned(ctx: &BtfTracePointContext) {
-    let sk: *const u8 = ctx.arg(0);
-    // SAFETY: typed argument of the tracepoint.
+pub(crate) unsafe fn position<M: Memory>(tcp: &mut Tcp<M>) -> u64 {
+    // SAFETY: passed on to the caller.
+    let sequence: u32 = unsafe { tcp.tp.read(layout::write_seq()) };
+    let position = sequence::position(tcp.state.sent, tcp.state.sent_sequence, sequence);
+    tcp.state.sent = position;
+    tcp.state.sent_sequence = sequence;
+    position
+}
+
+/// Bytes of room in the socket's send buffer; none or less: a send waits or fails.
+///
+/// # Safety
+/// As [`position`].
+#[inline(always)]
+pub(crate) unsafe fn space<M: Memory>(tp: M) -> i32 {
+    // SAFETY: passed on to the caller.
     unsafe {
-        let tp = socket::tcp_sock(sk);
-        if tp.is_null() {
-            return;
+        let queued: i32 = tp.read(layout::sk_wmem_queued());
+        let limit: i32 = tp.read(layout::sk_sndbuf());
+        limit - queued
+    }
+}
+
+/// True if `left` bytes that are offered while there is so much room are certain to go.
+#[inline(always)]
+pub(crate) fn sure(left: u64, space: i32) -> bool {
+    left <= SURE && space as u64 >= left
+}
+
+/// What is known of a send besides its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Told {
+    /// A message begins with it.
+    pub(crate) first: bool,
+    /// All of it will go; else, only what is accepted later on.
+    pub(crate) sure: bool,
+}
+
+/// Tells of `left` bytes at `position`.
+///
+/// # Safety
+/// As [`position`].
+#[inline(always)]
+pub(crate) unsafe fn tell<M: Memory>(
+    tcp: &mut Tcp<M>,
+    who: Who,
+    position: u64,
+    left: u64,
+    body: Body,
+    told: Told,
+) {
+    if !emit::open(tcp, who.pid) {
+        return;
+    }
+    let Some(scratch) = scratch() else { return };
+    let wanted = bytes::allowance(tcp.state, left);
+    let (mut captured, mut tail) = (0, Tail::UNKNOWN);
+    match body {
+        Body::Buffer(address) => {
+            captured = bytes::copy_one(scratch, address, wanted);
+            if (captured as u64) < left {
+                tail = Tail::of(address, left);
+            }
         }
-        let Some(state) = socket::get(sk) else { return };
-        let sequence: u32 = member(tp, layout::write_seq());
+        Body::Vector(from) => (captured, tail) = bytes::copy_vector(scratch, &from, wanted),
+        Body::Pages => {}
+    }
+    tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+    // What we cannot read, the kernel may not be able to read either.
+    let pending = !told.sure || (captured as u64) < wanted;
+    tcp.state.pending = if pending { PENDING } else { 0 };
+    let flags = FLAG_SENT
+        | if pending { FLAG_PENDING } else { 0 }
+        | if told.first { FLAG_FIRST } else { 0 };
+    let time = emit::now();
+    tcp.state.told = time;
+    scratch.data = Data {
+        header: emit::header(tcp, record::DATA, flags, time),
+        position,
+        length: left as u32,
+        captured: 0,
+        pid: who.pid,
+        tid: who.tid,
+        waited: 0,
+        tail_length: tail.length,
+        tail: tail.bytes,
+        messages: tcp.state.messages,
+        left_out: tcp.state.calls,
+        reserved: 0,
+    };
+    bytes::output(scratch, captured);
+}
+
+/// A send returned: how far a pending announcement really came.
+///
+/// # Safety
+/// As [`position`].
+#[inline(always)]
+pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let sequence: u32 = tcp.tp.read(layout::write_seq());
+        let state = &mut *tcp.state;
         let position = sequence::position(state.sent, state.sent_sequence, sequence);
         if state.opened == 0 || (state.pending == 0 && position == state.announced) {
             return;
         }
         state.sent = position;
         state.sent_sequence = sequence;
+        let told = state.pending != 0 || state.left_out == 0;
         state.pending = 0;
-        if state.mode == mode::IGNORE || position < state.skip_sent {
+        state.announced = position;
+        if state.mode == mode::IGNORE || !told || position < state.skip_sent {
             return;
         }
-        state.announced = position;
-        let mut tcp = socket::Tcp { tp, state, joined: false };
-        let time = emit::now();
-        let sent = Sent { header: emit::header(&mut tcp, record::SENT, 0, time), position };
+        // The last of it went with the last packet or earlier: by now the peer may have read it.
+        let moved = emit::now().saturating_sub(u64::from(socket::rested(tcp.tp)) * 1000);
+        let time = if moved > tcp.state.told { moved } else { tcp.state.told };
+        let sent = Sent { header: emit::header(tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
     }
 }

@@ -1,132 +1,141 @@
-//! What the kernel remembers of one TCP socket, kept with the socket itself: no table to fill,
-//! nothing to clean up.
+//! What the kernel side remembers of one TCP socket.
 
 use aya_ebpf::{
-    bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    btf_maps::SkStorage,
-    helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get, bpf_skc_to_tcp_sock},
-    macros::{btf_map, map},
+    EbpfContext as _,
+    helpers::{bpf_ktime_get_ns, generated::bpf_skc_to_tcp_sock},
+    macros::map,
     maps::{Array, HashMap},
+    programs::BtfTracePointContext,
 };
-use core::ptr;
-use tracebee_common::{Control, HEAD_LIMIT, counter, mode, record, sequence};
+use tracebee_common::{
+    Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode, record, record::Messages, sample, sequence,
+};
 
 use crate::{
-    emit,
-    layout::{self, member},
+    emit, layout,
+    memory::{Memory, Typed},
 };
 
-/// State of one socket. All zero when the kernel makes it.
+/// State of one socket. All zero when it is made.
+#[derive(Default)]
 #[repr(C)]
 pub(crate) struct Socket {
     pub(crate) cookie: u64,
     /// Number of the next record. Two threads that read and write at the same instant may give
     /// out one number twice, never leave one out: a jump is a loss.
     pub(crate) number: u32,
-    /// Explicit padding.
-    pub(crate) reserved: u32,
+    /// The process that used it first.
+    pub(crate) pid: u32,
     pub(crate) established: u64,
     /// Position that belongs to `sent_sequence`.
     pub(crate) sent: u64,
     /// Position that belongs to `received_sequence`: the end of what was read.
     pub(crate) received: u64,
-    /// End of the last announcement.
+    /// End of the last announcement, and when it was.
     pub(crate) announced: u64,
+    pub(crate) told: u64,
     pub(crate) skip_sent: u64,
     pub(crate) skip_received: u64,
     pub(crate) sent_sequence: u32,
     pub(crate) received_sequence: u32,
     pub(crate) sent_base: u32,
     pub(crate) received_base: u32,
-    pub(crate) turn: u32,
+    /// Messages that began: turns of each side.
+    pub(crate) messages: Messages,
     /// Bytes that may still be captured in this turn.
     pub(crate) budget: u32,
+    /// One of [`mode`], without [`mode::ANNOUNCE`].
     pub(crate) mode: u32,
     pub(crate) generation: u32,
+    /// Calls that were left out.
+    pub(crate) calls: u32,
+    /// [`Control::told`] of the last word to announce it again.
+    pub(crate) announcement: u32,
+    /// Not 0: the exchange under way is left out.
+    pub(crate) left_out: u8,
+    /// Not 0: as much as a record holds is captured.
+    pub(crate) whole: u8,
+    /// Explicit padding.
+    pub(crate) reserved2: u16,
     pub(crate) role: u8,
     /// 0 none yet, 1 received, 2 sent.
     pub(crate) direction: u8,
     pub(crate) opened: u8,
     pub(crate) pending: u8,
+    /// Its own port: in the end it has none any more.
+    pub(crate) port: u16,
+    /// Explicit padding.
+    pub(crate) reserved: u16,
 }
 
 pub(crate) const RECEIVED: u8 = 1;
 pub(crate) const SENT: u8 = 2;
 
-#[btf_map]
-static SOCKETS: SkStorage<Socket> = SkStorage::new();
-
 /// What user space wants of single connections, by cookie.
 #[map]
-static CONTROL: HashMap<u64, Control> = HashMap::with_max_entries(65_536, 0);
+static CONTROL: HashMap<u64, Control> = HashMap::with_max_entries(MAX_CONTROLLED, 0);
 
 /// Grows with every change of [`CONTROL`], so that a socket looks there only when there is news.
 #[map]
 static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
 
-/// A TCP socket: the typed pointer and what we keep with it.
-pub(crate) struct Tcp {
-    pub(crate) tp: *const u8,
+/// What is left out of all connections.
+#[map]
+static LOAD: Array<Load> = Array::with_max_entries(1, 0);
+
+/// A TCP socket and what we remember of it.
+pub(crate) struct Tcp<M> {
+    /// The `struct tcp_sock`.
+    pub(crate) tp: M,
     pub(crate) state: &'static mut Socket,
     /// True if this event is the first that we see of a connection older than the agent.
     pub(crate) joined: bool,
 }
 
-/// The `tcp_sock` of `sk`, null if it is of another kind (MPTCP included).
+/// Who called.
+#[derive(Clone, Copy)]
+pub(crate) struct Who {
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+}
+
+impl Who {
+    /// The current thread; none if it is the agent's own.
+    #[inline(always)]
+    pub(crate) fn current(ctx: &BtfTracePointContext) -> Option<Self> {
+        let pid = ctx.tgid();
+        if pid as usize == layout::own_pid() {
+            return None;
+        }
+        Some(Self { pid, tid: ctx.pid() })
+    }
+}
+
+/// The `tcp_sock` of `sk`, none if it is of another kind (MPTCP included).
 ///
 /// # Safety
 /// `sk` is the typed argument of a tracepoint.
 #[inline(always)]
-pub(crate) unsafe fn tcp_sock(sk: *const u8) -> *const u8 {
+pub(crate) unsafe fn tcp_sock(sk: *const u8) -> Option<Typed> {
     // SAFETY: the verifier checks the argument's type.
-    unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()).cast::<u8>().cast_const() }
-}
-
-/// The socket's state, if it has one.
-///
-/// # Safety
-/// As [`tcp_sock`].
-#[inline(always)]
-pub(crate) unsafe fn get(sk: *const u8) -> Option<&'static mut Socket> {
-    // SAFETY: see above; the storage lives as long as the program runs (RCU).
-    unsafe { storage(sk, 0).as_mut() }
-}
-
-/// The socket's state, made if it has none: then the connection is older than the agent, unless
-/// `role` tells otherwise.
-///
-/// # Safety
-/// As [`tcp_sock`].
-#[inline(always)]
-pub(crate) unsafe fn get_or_create(sk: *const u8, tp: *const u8, role: u8) -> Option<Tcp> {
-    // SAFETY: see above.
     unsafe {
-        let Some(state) = storage(sk, BPF_SK_STORAGE_GET_F_CREATE.into()).as_mut() else {
-            emit::count(counter::NO_STORAGE);
-            return None;
-        };
-        let mut joined = false;
-        if state.cookie == 0 {
-            state.cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
-            joined = role == record::ROLE_UNKNOWN;
-            if joined {
-                join(state, tp);
-            } else {
-                begin(state, tp, role);
-            }
-        }
-        Some(Tcp { tp, state, joined })
+        let tp = bpf_skc_to_tcp_sock(sk.cast_mut().cast()).cast::<u8>().cast_const();
+        if tp.is_null() { None } else { Some(Typed::new(tp)) }
     }
 }
 
 /// A connection just established: both streams are at their start.
+///
+/// # Safety
+/// `tp` is a `struct tcp_sock`.
 #[inline(always)]
-unsafe fn begin(state: &mut Socket, tp: *const u8, role: u8) {
-    // SAFETY: `tp` is a typed pointer.
+pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
+    // SAFETY: passed on to the caller.
     unsafe {
         state.role = role;
-        state.sent_sequence = member(tp, layout::write_seq());
-        state.received_sequence = member(tp, layout::copied_seq());
+        state.port = tp.read(layout::skc_num());
+        state.sent_sequence = tp.read(layout::write_seq());
+        state.received_sequence = tp.read(layout::copied_seq());
         state.sent_base = state.sent_sequence;
         state.received_base = state.received_sequence;
         state.established = emit::now();
@@ -135,61 +144,113 @@ unsafe fn begin(state: &mut Socket, tp: *const u8, role: u8) {
 
 /// A connection older than the agent: positions from the kernel's own byte counters, which count
 /// payload only, on both ends alike.
+///
+/// # Safety
+/// As [`begin`].
 #[inline(always)]
-unsafe fn join(state: &mut Socket, tp: *const u8) {
-    // SAFETY: `tp` is a typed pointer.
+pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
+    // SAFETY: passed on to the caller.
     unsafe {
-        let sent: u64 = member(tp, layout::bytes_sent());
-        let again: u64 = member(tp, layout::bytes_retrans());
-        let next: u32 = member(tp, layout::snd_nxt());
+        state.port = tp.read(layout::skc_num());
+        let sent: u64 = tp.read(layout::bytes_sent());
+        let again: u64 = tp.read(layout::bytes_retrans());
+        let next: u32 = tp.read(layout::snd_nxt());
         let out = sent.wrapping_sub(again);
-        state.sent_sequence = member(tp, layout::write_seq());
+        state.sent_sequence = tp.read(layout::write_seq());
         state.sent_base = next.wrapping_sub(out as u32);
         state.sent = sequence::position(out, next, state.sent_sequence);
-        let received: u64 = member(tp, layout::bytes_received());
-        let expected: u32 = member(tp, layout::rcv_nxt());
-        state.received_sequence = member(tp, layout::copied_seq());
+        state.announced = state.sent;
+        let received: u64 = tp.read(layout::bytes_received());
+        let expected: u32 = tp.read(layout::rcv_nxt());
+        state.received_sequence = tp.read(layout::copied_seq());
         state.received_base = expected.wrapping_sub(received as u32);
         state.received = sequence::position(received, expected, state.received_sequence);
         state.established = emit::now();
     }
 }
 
-/// Notes that bytes went in `direction` and reads news from user space. False: leave it alone.
+/// Microseconds since the last packet of the connection, either way.
+///
+/// # Safety
+/// `tp` is a `struct tcp_sock`.
 #[inline(always)]
-pub(crate) fn turn(state: &mut Socket, direction: u8) -> bool {
-    if let Some(generation) = GENERATION.get(0)
-        && *generation != state.generation
-    {
-        state.generation = *generation;
-        // SAFETY: a torn read of the value gives a late or early limit, never a bad access.
-        if let Some(control) = unsafe { CONTROL.get(&state.cookie) } {
-            state.mode = control.mode;
-            state.skip_sent = control.skip_sent;
-            state.skip_received = control.skip_received;
+pub(crate) unsafe fn rested<M: Memory>(tp: M) -> u32 {
+    // SAFETY: passed on to the caller; a helper without arguments.
+    let (last, now) = unsafe { (tp.read::<u64>(layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
+    let rested = now.saturating_sub(last);
+    if rested > u32::MAX as u64 { u32::MAX } else { rested as u32 }
+}
+
+/// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user
+/// space. None: leave it alone; else, whether a message begins with them.
+#[inline(always)]
+pub(crate) fn turn(state: &mut Socket, direction: u8, position: u64) -> Option<bool> {
+    news(state);
+    let load = LOAD.get(0)?;
+    state.whole = (state.mode == mode::EVERYTHING && load.no_bodies == 0) as u8;
+    let first = state.direction != direction;
+    if first {
+        state.direction = direction;
+        state.budget = HEAD_LIMIT;
+        let asks = if state.role == record::ROLE_CLIENT { SENT } else { RECEIVED };
+        if direction == asks {
+            state.left_out = leaves_out(state, load, position) as u8;
+            state.calls = state.calls.wrapping_add(state.left_out as u32);
+        }
+        if state.left_out == 0 {
+            // Also where nobody looks: how many there were is told in the end.
+            let Messages { received, sent } = &mut state.messages;
+            let number = if direction == SENT { sent } else { received };
+            *number = number.wrapping_add(1);
         }
     }
+    if state.mode == mode::IGNORE || state.left_out != 0 { None } else { Some(first) }
+}
+
+/// Reads what user space wants of this connection, if there is news.
+#[inline(always)]
+pub(crate) fn news(state: &mut Socket) {
+    let Some(generation) = GENERATION.get(0) else { return };
+    if *generation == state.generation {
+        return;
+    }
+    state.generation = *generation;
+    // SAFETY: a torn read of the value gives a late or early limit, never a bad access.
+    let Some(control) = (unsafe { CONTROL.get(&state.cookie) }) else { return };
+    if control.mode == mode::ANNOUNCE {
+        // Once: the word stays in the table until the connection is gone.
+        if control.told != state.announcement {
+            state.announcement = control.told;
+            state.opened = 0;
+            state.mode = mode::HEADS;
+        }
+    } else {
+        if control.mode == mode::COUNT && state.mode != mode::COUNT {
+            // Nobody was told of the calls before, either.
+            let Messages { received, sent } = state.messages;
+            state.calls += if state.role == record::ROLE_CLIENT { sent } else { received };
+            state.left_out = 1;
+        }
+        state.mode = control.mode;
+    }
+    state.skip_sent = control.skip_sent;
+    state.skip_received = control.skip_received;
+}
+
+/// True if the exchange that begins at `position` is to be left out. Which calls are sampled is
+/// only certain where it is known which end this is; user space decides about the others.
+#[inline(always)]
+fn leaves_out(state: &Socket, load: &Load, position: u64) -> bool {
     if state.mode == mode::IGNORE {
         return false;
     }
-    if state.direction != direction {
-        state.direction = direction;
-        state.turn = state.turn.wrapping_add(1);
-        state.budget = HEAD_LIMIT;
+    if state.mode == mode::COUNT || load.no_connections != 0 && state.opened == 0 {
+        return true;
     }
-    true
-}
-
-#[inline(always)]
-unsafe fn storage(sk: *const u8, flags: u64) -> *mut Socket {
-    // SAFETY: the map is a static; the verifier checks `sk`.
-    unsafe {
-        bpf_sk_storage_get(
-            (&raw const SOCKETS).cast_mut().cast(),
-            sk.cast_mut().cast(),
-            ptr::null_mut(),
-            flags,
-        )
-        .cast::<Socket>()
-    }
+    let (client, server, share) = match state.role {
+        record::ROLE_CLIENT => (state.sent_base, state.received_base, load.asked),
+        record::ROLE_SERVER => (state.received_base, state.sent_base, load.answered),
+        _ => return false,
+    };
+    share != 0 && sample::number(client, server, position) < share
 }

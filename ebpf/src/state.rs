@@ -3,19 +3,34 @@
 use aya_ebpf::programs::BtfTracePointContext;
 use tracebee_common::{
     mode,
-    record::{self, State, tcp},
+    record::{self, FLAG_SENT, State, tcp},
     sequence,
 };
 
 use crate::{
-    emit,
-    layout::{self, member},
-    socket,
+    emit, layout,
+    memory::{Memory as _, Typed},
+    socket::{self, SENT, Socket, Tcp},
 };
+
+/// Where the states of sockets are kept, found by the typed argument of a tracepoint.
+pub(crate) trait Home {
+    /// The socket's state, if it has one.
+    ///
+    /// # Safety
+    /// `sk` is the typed argument of a tracepoint.
+    unsafe fn get(sk: *const u8) -> Option<&'static mut Socket>;
+
+    /// Makes the state of a connection just established.
+    ///
+    /// # Safety
+    /// As [`get`](Self::get).
+    unsafe fn begin(sk: *const u8, tp: Typed, role: u8);
+}
 
 /// `inet_sock_set_state`.
 #[inline(always)]
-pub(crate) fn changed(ctx: &BtfTracePointContext) {
+pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
     let sk: *const u8 = ctx.arg(0);
     let old = ctx.arg::<i32>(1) as u8;
     let new = ctx.arg::<i32>(2) as u8;
@@ -24,43 +39,58 @@ pub(crate) fn changed(ctx: &BtfTracePointContext) {
     }
     // SAFETY: typed argument of the tracepoint; offsets from this kernel's BTF.
     unsafe {
-        let tp = socket::tcp_sock(sk);
-        if tp.is_null() {
-            return;
-        }
+        let Some(tp) = socket::tcp_sock(sk) else { return };
         if new == tcp::ESTABLISHED {
             let role = match old {
                 tcp::SYN_SENT => record::ROLE_CLIENT,
                 tcp::SYN_RECV => record::ROLE_SERVER,
                 _ => return,
             };
-            socket::get_or_create(sk, tp, role);
+            H::begin(sk, tp, role);
             return;
         }
-        let Some(state) = socket::get(sk) else { return };
-        if state.opened == 0 || state.mode == mode::IGNORE && new != tcp::CLOSE {
+        let Some(state) = H::get(sk) else { return };
+        let last = new == tcp::CLOSE;
+        if last {
+            // Of a connection that said nothing since.
+            socket::news(state);
+        }
+        let silent = state.opened == 0 || matches!(state.mode, mode::IGNORE | mode::COUNT);
+        // A connection on which nothing was told, or to be told, is nobody's.
+        if silent && !(last && (state.number != 0 || state.calls != 0)) {
             return;
         }
-        let written: u32 = member(tp, layout::write_seq());
-        let expected: u32 = member(tp, layout::rcv_nxt());
+        let written: u32 = tp.read(layout::write_seq());
+        let expected: u32 = tp.read(layout::rcv_nxt());
         // A FIN takes a sequence number: ours once we closed, the peer's once it did.
         let fin_sent = !matches!(old, tcp::ESTABLISHED | tcp::CLOSE_WAIT) as u64;
         let fin_received = (matches!(old, tcp::CLOSE_WAIT | tcp::LAST_ACK | tcp::CLOSING)
             || matches!(new, tcp::CLOSE_WAIT | tcp::CLOSING)) as u64;
         let sent = sequence::position(state.sent, state.sent_sequence, written);
         let received = sequence::position(state.received, state.received_sequence, expected);
-        let error: i32 = member(tp, layout::sk_err());
-        let mut socket = socket::Tcp { tp, state, joined: false };
+        let error: i32 = tp.read(layout::sk_err());
+        let mut tcp = Tcp { tp, state, joined: false };
+        if tcp.state.opened == 0 && !emit::open_last(&mut tcp) {
+            return;
+        }
+        let flags = if tcp.state.direction == SENT { FLAG_SENT } else { 0 };
         let time = emit::now();
         let record = State {
-            header: emit::header(&mut socket, record::STATE, 0, time),
+            header: emit::header(&mut tcp, record::STATE, flags, time),
             sent: sent.saturating_sub(fin_sent),
             received: received.saturating_sub(fin_received),
             error,
             old,
             new,
             reserved: 0,
+            messages: tcp.state.messages,
+            left_out: tcp.state.calls,
+            reserved2: 0,
         };
-        emit::output(emit::as_bytes(&record));
+        if last {
+            emit::output_last(emit::as_bytes(&record));
+        } else {
+            emit::output(emit::as_bytes(&record));
+        }
     }
 }

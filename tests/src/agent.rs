@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +16,18 @@ const READY_LIMIT: Duration = Duration::from_secs(15);
 
 /// How long it may take to flush and detach after SIGTERM (docs: command line).
 pub const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+static CAPTURE: OnceLock<String> = OnceLock::new();
+
+/// Every agent from now on watches the kernel in this way (`--capture`).
+pub fn capture_by(how: &str) {
+    let _ = CAPTURE.set(how.into());
+}
+
+/// What [`capture_by`] said.
+pub fn captured_by() -> Option<&'static str> {
+    CAPTURE.get().map(String::as_str)
+}
 
 /// The program under test: `TRACEBEE_BIN`, or built now.
 pub fn binary() -> Result<PathBuf> {
@@ -70,12 +83,21 @@ impl Agent {
             .context("no free name")?;
         let mut command = Command::new(binary);
         command.arg("run").args(args).envs(variables.iter().copied());
+        let capture = CAPTURE.get();
+        if let Some(how) = capture {
+            command.args(["--capture", how]);
+        }
         let started = now();
         let mut process = Process::spawn(&name, dir, &mut command)?;
         process.wait_until("line `ready:` on stderr", READY_LIMIT, |process| {
             process.stderr().lines().any(|line| line.starts_with("ready:"))
         })?;
-        Ok(Self { process, dir: dir.into(), name, started, ready: now() })
+        let ready = now();
+        if let Some(how) = capture.filter(|how| *how != "auto") {
+            let stderr = process.stderr();
+            ensure!(stderr.contains(&format!("capture={how}\n")), "not capture={how}: {stderr}");
+        }
+        Ok(Self { process, dir: dir.into(), name, started, ready })
     }
 
     /// Starts it with `--output json`.
@@ -104,6 +126,28 @@ impl Agent {
         let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// Keeps it from running until [`go_on`](Self::go_on), as a busy host would.
+    pub fn pause(&self) {
+        self.process.signal(libc::SIGSTOP);
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn go_on(&self) {
+        self.process.signal(libc::SIGCONT);
+    }
+
+    /// Processor time of the agent so far, all threads together.
+    pub fn cpu(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.pid());
+        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        // pid (name) state ...: utime and stime are fields 14 and 15.
+        let fields = text.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        // SAFETY: plain library call.
+        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
     }
 
     /// Ends it at once, as a crash would.

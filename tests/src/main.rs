@@ -24,6 +24,9 @@ struct Arguments {
     /// Run the long forms: a receiver that is gone for a minute.
     #[arg(long)]
     full: bool,
+    /// How the agent watches the kernel: auto, socket or syscall.
+    #[arg(long, value_name = "HOW")]
+    capture: Option<String>,
     /// Only list the suites.
     #[arg(long)]
     list: bool,
@@ -84,6 +87,10 @@ fn main() -> Result<ExitCode> {
     }
     let binary = agent::binary()?;
     println!("agent: {}", binary.display());
+    if let Some(how) = &arguments.capture {
+        println!("capture: {how}");
+        agent::capture_by(how);
+    }
 
     let started = Instant::now();
     let mut failed = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Call, Endpoint, NoAnswer};
-use crate::protocol::{Part, Request, Response, Side};
+use crate::protocol::{Part, Request, Response, Side, Unreadable};
 use crate::source::{Thread, Time};
 use crate::stream::{Streams, Timed};
 
@@ -14,39 +14,49 @@ const MAX_OPEN: usize = 1024;
 
 /// What came of a connection's parts.
 pub trait Sink<I> {
-    /// A request began: decides who the call is.
-    fn began(&mut self, position: u64, started: Time, request: &Request) -> I;
+    /// A request began: decides who the call is; none if it is left out, whatever comes of it.
+    fn began(&mut self, position: u64, started: Time, request: &mut Request) -> Option<I>;
     /// A call ended.
     fn ended(&mut self, call: Call, identity: I);
     /// A call is lost: `None` if it was never seen to begin.
     fn lost(&mut self, identity: Option<I>);
+    /// A call that was left out is over.
+    fn left_out(&mut self);
+    /// No call of the connection will be seen from here on.
+    fn unreadable(&mut self, why: Unreadable);
+    /// So many calls went by in records that are lost.
+    fn missed(&mut self, calls: u64);
 }
 
 #[derive(Clone)]
 struct Open<I> {
-    identity: I,
-    request: Request,
+    /// What it becomes; none if it is left out: nobody is told of it.
+    told_as: Option<(I, Request)>,
     position: u64,
     started: Time,
     waited: u64,
     thread: Thread,
     request_body: Option<u64>,
+    /// The first of its answer was seen.
+    answering: bool,
     response: Option<Response>,
     /// Where its response ends, once that is known.
     end: Option<u64>,
     response_body: Option<u64>,
-    /// A span was made already (a timeout): the answer is only awaited, not told.
+    /// It is accounted for already (a timeout): the answer is only awaited, not told.
     told: bool,
 }
 
 /// The open calls of one connection, oldest first.
 pub struct Pairing<I> {
     open: VecDeque<Open<I>>,
+    /// Calls are counted as lost the last of which may yet be answered.
+    excused: bool,
 }
 
 impl<I> Default for Pairing<I> {
     fn default() -> Self {
-        Self { open: VecDeque::new() }
+        Self { open: VecDeque::new(), excused: false }
     }
 }
 
@@ -63,30 +73,42 @@ impl<I: Clone> Pairing<I> {
     ) {
         for Timed { part, time } in parts.drain(..) {
             match part {
-                Part::Request { at, request } => {
+                Part::Request { at, mut request } => {
                     if self.open.len() >= MAX_OPEN
                         && let Some(oldest) = self.open.pop_front()
                     {
-                        sink.lost((!oldest.told).then_some(oldest.identity));
+                        oldest.lose(sink);
                     }
-                    let identity = sink.began(at, time, &request);
+                    self.excused = false;
+                    let identity = sink.began(at, time, &mut request);
                     self.open.push_back(Open {
-                        identity,
-                        request,
+                        told_as: identity.map(|identity| (identity, request)),
                         position: at,
                         started: time,
                         waited,
                         thread,
                         request_body: None,
+                        answering: false,
                         response: None,
                         end: None,
                         response_body: None,
                         told: false,
                     });
                 }
+                Part::Asked(request) => {
+                    let last = self.open.back_mut().and_then(|last| last.told_as.as_mut());
+                    if let Some((_, known)) = last {
+                        *known = request;
+                    }
+                }
                 Part::RequestEnd { body, .. } => {
                     if let Some(last) = self.open.back_mut() {
                         last.request_body = body;
+                    }
+                }
+                Part::Answering => {
+                    if let Some(call) = self.open.iter_mut().find(|call| call.response.is_none()) {
+                        call.answering = true;
                     }
                 }
                 Part::Response { response, .. } => {
@@ -101,16 +123,42 @@ impl<I: Clone> Pairing<I> {
                         call.response_body = body;
                     }
                 }
-                Part::Orphan => sink.lost(None),
-                Part::Desync => {
-                    let oldest = self.open.iter().position(|call| call.end.is_none());
-                    if let Some(call) = oldest.and_then(|index| self.open.remove(index)) {
-                        sink.lost((!call.told).then_some(call.identity));
+                Part::Withdrawn => {
+                    self.remove_unanswered();
+                }
+                Part::Orphan => {
+                    if !std::mem::take(&mut self.excused) {
+                        sink.lost(None);
                     }
                 }
+                Part::Desync => {
+                    if let Some(call) = self.remove_unanswered() {
+                        call.lose(sink);
+                    }
+                }
+                Part::Unreadable(why) => sink.unreadable(why),
             }
         }
         self.complete(streams, endpoint, sink);
+    }
+
+    /// The oldest call whose answer has no end yet.
+    fn remove_unanswered(&mut self) -> Option<Open<I>> {
+        let oldest = self.open.iter().position(|call| call.end.is_none())?;
+        self.open.remove(oldest)
+    }
+
+    /// Records are missing: what is open is about to be given up, and its answer may still come.
+    pub fn doubt(&mut self) {
+        self.excused |= !self.open.is_empty();
+    }
+
+    /// So many calls are known by nothing but their number.
+    pub fn missed(&mut self, calls: u64, sink: &mut impl Sink<I>) {
+        if calls > 0 {
+            self.excused = true;
+            sink.missed(calls);
+        }
     }
 
     /// Ends the calls whose responses went through whole.
@@ -123,7 +171,9 @@ impl<I: Clone> Pairing<I> {
         let (reached, time) = streams.progress(Side::Response);
         while self.open.front().is_some_and(|call| call.end.is_some_and(|end| end <= reached)) {
             let Some(call) = self.open.pop_front() else { break };
-            if let Some(endpoint) = endpoint {
+            if call.end.is_some_and(|end| streams.unseen(Side::Response, end)) {
+                call.lose(sink);
+            } else if let Some(endpoint) = endpoint {
                 call.tell(endpoint, time, None, sink);
             }
         }
@@ -147,9 +197,7 @@ impl<I: Clone> Pairing<I> {
     /// Gives up all open calls: their answers cannot be told apart any more.
     pub fn lose(&mut self, sink: &mut impl Sink<I>) {
         for call in self.open.drain(..) {
-            if !call.told {
-                sink.lost(Some(call.identity));
-            }
+            call.lose(sink);
         }
     }
 
@@ -164,7 +212,8 @@ impl<I: Clone> Pairing<I> {
         let Some(endpoint) = endpoint else { return };
         for call in &mut self.open {
             let certain = Time(call.started.0.saturating_add(timeout));
-            if call.response.is_none() && !call.told && certain < now {
+            let silent = !call.answering && call.response.is_none();
+            if silent && !call.told && certain < now {
                 call.clone().tell(endpoint, certain, Some(NoAnswer::Timeout), sink);
                 call.told = true;
             }
@@ -188,6 +237,15 @@ impl<I: Clone> Pairing<I> {
 }
 
 impl<I> Open<I> {
+    fn lose(self, sink: &mut impl Sink<I>) {
+        match self.told_as {
+            // It has its span.
+            _ if self.told => {}
+            Some((identity, _)) => sink.lost(Some(identity)),
+            None => sink.left_out(),
+        }
+    }
+
     fn tell(
         self,
         endpoint: &Arc<Endpoint>,
@@ -198,6 +256,10 @@ impl<I> Open<I> {
         if self.told {
             return;
         }
+        let Some((identity, request)) = self.told_as else {
+            sink.left_out();
+            return;
+        };
         let call = Call {
             endpoint: Arc::clone(endpoint),
             thread: self.thread,
@@ -205,12 +267,12 @@ impl<I> Open<I> {
             started: self.started,
             ended: ended.max(self.started),
             waited: self.waited,
-            request: self.request,
+            request,
             response: self.response,
             no_answer,
             request_body: self.request_body,
             response_body: self.response_body,
         };
-        sink.ended(call, self.identity);
+        sink.ended(call, identity);
     }
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::export::Unreached;
 use crate::export::config::{OtlpConfig, Protocol};
 use crate::export::queue::Queue;
 use crate::stats::Stats;
@@ -71,6 +72,17 @@ impl Client {
         .map_err(|reason| ClientError::Setup { endpoint: config.endpoint.to_string(), reason })
     }
 
+    /// Asks for nothing, to hear whether anybody answers.
+    pub(super) async fn knock(&self) -> Result<(), Unreached> {
+        match self.send(&Payload::new(Vec::new())).await {
+            Answer::Taken { .. } => Ok(()),
+            Answer::Later { error, .. } => Err(Unreached::NoAnswer(error)),
+            Answer::TooLarge { error } | Answer::Refused { error } => {
+                Err(Unreached::Refused(error))
+            }
+        }
+    }
+
     /// One attempt.
     async fn send(&self, payload: &Payload) -> Answer {
         match &self.0 {
@@ -102,7 +114,7 @@ pub(super) async fn run(
 ) {
     let max_batch = config.max_batch.get();
     let delay = config.schedule_delay;
-    let courier = Arc::new(Courier::new(client, &config, closing));
+    let courier = Arc::new(Courier::new(client, &config, closing, Arc::clone(&stats)));
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     while queue.wait_for(1).await {
         gather(&queue, max_batch, delay).await;

@@ -3,27 +3,30 @@
 use std::sync::Arc;
 
 use opentelemetry::SpanId;
+use tracebee_common::sample::{self, Share};
 
 use crate::call::Call;
 use crate::call::pairing::Sink;
 use crate::clock::Clock;
-use crate::link::{MessageKey, SameHost, Sent};
-use crate::protocol::Request;
+use crate::limit::sample::Sampling;
+use crate::limit::shed::Step;
+use crate::link::{Link, MessageKey, SameHost, Sent};
+use crate::protocol::{Request, Unreadable};
 use crate::source::{Opened, Role, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Parent, Span, Tracer};
 use crate::workload::Workloads;
 use crate::workload::recorded::Recorded;
-use crate::workload::wire::Servers;
-
-/// `tracebee.link` of a server span under the client span on this host.
-const SEQUENCE: &str = "seq";
+use crate::workload::wire::Addressed;
 
 /// What calls become, behind the connections.
 pub(super) struct Calls {
     pub(super) stats: Arc<Stats>,
     pub(super) same_host: SameHost,
+    /// What is left out, and of calls, which.
+    pub(super) step: Step,
+    pub(super) sampling: Sampling,
     ids: Ids,
     tracer: Tracer,
     pub(super) owners: Owners,
@@ -37,19 +40,19 @@ pub(super) enum Owners {
     Processes(Workloads),
     /// In a recording: of the process that made it then.
     Recorded(Recorded),
-    /// In a capture, which knows no processes: of the server's address.
-    Servers(Servers),
+    /// In a capture, which knows no processes: of an address.
+    Addressed(Addressed),
 }
 
-/// The server span of a request that `client` sent.
-fn under(client: Sent, span_id: SpanId) -> Identity {
+/// The server span of a request that `client` sent; `trace_state` is what the request says.
+fn under(client: Sent, span_id: SpanId, trace_state: Option<Box<str>>) -> Identity {
     Identity {
         trace_id: client.trace_id,
         span_id,
-        parent: Some(Parent { span_id: client.span_id, remote: false, link: SEQUENCE }),
+        parent: Some(Parent { span_id: client.span_id, remote: false, link: Link::Sequence }),
         depth: client.depth.saturating_add(1),
         flags: client.flags,
-        trace_state: client.trace_state,
+        trace_state,
     }
 }
 
@@ -60,6 +63,8 @@ impl Calls {
             stats,
             owners,
             same_host: SameHost::default(),
+            step: Step::NONE,
+            sampling: Sampling::default(),
             ids: Ids::new(),
             tracer,
             clock,
@@ -67,9 +72,52 @@ impl Calls {
         }
     }
 
+    /// A span that begins a trace.
+    fn root(&mut self) -> Identity {
+        Identity {
+            trace_id: self.ids.trace_id(),
+            span_id: self.ids.span_id(),
+            parent: None,
+            depth: 0,
+            flags: SAMPLED | RANDOM,
+            trace_state: None,
+        }
+    }
+
     /// The sink of a connection.
-    pub(super) fn of<'a>(&'a mut self, opened: &'a Opened) -> CallsOf<'a> {
-        CallsOf { calls: self, opened }
+    pub(super) fn of<'a>(&'a mut self, opened: &'a Opened, tally: &'a mut Tally) -> CallsOf<'a> {
+        CallsOf { calls: self, opened, tally }
+    }
+}
+
+/// What became of one connection's calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Calls with a span.
+    pub(super) calls: u64,
+    /// Calls without, or what may have been some.
+    pub(super) lost: u64,
+    /// Kernel records that are missing.
+    pub(super) records: u64,
+}
+
+impl Tally {
+    /// Says what was lost on the connection, if anything was.
+    pub(super) fn tell(self, opened: &Opened) {
+        let Tally { calls, lost, records } = self;
+        if lost + records == 0 {
+            return;
+        }
+        let Opened { local, remote, pid, role, .. } = opened;
+        let end = match role {
+            Some(Role::Client) => "client",
+            Some(Role::Server) => "server",
+            None => "unknown end",
+        };
+        tracing::info!(
+            "connection {local} to {remote}, {end}, pid {pid}: {calls} calls told, {lost} \
+             lost; {records} kernel records missing"
+        );
     }
 }
 
@@ -77,64 +125,102 @@ impl Calls {
 pub(super) struct CallsOf<'a> {
     calls: &'a mut Calls,
     opened: &'a Opened,
+    tally: &'a mut Tally,
 }
 
 impl Sink<Identity> for CallsOf<'_> {
     /// Precedence: a header's parent is the client span's; the client span is the server span's;
     /// the header's is the server span's only if the client span is not ours.
-    fn began(&mut self, position: u64, started: Time, request: &Request) -> Identity {
-        let Self { calls, opened } = self;
-        let Request::Http(http) = request;
+    ///
+    /// What is left out is decided here for the asking end and for calls whose two ends have no
+    /// key in common. The answering end follows the other, which may not have been seen yet: that
+    /// is decided when the call is over.
+    fn began(&mut self, position: u64, started: Time, request: &mut Request) -> Option<Identity> {
+        let Self { calls, opened, .. } = self;
         let role = opened.role.unwrap_or(Role::Server);
         let key = MessageKey::new(opened, role, position);
+        if (role == Role::Client || key.is_none())
+            && calls.sampling.leaves_out(number(opened, key, position))
+        {
+            return None;
+        }
+        let http = match request {
+            Request::Http(http) => http,
+            // It carries no context, and no server's span waits for it.
+            Request::Database(_) => return (calls.step < Step::ALL).then(|| calls.root()),
+        };
         let span_id = calls.ids.span_id();
+        if calls.step >= Step::TEXT && http.trim() {
+            calls.stats.lose(Loss::Trimmed, 1);
+        }
+        let remote = Remote::of(http);
         if role == Role::Server
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
         {
-            return under(client, span_id);
+            return Some(under(client, span_id, remote.and_then(|remote| remote.state)));
         }
-        let identity = match Remote::of(http) {
+        if calls.step == Step::ALL {
+            return None;
+        }
+        let identity = match remote {
             Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
                 trace_id,
                 span_id,
-                parent: Some(Parent { span_id: parent, remote: true, link: "header" }),
+                parent: Some(Parent { span_id: parent, remote: true, link: Link::Header }),
                 depth: 0,
                 flags,
                 trace_state: state,
             },
-            None => Identity {
-                trace_id: calls.ids.trace_id(),
-                span_id,
-                parent: None,
-                depth: 0,
-                flags: SAMPLED | RANDOM,
-                trace_state: None,
-            },
+            None => Identity { span_id, ..calls.root() },
         };
         if let (Role::Client, Some(key)) = (role, key) {
             calls.same_host.sent(key, started, &identity);
         }
-        identity
+        Some(identity)
     }
 
-    fn ended(&mut self, call: Call, mut identity: Identity) {
-        let Self { calls, opened } = self;
+    fn ended(&mut self, mut call: Call, mut identity: Identity) {
+        let Self { calls, opened, tally } = self;
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
-            && identity.parent.as_ref().is_none_or(|parent| parent.link != SEQUENCE)
+            && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
             && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
         {
-            identity = under(client, identity.span_id);
+            let remote = match &call.request {
+                Request::Http(http) => Remote::of(http),
+                Request::Database(_) => None,
+            };
+            let trace_state = remote.and_then(|remote| remote.state);
+            identity = under(client, identity.span_id, trace_state);
         }
+        if call.endpoint.role == Role::Server
+            && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
+            && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
+            && calls.sampling.may_have_left_out(key.number())
+        {
+            // The other end, here or on another host, is not told of, or need not be.
+            tally.lost += 1;
+            calls.stats.lose(Loss::Shed, 1);
+            return;
+        }
+        if calls.step >= Step::TEXT
+            && let Request::Database(database) = &mut call.request
+            && database.trim()
+        {
+            calls.stats.lose(Loss::Trimmed, 1);
+        }
+        tally.calls += 1;
         count(&calls.stats.calls);
-        if call.endpoint.role == Role::Client && identity.parent.is_none() {
-            count(&calls.stats.unlinked);
+        match &identity.parent {
+            Some(parent) => calls.stats.linked(parent.link),
+            None if call.endpoint.role == Role::Client => count(&calls.stats.unlinked),
+            None => {}
         }
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),
             Owners::Recorded(recorded) => recorded.resource(call.thread.pid),
-            Owners::Servers(servers) => servers.resource(call.endpoint.local),
+            Owners::Addressed(servers) => servers.resource(&call.endpoint),
         };
         calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
     }
@@ -144,6 +230,34 @@ impl Sink<Identity> for CallsOf<'_> {
             None if self.opened.midlife => Loss::JoinedMidway,
             _ => Loss::Gap,
         };
+        self.tally.lost += 1;
         self.calls.stats.lose(loss, 1);
     }
+
+    fn missed(&mut self, calls: u64) {
+        self.tally.lost += calls;
+        self.calls.stats.lose(Loss::Gap, calls);
+    }
+
+    fn left_out(&mut self) {
+        self.tally.lost += 1;
+        self.calls.stats.lose(Loss::Shed, 1);
+    }
+
+    fn unreadable(&mut self, why: Unreadable) {
+        let loss = match why {
+            Unreadable::Encrypted => Loss::Encrypted,
+        };
+        self.calls.stats.lose(loss, 1);
+    }
+}
+
+/// The number that decides whether a call is left out: the same at both ends, where they have a
+/// key in common.
+fn number(opened: &Opened, key: Option<MessageKey>, position: u64) -> Share {
+    let own = || {
+        let id = opened.id.0;
+        sample::number((id >> 32) as u32, id as u32, position)
+    };
+    key.map_or_else(own, MessageKey::number)
 }

@@ -34,7 +34,7 @@
 //! messages may be under way unseen. So a connection that was ever in *doubt* (joined midway, or
 //! any of the above) and where a request was ever seen to be sent before the answer to the one
 //! before it was complete (*pipelined*) is given up for good, with all that is open on it
-//! ([`Step::Leave`]), whichever comes first. Bytes missing right after a request that nobody has
+//! ([`Step::GiveUp`]), whichever comes first. Bytes missing right after a request that nobody has
 //! answered yet are such a request, too.
 //!
 //! What remains is a client that pipelines unseen, and from then on so evenly that each request
@@ -46,27 +46,31 @@
 //!
 //! [`Part::Desync`]: super::Part::Desync
 //! [`Part::Orphan`]: super::Part::Orphan
-//! [`Step::Leave`]: super::Step::Leave
+//! [`Step::GiveUp`]: super::Step::GiveUp
 
 mod body;
 mod conversation;
 mod detect;
-mod fuzz;
 mod head;
 #[cfg(test)]
 mod tests;
 
-#[doc(hidden)]
-pub use fuzz::fuzz;
-
-use super::Detector;
+use super::{Detector, Ends};
 
 /// The line of [`super::DETECTORS`].
 pub const DETECTOR: Detector = Detector {
     name: "http",
+    ends: Ends::Both,
     detect: detect::detect,
+    resume: detect::detect,
     parser: || Box::new(conversation::Conversation::default()),
 };
+
+/// For fuzzers; see [`super::fuzz`].
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    super::fuzz::play(&DETECTOR, data);
+}
 
 /// What is kept of a request head: exactly the fields that spans need. Credentials and cookies
 /// are never copied out of the captured bytes.
@@ -88,6 +92,29 @@ pub struct Request {
     pub tracestate: Option<Box<str>>,
     /// `Forwarded`, `X-Forwarded-For`, ...: rare, so behind one pointer.
     pub forwarded: Option<Box<Forwarded>>,
+    /// Long texts were left out ([`trim`](Self::trim)).
+    pub trimmed: bool,
+}
+
+/// What a query or a `User-Agent` may have to stay when texts are left out: half a line.
+const SHORT: usize = 64;
+
+impl Request {
+    /// Leaves out a long query and a long `User-Agent`; false if there are none. What decides where
+    /// the call belongs, what it is named and who asked is kept.
+    pub fn trim(&mut self) -> bool {
+        let path = self.target.find('?').unwrap_or(self.target.len());
+        let cut = self.target.len() - path > SHORT;
+        if cut {
+            self.target = self.target[..path].into();
+        }
+        let long = self.user_agent.as_ref().is_some_and(|agent| agent.len() > SHORT);
+        if long {
+            self.user_agent = None;
+        }
+        self.trimmed |= cut || long;
+        self.trimmed
+    }
 }
 
 /// What proxies said about the original request, several lines of one name joined by commas.

@@ -141,7 +141,7 @@ impl Contract {
                 let connection = self.open(*id);
                 connection.ended = matches!(end, End::Closed { .. } | End::Unseen);
             }
-            Event::Lost { id, .. } => drop(self.open(*id)),
+            Event::Lost(lost) => drop(self.open(lost.id)),
             Event::Program(_) | Event::Sent { .. } => panic!("not of a capture"),
         }
     }

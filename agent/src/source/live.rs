@@ -1,31 +1,39 @@
 //! The live kernel as a source of events.
 
+mod gauges;
 pub mod layout;
 mod listening;
 pub mod loader;
 mod order;
+mod shed;
 
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use rustc_hash::FxHashSet;
-use tracebee_common::{Control, counter, mode, record};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tracebee_common::{Control, Load, RING_RESERVE, counter, mode, record};
 use zerocopy::FromBytes as _;
 
 use self::listening::Listening;
 use self::order::{Next, Order};
-use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
+use self::shed::Shed;
+use super::{ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time};
+use crate::cli::Capture;
+use crate::limit::shed::Step;
+use crate::limit::watch::Ring;
 use crate::stats::{Loss, Stats};
+pub use gauges::{Gauges, Program as ProgramUsage, RingFill};
 pub use loader::LoadError;
 
-/// Records read before the caller gets to run its timers again.
-const BATCH: usize = 4096;
+/// Records read before the caller gets to run its timers again: a few milliseconds of work. An agent
+/// that gets a fiftieth of a processor has to notice that soon.
+const BATCH: usize = 512;
 
 /// The kernel side, attached for as long as this lives.
 pub struct Live {
@@ -35,6 +43,15 @@ pub struct Live {
     listening: Listening,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
+    /// Calls that the kernel left out of connections, where there are any.
+    left_out: FxHashMap<u64, u32>,
+    shed: Shed,
+    /// Bytes that waited in the ring at most, since that was last asked.
+    most_waiting: u64,
+    /// Connections that were announced again.
+    announced: u32,
+    /// Records read.
+    read: u64,
     reported: [u64; counter::COUNT as usize],
     recursion_misses: u64,
 }
@@ -44,9 +61,18 @@ impl Live {
     ///
     /// # Errors
     /// See [`LoadError`]: one clear line each.
-    pub fn start(ring_bytes: NonZeroU32, stats: Arc<Stats>) -> Result<Self, LoadError> {
-        let kernel = loader::load(ring_bytes)?;
+    pub fn start(
+        capture: Capture,
+        ring_bytes: NonZeroU32,
+        stats: Arc<Stats>,
+    ) -> Result<Self, LoadError> {
+        let kernel = loader::load(capture, ring_bytes)?;
         Ok(Self {
+            left_out: FxHashMap::default(),
+            shed: Shed::default(),
+            most_waiting: 0,
+            announced: 0,
+            read: 0,
             kernel,
             stats,
             order: Order::default(),
@@ -62,11 +88,24 @@ impl Live {
         self.kernel.attached
     }
 
+    /// How they see what goes through sockets, as the command line calls it.
+    pub fn capture(&self) -> &'static str {
+        self.kernel.backend.name()
+    }
+
+    /// What others may read of the kernel side at any time.
+    pub fn gauges(&self) -> Gauges {
+        self.kernel.gauges.clone()
+    }
+
     /// Waits up to `timeout` for the ring to fill up to its threshold, then hands over what is
     /// there. False: more may be waiting.
     pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
         wait(self.kernel.ring.as_fd(), timeout);
-        let Self { kernel, stats, order, listening, .. } = self;
+        let waiting = self.kernel.gauges.ring.waiting();
+        self.most_waiting = self.most_waiting.max(waiting);
+        let Self { kernel, stats, order, listening, left_out, .. } = self;
+        stats.ring_peak.fetch_max(waiting, Ordering::Relaxed);
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
                 && opened.role.is_none()
@@ -76,23 +115,48 @@ impl Live {
             }
             on(event);
         };
-        let mut read = 0;
+        let (mut read, mut bytes) = (0, 0);
         while read < BATCH {
             let Some(item) = kernel.ring.next() else { break };
             read += 1;
+            bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
                 decode(&item, &mut on);
                 continue;
             }
             let id = ConnectionId(header.cookie);
-            order.take(header.cookie, header.number, &item, |next| give(id, next, &mut on));
+            let place = (header.number, header.kind == record::CONN);
+            order.take(header.cookie, place, &item, |next| {
+                give(id, next, left_out, &mut on);
+            });
         }
         if read < BATCH {
-            order.drained(Instant::now, |cookie, next| give(ConnectionId(cookie), next, &mut on));
+            order.drained(Instant::now, |cookie, next| {
+                give(ConnectionId(cookie), next, left_out, &mut on);
+            });
         }
-        stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
+        self.read += read as u64;
+        stats.events.fetch_add(read as u64, Ordering::Relaxed);
+        stats.event_bytes.fetch_add(bytes, Ordering::Relaxed);
         read < BATCH
+    }
+
+    /// Detaches the programs: nothing more comes than what is there.
+    pub fn detach(&mut self) {
+        self.kernel.detach();
+    }
+
+    /// The last word: hands over what waits for records that did not come. What is still in the
+    /// ring is counted as lost.
+    pub fn finish(&mut self, mut on: impl FnMut(Event<'_>)) {
+        let mut unread = 0;
+        while self.kernel.ring.next().is_some() {
+            unread += 1;
+        }
+        self.stats.lose(Loss::RingFull, unread);
+        let Self { order, left_out, .. } = self;
+        order.finish(|cookie, next| give(ConnectionId(cookie), next, left_out, &mut on));
     }
 
     /// Moves the kernel's counters of losses to the statistics.
@@ -108,7 +172,8 @@ impl Live {
             self.stats.lose(loss, now.saturating_sub(before));
         }
         self.kernel.log();
-        let now = self.kernel.recursion_misses();
+        let programs = self.kernel.gauges.programs();
+        let now = programs.iter().map(|program| program.recursion_misses).sum();
         let before = std::mem::replace(&mut self.recursion_misses, now);
         self.stats.lose(Loss::Recursion, now.saturating_sub(before));
     }
@@ -123,9 +188,58 @@ impl Live {
         self.control(id, Control { mode: mode::EVERYTHING, ..Control::default() });
     }
 
+    /// Stops all records of a connection but its last, which says how many calls it made.
+    pub fn count(&mut self, id: ConnectionId) {
+        self.control(id, Control { mode: mode::COUNT, ..Control::default() });
+    }
+
+    /// Has a connection announced again, if it speaks again.
+    pub fn announce(&mut self, id: ConnectionId) {
+        self.announced = self.announced.wrapping_add(1).max(1);
+        let told = self.announced;
+        self.control(id, Control { mode: mode::ANNOUNCE, told, ..Control::default() });
+    }
+
+    /// Leaves out more, or less, of all connections from `now` on.
+    pub fn shed(&mut self, step: Step, now: Time) {
+        let load = self.shed.step(step, now);
+        self.tell(load);
+    }
+
+    /// There is no more room for connections, or there is again.
+    pub fn full(&mut self, full: bool) {
+        let load = self.shed.full(full);
+        self.tell(load);
+    }
+
+    /// What is to be told to the kernel some time after [`shed`](Self::shed).
+    pub fn follow(&mut self, now: Time) {
+        if let Some(load) = self.shed.due(now) {
+            self.tell(load);
+        }
+    }
+
+    /// How full the ring was since this was last asked.
+    pub fn ring(&mut self) -> Ring {
+        let most = std::mem::take(&mut self.most_waiting);
+        let size = self.kernel.gauges.ring.size();
+        Ring {
+            fill: (most * 100 / (size - size / u64::from(RING_RESERVE)).max(1)) as u32,
+            refused: self.kernel.counter(counter::RING_FULL),
+            read: self.read,
+        }
+    }
+
+    fn tell(&mut self, load: Load) {
+        if let Err(error) = self.kernel.shed(load) {
+            tracing::error!("telling the kernel programs what to leave out: {error}");
+        }
+    }
+
     /// Forgets a connection that is gone.
     pub fn release(&mut self, id: ConnectionId) {
         self.order.forget(id.0);
+        self.left_out.remove(&id.0);
         if self.controlled.remove(&id.0) {
             self.kernel.release(id.0);
         }
@@ -150,10 +264,41 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
     }
 }
 
-fn give(id: ConnectionId, next: Next<'_>, on: &mut impl FnMut(Event<'_>)) {
+fn give(
+    id: ConnectionId,
+    next: Next<'_>,
+    left_out: &mut FxHashMap<u64, u32>,
+    on: &mut impl FnMut(Event<'_>),
+) {
     match next {
-        Next::Record(bytes) => decode(bytes, on),
-        Next::Lost(records) => on(Event::Lost { id, records }),
+        Next::Record(bytes) => {
+            let total = calls_left_out(bytes);
+            if total != 0 {
+                let before = left_out.insert(id.0, total).unwrap_or(0);
+                // Less: a record that was given up and came late.
+                let calls = total.saturating_sub(before);
+                if calls != 0 {
+                    on(Event::LeftOut { id, calls });
+                }
+            }
+            decode(bytes, on);
+        }
+        Next::Lost { records, messages: record::Messages { received, sent }, last } => {
+            on(Event::Lost(Lost { id, records, received, sent, last }));
+        }
+    }
+}
+
+/// How many calls of its connection were left out before this record, in all.
+fn calls_left_out(bytes: &[u8]) -> u32 {
+    match record::Header::ref_from_prefix(bytes) {
+        Ok((header, _)) if header.kind == record::DATA => {
+            record::Data::ref_from_prefix(bytes).map_or(0, |(data, _)| data.left_out)
+        }
+        Ok((header, _)) if header.kind == record::STATE => {
+            record::State::ref_from_prefix(bytes).map_or(0, |(state, _)| state.left_out)
+        }
+        _ => 0,
     }
 }
 
@@ -232,8 +377,7 @@ fn opened(conn: &record::Conn) -> Opened {
         local: address(conn.family, conn.local, conn.local_port),
         remote: address(conn.family, conn.remote, conn.remote_port),
         role,
-        // Records before this one were lost: it is not the beginning.
-        midlife: role.is_none() || conn.header.number > 0,
+        midlife: role.is_none(),
         pid: conn.pid,
         netns: conn.netns,
         sent_base: Some(conn.sent_base),

@@ -3,6 +3,9 @@
 use crate::protocol::MAX_UNPARSED;
 use crate::source::Time;
 
+/// How many of the last bytes are kept: as many as the kernel tells of what it does not capture.
+const TAIL: usize = 8;
+
 /// Bytes that the parser needs more of.
 pub(super) struct Kept {
     pub(super) bytes: Vec<u8>,
@@ -15,7 +18,14 @@ pub(super) struct Kept {
 struct Tail {
     end: u64,
     length: usize,
-    bytes: [u8; 8],
+    bytes: [u8; TAIL],
+}
+
+/// Bytes after `from`, up to `to`.
+#[derive(Clone, Copy, Default)]
+struct Hole {
+    from: u64,
+    to: u64,
 }
 
 /// State of one direction. `understood <= wants()`; kept bytes begin at `understood`.
@@ -28,14 +38,20 @@ pub(super) struct Half {
     /// Everything before went through for certain, and when it did.
     pub(super) reached: u64,
     pub(super) reached_at: Time,
+    /// Everything before was announced, or went through for certain.
+    known: u64,
+    /// Went through unseen: nobody knows when its bytes did.
+    hole: Hole,
+    /// Events are missing since the last one of this direction.
+    pub(super) unsure: bool,
+    /// And whether the next bytes begin a message is known.
+    resumes: bool,
     /// Nothing means anything until the next turn.
     pub(super) quiet: bool,
     /// Nothing will follow this position.
     pub(super) finish: Option<u64>,
     tail: Tail,
     kept: Option<Kept>,
-    /// An empty buffer, so that split messages do not allocate each time.
-    spare: Vec<u8>,
 }
 
 impl Half {
@@ -45,7 +61,43 @@ impl Half {
             self.started = true;
             self.understood = position;
             self.reached = position;
+            self.known = position;
         }
+    }
+
+    /// Whole exchanges were left out: the next bytes begin a message.
+    pub(super) fn skip(&mut self) {
+        self.resumes = true;
+    }
+
+    /// Something was told that begins at `from` and ends at `to`; what lies between it and what was
+    /// told before went through unseen.
+    pub(super) fn told(&mut self, from: u64, to: u64) {
+        if from > self.known {
+            self.hole = Hole { from: self.reached, to: from };
+        }
+        self.known = self.known.max(to);
+        self.unsure = false;
+    }
+
+    /// Events are missing: what was announced may not have gone through, and more may have.
+    /// `certain`: whether the next bytes begin a message is known.
+    pub(super) fn lost(&mut self, certain: bool) {
+        self.known = self.reached;
+        self.unsure = true;
+        self.resumes = certain;
+    }
+
+    /// The first bytes since then: that those before them are missing has been said.
+    pub(super) fn resume(&mut self, position: u64) {
+        if std::mem::take(&mut self.resumes) {
+            self.jump(position);
+        }
+    }
+
+    /// True if a byte range that ends at `end` went through at a time that nobody knows.
+    pub(super) fn unseen(&self, end: u64) -> bool {
+        self.hole.from < end && end <= self.hole.to
     }
 
     /// Position of the next byte that is of use.
@@ -59,17 +111,31 @@ impl Half {
         bytes.get(known..).filter(|fresh| !fresh.is_empty())
     }
 
-    /// Notes the last bytes before `end`.
-    pub(super) fn ends_with(&mut self, end: u64, last: &[u8]) {
-        let known = &last[last.len().saturating_sub(8)..];
-        self.tail = Tail { end, length: known.len(), bytes: [0; 8] };
-        self.tail.bytes[..known.len()].copy_from_slice(known);
+    /// Notes the last of `length` bytes at `position`. They join what was known before if they are
+    /// all: an ending may come in two reads.
+    pub(super) fn ends_with(&mut self, position: u64, length: u64, last: &[u8]) {
+        let known = &last[last.len().saturating_sub(TAIL)..];
+        let joins = self.tail.end == position && known.len() as u64 == length;
+        let before = if joins { self.tail.length.min(TAIL - known.len()) } else { 0 };
+        let old = self.tail;
+        self.tail = Tail { end: position + length, length: before + known.len(), bytes: [0; TAIL] };
+        self.tail.bytes[..before].copy_from_slice(&old.bytes[old.length - before..old.length]);
+        self.tail.bytes[before..before + known.len()].copy_from_slice(known);
     }
 
-    /// The last bytes before `reached`, where they are known; once.
-    pub(super) fn take_tail(&mut self) -> Option<([u8; 8], usize)> {
-        let Tail { end, length, bytes } = std::mem::take(&mut self.tail);
-        (self.quiet && length > 0 && end == self.reached).then_some((bytes, length))
+    /// The last bytes before `reached`, where they are known, the parser was not shown them, and
+    /// none are missing after them.
+    pub(super) fn tail(&self) -> Option<([u8; TAIL], usize)> {
+        let Tail { end, length, bytes } = self.tail;
+        let last = end == self.reached && !self.unsure;
+        (self.quiet && length > 0 && last).then_some((bytes, length))
+    }
+
+    /// The same, once.
+    pub(super) fn take_tail(&mut self) -> Option<([u8; TAIL], usize)> {
+        let tail = self.tail();
+        self.tail = Tail::default();
+        tail
     }
 
     /// Takes what was kept, to put new bytes behind it.
@@ -77,31 +143,24 @@ impl Half {
         self.kept.take()
     }
 
-    /// Returns the buffer of [`take`](Self::take) for the next time.
-    pub(super) fn give_back(&mut self, mut kept: Kept) {
-        kept.bytes.clear();
-        // A long head should not hold its memory for the life of the connection.
-        if kept.bytes.capacity() <= 4096 {
-            self.spare = kept.bytes;
-        }
-    }
-
     /// Keeps bytes for the parser; false if they are more than any message head may have.
     pub(super) fn keep(&mut self, bytes: &[u8], time: Time) -> bool {
         if bytes.len() > MAX_UNPARSED {
             return false;
         }
-        let mut buffer = std::mem::take(&mut self.spare);
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        self.kept = Some(Kept { bytes: buffer, time });
+        self.kept = Some(Kept { bytes: bytes.to_vec(), time });
         true
     }
 
-    /// Gives up what was kept.
-    pub(super) fn forget(&mut self) {
+    /// Bytes of memory that are kept.
+    pub(super) fn held(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.capacity())
+    }
+
+    /// Gives up what was kept; true if there was something.
+    pub(super) fn forget(&mut self) -> bool {
         self.understood = self.wants();
-        self.kept = None;
+        self.kept.take().is_some()
     }
 
     /// Gives up everything before `to`. False if that was not wanted anyway.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::method::Method;
 use super::template;
@@ -17,6 +17,10 @@ const COARSE: usize = 40;
 /// Most services whose names are remembered. Only a host that starts ever new services gets
 /// there; the one that was silent longest is forgotten.
 const MAX_SERVICES: usize = 512;
+
+/// Most templates of all services together, at up to 700 bytes each with the names made of them.
+/// Beyond, the service that was silent longest is forgotten, as above.
+const MAX_ALL: usize = 16 * 1024;
 
 /// A span's name and the template in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +41,16 @@ pub(super) struct Names {
     used: u64,
     buffer: String,
     folded: u64,
+    /// Of all services together.
+    templates: usize,
 }
 
 #[derive(Debug, Default)]
 struct Service {
     templates: HashMap<Arc<str>, [Option<Arc<str>>; Method::COUNT]>,
     fine: usize,
+    /// Names of calls that have no template.
+    plain: HashSet<Arc<str>>,
     used: u64,
 }
 
@@ -56,8 +64,32 @@ impl Names {
         }
         let entry = self.services.entry_ref(service).or_default();
         entry.used = self.used;
+        let before = entry.templates.len();
         let (name, is_coarse) = entry.name(method, &self.buffer);
+        self.templates += entry.templates.len() - before;
         self.folded += u64::from(is_coarse);
+        name
+    }
+
+    /// The name of a call that says itself what it does (`SELECT users`); `coarse` (`SELECT`) if
+    /// its service has too many of those.
+    pub(super) fn plain(&mut self, service: &Arc<str>, name: &str, coarse: &str) -> Arc<str> {
+        self.used += 1;
+        if !self.services.contains_key(service) {
+            self.make_room();
+        }
+        let entry = self.services.entry_ref(service).or_default();
+        entry.used = self.used;
+        if let Some(known) = entry.plain.get(name) {
+            return Arc::clone(known);
+        }
+        let fine = entry.plain.len() < MAX_TEMPLATES;
+        let name: Arc<str> = if fine { name } else { coarse }.into();
+        if fine {
+            entry.plain.insert(Arc::clone(&name));
+        } else {
+            self.folded += 1;
+        }
         name
     }
 
@@ -73,11 +105,12 @@ impl Names {
     }
 
     fn make_room(&mut self) {
-        if self.services.len() >= MAX_SERVICES
+        if (self.services.len() >= MAX_SERVICES || self.templates > MAX_ALL - MAX_TEMPLATES)
             && let Some((oldest, _)) = self.services.iter().min_by_key(|(_, s)| s.used)
         {
             let oldest = Arc::clone(oldest);
-            self.services.remove(&oldest);
+            let forgotten = self.services.remove(&oldest);
+            self.templates -= forgotten.map_or(0, |service| service.templates.len());
         }
     }
 }
@@ -186,6 +219,35 @@ mod tests {
             all
         };
         assert_eq!(named(&mut paths.iter()), named(&mut paths.iter().rev()));
+    }
+
+    #[test]
+    fn plain_names_are_shared_and_bounded() {
+        let mut names = Names::default();
+        let shop = service("shop");
+        let first = names.plain(&shop, "SELECT t", "SELECT");
+        assert_eq!(&*first, "SELECT t");
+        for n in 0..600 {
+            names.plain(&shop, &format!("SELECT t{n}"), "SELECT");
+        }
+        assert_eq!(&*names.plain(&shop, "SELECT t599", "SELECT"), "SELECT");
+        assert!(Arc::ptr_eq(&first, &names.plain(&shop, "SELECT t", "SELECT")));
+        assert_eq!(names.folded(), 601 - (MAX_TEMPLATES - 1) as u64 + 1 - 1);
+        assert_eq!(names.services[&shop].plain.len(), MAX_TEMPLATES);
+    }
+
+    #[test]
+    fn templates_of_all_services_are_bounded() {
+        let mut names = Names::default();
+        for n in 0..2 * MAX_ALL / MAX_TEMPLATES {
+            let service = service(&n.to_string());
+            for m in 0..300 {
+                names.name(&service, Method::Get, &format!("/{}/{}", word(m % 60), word(m)));
+            }
+        }
+        let templates: usize = names.services.values().map(|s| s.templates.len()).sum();
+        assert_eq!(templates, names.templates);
+        assert!(templates <= MAX_ALL && templates > MAX_ALL / 2, "{templates}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::call::{Endpoint, NoAnswer};
+use crate::link::Link;
 use crate::protocol::http1;
 use crate::source::{ConnectionId, Thread, Time};
 
@@ -65,7 +66,7 @@ impl Case {
             parent: Some(Parent {
                 span_id: SpanId::from_bytes([3; 8]),
                 remote: false,
-                link: "seq",
+                link: Link::Sequence,
             }),
             depth: 1,
             flags: 3,

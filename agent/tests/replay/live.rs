@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use tracebee::source::{
-    ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time,
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time,
 };
 
 use tracebee_tests::capture::message::{request, response};
@@ -196,7 +196,9 @@ impl Story<'_> {
         }
         if self.random.chance(1) {
             let records = self.random.between(1, 3) as u32;
-            self.tell(Event::Lost { id: socket.id, records });
+            let [received, sent] = [0, 1].map(|_| self.random.below(3) as u32);
+            let last = *self.random.pick(&[None, Some(direction), Some(direction.reverse())]);
+            self.tell(Event::Lost(Lost { id: socket.id, records, received, sent, last }));
             return;
         }
         let captured = if self.random.chance(20) { bytes.len() / 2 } else { bytes.len() };

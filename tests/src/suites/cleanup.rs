@@ -67,15 +67,15 @@ fn work(setting: &Setting, label: &str, server: &servers::Server) -> Result<()> 
 type Objects = BTreeSet<(&'static str, u64)>;
 
 /// What could be left behind.
-#[derive(Debug, PartialEq)]
-struct State {
+#[derive(Debug)]
+pub(super) struct State {
     objects: Objects,
     uprobes: String,
     pinned: BTreeSet<String>,
 }
 
 impl State {
-    fn now() -> Result<Self> {
+    pub(super) fn now() -> Result<Self> {
         let mut objects = Objects::new();
         for kind in ["prog", "map", "link"] {
             let output = Command::new("bpftool").args(["-j", kind, "show"]).output()?;
@@ -89,6 +89,13 @@ impl State {
         let mut pinned = BTreeSet::new();
         files(Path::new("/sys/fs/bpf"), &mut pinned);
         Ok(Self { objects, uprobes, pinned })
+    }
+
+    /// True if all of it was there before. What is gone since was another agent's.
+    fn adds_nothing_to(&self, before: &Self) -> bool {
+        self.objects.is_subset(&before.objects)
+            && self.uprobes == before.uprobes
+            && self.pinned == before.pinned
     }
 }
 
@@ -127,13 +134,18 @@ fn others() -> bool {
     pids.any(|pid| owned(pid).is_ok_and(|objects| objects.iter().any(|(kind, _)| *kind == "prog")))
 }
 
+/// Everything is as it was `before`, in the end.
+pub(super) fn settled(report: &mut Report, after: &str, before: &State) -> Result<()> {
+    gone(report, after, before, &Objects::new())
+}
+
 fn gone(report: &mut Report, after: &str, before: &State, own: &Objects) -> Result<()> {
     let deadline = Instant::now() + SETTLE;
     let mut state = State::now()?;
     // While somebody else on this host uses eBPF, too, only what was ours can be judged.
     let mut disturbed = others();
     let clean = |state: &State, disturbed: bool| {
-        state.objects.is_disjoint(own) && (disturbed || state == before)
+        state.objects.is_disjoint(own) && (disturbed || state.adds_nothing_to(before))
     };
     while !clean(&state, disturbed) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));

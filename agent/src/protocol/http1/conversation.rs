@@ -241,18 +241,25 @@ impl Conversation {
     fn learn_pipelining(&mut self, next_was_sent: bool, parts: &mut Vec<Part>) -> Step {
         self.pipelined |= next_was_sent || self.hidden == Hidden::Surely;
         self.hidden = Hidden::No;
-        if self.pipelined && self.doubt { self.leave(parts) } else { Step::SkipTurn }
+        if self.pipelined && self.doubt { self.give_up(parts) } else { Step::SkipTurn }
     }
 
-    /// Something is not known from here on: [`Step::Leave`] if that can never be repaired.
+    /// Something is not known from here on: [`Step::GiveUp`] if that can never be repaired.
     fn doubt_from_here(&mut self, parts: &mut Vec<Part>) -> Step {
         self.doubt = true;
-        if self.pipelined { self.leave(parts) } else { Step::SkipTurn }
+        if self.pipelined { self.give_up(parts) } else { Step::SkipTurn }
     }
 
-    fn leave(&mut self, parts: &mut Vec<Part>) -> Step {
+    /// What follows cannot be told apart.
+    fn give_up(&mut self, parts: &mut Vec<Part>) -> Step {
         self.desync_all(parts);
         self.left = true;
+        Step::GiveUp
+    }
+
+    /// What follows is not HTTP.
+    fn leave(&mut self, parts: &mut Vec<Part>) -> Step {
+        self.give_up(parts);
         Step::Leave
     }
 }

@@ -19,8 +19,18 @@ pub enum LayoutError {
     Missing(&'static str, &'static str),
 }
 
+/// How the kernel programs get to see what goes through sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Tracepoints of the socket layer.
+    Socket,
+    /// Tracepoints of all system calls.
+    Syscall,
+}
+
 /// The read-only globals of the kernel programs, by name, and the member that each stands for.
-/// A path may go through anonymous structures and unions without naming them.
+/// A path may go through anonymous structures and unions without naming them. These are needed
+/// always.
 const MEMBERS: &[(&str, &str, &str)] = &[
     ("SKC_FAMILY", "sock_common", "skc_family"),
     ("SKC_DADDR", "sock_common", "skc_daddr"),
@@ -42,11 +52,6 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("TP_BYTES_RETRANS", "tcp_sock", "bytes_retrans"),
     ("TP_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
     ("TP_TCP_MSTAMP", "tcp_sock", "tcp_mstamp"),
-    ("ITER_TYPE", "msghdr", "msg_iter.iter_type"),
-    ("ITER_IOV_OFFSET", "msghdr", "msg_iter.iov_offset"),
-    ("ITER_COUNT", "msghdr", "msg_iter.count"),
-    ("ITER_POINTER", "msghdr", "msg_iter.ubuf"),
-    ("ITER_NR_SEGS", "msghdr", "msg_iter.nr_segs"),
     ("TASK_GROUP_LEADER", "task_struct", "group_leader"),
     ("TASK_START_BOOTTIME", "task_struct", "start_boottime"),
     ("TASK_MM", "task_struct", "mm"),
@@ -56,22 +61,51 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("MM_ENV_END", "mm_struct", "env_end"),
 ];
 
-/// Enumerators whose values differ between kernels.
-const ENUMERATORS: &[(&str, &str, &str)] =
+/// These by the hooks of the socket layer.
+const SOCKET_MEMBERS: &[(&str, &str, &str)] = &[
+    ("ITER_TYPE", "msghdr", "msg_iter.iter_type"),
+    ("ITER_IOV_OFFSET", "msghdr", "msg_iter.iov_offset"),
+    ("ITER_COUNT", "msghdr", "msg_iter.count"),
+    ("ITER_POINTER", "msghdr", "msg_iter.ubuf"),
+    ("ITER_NR_SEGS", "msghdr", "msg_iter.nr_segs"),
+];
+
+/// These by the hooks of system calls.
+const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[
+    ("SKC_STATE", "sock_common", "skc_state"),
+    ("SKC_COOKIE", "sock_common", "skc_cookie"),
+    ("SK_PROTOCOL", "sock", "sk_protocol"),
+    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
+    ("TASK_FILES", "task_struct", "files"),
+    ("FILES_FDT", "files_struct", "fdt"),
+    ("FDTABLE_MAX_FDS", "fdtable", "max_fds"),
+    ("FDTABLE_FD", "fdtable", "fd"),
+    ("FILE_F_INODE", "file", "f_inode"),
+    ("FILE_PRIVATE_DATA", "file", "private_data"),
+    ("INODE_I_MODE", "inode", "i_mode"),
+    ("SOCKET_SK", "socket", "sk"),
+];
+
+/// Enumerators of the hooks of the socket layer whose values differ between kernels.
+const SOCKET_ENUMERATORS: &[(&str, &str, &str)] =
     &[("ENUM_ITER_UBUF", "iter_type", "ITER_UBUF"), ("ENUM_ITER_IOVEC", "iter_type", "ITER_IOVEC")];
 
-/// Values of all layout globals on this kernel.
+/// Values of the layout globals of a backend on this kernel.
 ///
 /// # Errors
 /// The type information cannot be read, or a member is missing.
-pub fn read() -> Result<Vec<(&'static str, u32)>, LayoutError> {
+pub fn read(backend: Backend) -> Result<Vec<(&'static str, u32)>, LayoutError> {
     let btf = Btf::from_file(VMLINUX).map_err(LayoutError::Unreadable)?;
-    let mut values = Vec::with_capacity(MEMBERS.len() + ENUMERATORS.len());
-    for &(global, structure, path) in MEMBERS {
+    let (members, enumerators) = match backend {
+        Backend::Socket => (SOCKET_MEMBERS, SOCKET_ENUMERATORS),
+        Backend::Syscall => (SYSCALL_MEMBERS, [].as_slice()),
+    };
+    let mut values = Vec::with_capacity(MEMBERS.len() + members.len() + enumerators.len());
+    for &(global, structure, path) in MEMBERS.iter().chain(members) {
         let offset = member(&btf, structure, path).ok_or(LayoutError::Missing(structure, path))?;
         values.push((global, offset));
     }
-    for &(global, name, enumerator) in ENUMERATORS {
+    for &(global, name, enumerator) in enumerators {
         let value = enumerator_value(&btf, name, enumerator)
             .ok_or(LayoutError::Missing(name, enumerator))?;
         values.push((global, value));
@@ -146,7 +180,8 @@ mod tests {
             println!("skipped: this kernel has no {}", super::VMLINUX);
             return;
         }
-        let values = super::read().expect("this kernel has all members");
-        assert_eq!(values.len(), super::MEMBERS.len() + super::ENUMERATORS.len());
+        for backend in [super::Backend::Socket, super::Backend::Syscall] {
+            super::read(backend).expect("this kernel has all members");
+        }
     }
 }

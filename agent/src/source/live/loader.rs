@@ -1,29 +1,44 @@
 //! Loading and attaching the kernel programs. All of the agent's `unsafe` and privilege is here.
 
 use std::num::NonZeroU32;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError, ProgramFd},
+    programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, counter};
+use tracebee_common::{Control, Load, RING_RESERVE, RING_WAKE, counter};
 
-use super::layout::{self, LayoutError, VMLINUX};
+use super::gauges::Gauges;
+use super::layout::{self, Backend, LayoutError, VMLINUX};
+use crate::cli::Capture;
+use crate::privilege::Privileges;
 
 /// The kernel programs, compiled from `ebpf/` by `cargo xtask ebpf` and committed.
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/tracebee.bpf.o"));
 
-/// A program, and whether tracing makes sense without it.
-const PROGRAMS: &[(&str, bool)] = &[
-    ("inet_sock_set_state", true),
-    ("sock_send_length", true),
-    ("sock_recv_length", true),
-    ("tcp_sendmsg_locked", true),
-];
+/// The programs of a backend and the tracepoint of each. Tracing makes no sense without any of
+/// them.
+fn programs(backend: Backend) -> &'static [(&'static str, &'static str)] {
+    match backend {
+        Backend::Socket => &[
+            ("inet_sock_set_state", "inet_sock_set_state"),
+            ("sock_send_length", "sock_send_length"),
+            ("sock_recv_length", "sock_recv_length"),
+            ("tcp_sendmsg_locked", "tcp_sendmsg_locked"),
+        ],
+        // The life of sockets before their use: what is made in between is known.
+        Backend::Syscall => &[
+            ("tcp_destroy_sock", "tcp_destroy_sock"),
+            ("table_sock_set_state", "inet_sock_set_state"),
+            ("sys_exit", "sys_exit"),
+            ("sys_enter", "sys_enter"),
+        ],
+    }
+}
 
 /// Why tracing could not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +62,14 @@ pub enum LoadError {
     #[error("opening the log of the eBPF programs: {0}")]
     Log(#[from] aya_log::Error),
     /// One program was refused or could not be attached.
-    #[error("attaching {0}: {1}; this kernel lacks what the socket layer capture needs")]
-    Program(&'static str, ProgramError),
+    #[error("attaching {0}: {why}; this kernel lacks what --capture {2} needs", why = reason(.1))]
+    Program(&'static str, #[source] ProgramError, &'static str),
+    /// What the kernel counts cannot be read.
+    #[error("opening the counters of the eBPF programs: {0}")]
+    Gauges(#[source] std::io::Error),
     /// A map is not as expected.
     #[error("opening map {0}: {1}")]
-    Map(&'static str, MapError),
+    Map(&'static str, #[source] MapError),
 }
 
 /// What runs in the kernel, with the handles to talk to it. Dropping it detaches everything.
@@ -60,12 +78,18 @@ pub struct Kernel {
     pub ring: RingBuf<MapData>,
     /// Programs attached.
     pub attached: usize,
+    /// How they see.
+    pub backend: Backend,
     control: HashMap<MapData, u64, ControlValue>,
     generation: Array<MapData, u32>,
+    load: Array<MapData, LoadValue>,
     counters: PerCpuArray<MapData, u64>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
-    ebpf: Ebpf,
+    /// What can be read at any time.
+    pub gauges: Gauges,
+    /// None once they are detached.
+    ebpf: Option<Ebpf>,
 }
 
 #[derive(Clone, Copy)]
@@ -75,15 +99,51 @@ struct ControlValue(Control);
 // SAFETY: `Control` is `repr(C)`, made of integers, without implicit padding.
 unsafe impl aya::Pod for ControlValue {}
 
-/// Loads and attaches everything that this kernel takes.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct LoadValue(Load);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for LoadValue {}
+
+/// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
 /// # Errors
 /// Privileges, type information or a program that tracing needs are missing.
-pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
-    if !privileged() {
+pub fn load(capture: Capture, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+    if !Privileges::of_this_process().may_trace() {
         return Err(LoadError::Privilege);
     }
-    let values = layout::read()?;
+    load_best(capture, ring_bytes, |backend, error| {
+        tracing::info!("capture={}: {error}; trying another", backend.name());
+    })
+}
+
+/// The same whether or not the privileges look sufficient; `passed` hears of each backend that was
+/// passed over, and why.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_best(
+    capture: Capture,
+    ring_bytes: NonZeroU32,
+    mut passed: impl FnMut(Backend, &LoadError),
+) -> Result<Kernel, LoadError> {
+    let (mut backend, others) = Backend::of(capture);
+    let mut loaded = load_backend(backend, ring_bytes);
+    for &other in others {
+        match &loaded {
+            Err(error) if error.is_of_the_backend() => passed(backend, error),
+            _ => break,
+        }
+        backend = other;
+        loaded = load_backend(backend, ring_bytes);
+    }
+    loaded
+}
+
+fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+    let values = layout::read(backend)?;
     let btf = Btf::from_sys_fs()?;
     let own = std::process::id();
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u32;
@@ -93,6 +153,10 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
     // Constant to the verifier: what is not logged is not even loaded.
     loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
+    let room = ring_bytes.get() - ring_bytes.get() / RING_RESERVE;
+    let wake = RING_WAKE.min(ring_bytes.get() / 8);
+    loader.override_global("RING_ROOM", &room, true);
+    loader.override_global("RING_WAKE", &wake, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
     }
@@ -103,30 +167,91 @@ pub fn load(ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
         .map_max_entries("PROCESS_AREA", cpus);
     let mut ebpf = loader.load(OBJECT)?;
     let log = EbpfLogger::init(&mut ebpf)?;
-    let mut attached = 0;
-    for &(name, needed) in PROGRAMS {
-        match attach(&mut ebpf, name, &btf) {
-            Ok(()) => attached += 1,
-            Err(error) if needed => return Err(LoadError::Program(name, error)),
-            Err(error) => tracing::info!("{name} is not available: {error}"),
-        }
+    let programs = programs(backend);
+    let refused = |name| move |error| LoadError::Program(name, error, backend.name());
+    for &(name, tracepoint) in programs {
+        program(&mut ebpf, name)
+            .and_then(|program| program.load(tracepoint, &btf))
+            .map_err(refused(name))?;
     }
+    // Not before all are loaded, which takes the verifier a while: what half of them see would be
+    // requests without answers.
+    for &(name, _) in programs {
+        program(&mut ebpf, name)
+            .and_then(|program| program.attach().map(drop))
+            .map_err(refused(name))?;
+    }
+    let descriptors = descriptors(&ebpf, programs).map_err(LoadError::Gauges)?;
     let mut take = |name: &'static str| {
         ebpf.take_map(name)
             .ok_or(LoadError::Map(name, MapError::InvalidName { name: name.to_owned() }))
     };
+    let ring = RingBuf::try_from(take("RING")?).map_err(|e| LoadError::Map("RING", e))?;
+    let gauges =
+        Gauges::new(ring.as_fd(), ring_bytes.get(), descriptors).map_err(LoadError::Gauges)?;
     Ok(Kernel {
-        ring: RingBuf::try_from(take("RING")?).map_err(|e| LoadError::Map("RING", e))?,
         control: HashMap::try_from(take("CONTROL")?).map_err(|e| LoadError::Map("CONTROL", e))?,
         generation: Array::try_from(take("GENERATION")?)
             .map_err(|e| LoadError::Map("GENERATION", e))?,
+        load: Array::try_from(take("LOAD")?).map_err(|e| LoadError::Map("LOAD", e))?,
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
-        attached,
+        attached: programs.len(),
+        backend,
         current_generation: 0,
         log,
-        ebpf,
+        ring,
+        gauges,
+        ebpf: Some(ebpf),
     })
+}
+
+impl LoadError {
+    /// True if another backend may work where this one did not.
+    fn is_of_the_backend(&self) -> bool {
+        matches!(self, Self::Program(..) | Self::Layout(LayoutError::Missing(..)))
+    }
+}
+
+/// Why a program was refused, in one line: the verifier's last word is behind pages of its log.
+fn reason(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            match verdict(&log) {
+                Some(line) => format!("{io_error}; the verifier says: {line}"),
+                None => io_error.to_string(),
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The line of a verifier's log that says why: the last one before its statistics.
+fn verdict(log: &str) -> Option<&str> {
+    const STATISTICS: [&str; 4] = ["processed ", "verification time", "stack depth", "max_states"];
+    log.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start)))
+}
+
+impl Backend {
+    /// The best that was asked for, and what is tried where the kernel does not take it.
+    fn of(capture: Capture) -> (Self, &'static [Self]) {
+        match capture {
+            Capture::Auto => (Self::Socket, &[Self::Syscall]),
+            Capture::Socket => (Self::Socket, &[]),
+            Capture::Syscall => (Self::Syscall, &[]),
+        }
+    }
+
+    /// As the command line calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Syscall => "syscall",
+        }
+    }
 }
 
 impl Kernel {
@@ -136,6 +261,14 @@ impl Kernel {
         self.control.insert(cookie, ControlValue(control), 0)?;
         self.current_generation = self.current_generation.wrapping_add(1).max(1);
         self.generation.set(0, self.current_generation, 0)
+    }
+
+    /// Tells the kernel what to leave out of all connections.
+    ///
+    /// # Errors
+    /// The map does not take it, which the kernel has no reason for.
+    pub fn shed(&mut self, load: Load) -> Result<(), MapError> {
+        self.load.set(0, LoadValue(load), 0)
     }
 
     /// Forgets what [`control`](Self::control) said.
@@ -150,42 +283,44 @@ impl Kernel {
         self.counters.get(&slot, 0).map_or(0, |values| values.iter().sum())
     }
 
+    /// Detaches the programs: what is in the ring is all there will be.
+    pub fn detach(&mut self) {
+        self.ebpf = None;
+    }
+
     /// Passes on what the kernel programs have to say (`--log-level debug`).
     pub fn log(&mut self) {
         self.log.flush();
     }
+}
 
-    /// How often a program did not run because it was already running on that CPU: what it would
-    /// have seen is lost. From `/proc/self/fdinfo`, which has it since Linux 5.12.
-    pub fn recursion_misses(&self) -> u64 {
-        let misses = |fd: &ProgramFd| {
-            let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-            let text = std::fs::read_to_string(path).ok()?;
-            let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-            line.trim().parse::<u64>().ok()
-        };
-        let programs = self.ebpf.programs().filter_map(|(_, program)| program.fd().ok());
-        programs.filter_map(misses).sum()
+/// The programs with descriptors of their own.
+fn descriptors(
+    ebpf: &Ebpf,
+    programs: &[(&'static str, &'static str)],
+) -> std::io::Result<Vec<(&'static str, OwnedFd)>> {
+    let mut descriptors = Vec::new();
+    for &(name, _) in programs {
+        if let Some(fd) = ebpf.program(name).and_then(|program| program.fd().ok()) {
+            descriptors.push((name, fd.as_fd().try_clone_to_owned()?));
+        }
     }
+    Ok(descriptors)
 }
 
-fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), ProgramError> {
-    let program: &mut BtfTracePoint =
-        ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
-    program.load(name, btf)?;
-    program.attach()?;
-    Ok(())
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProgramError> {
+    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
 }
 
-/// True if the process may load and attach tracing programs: CAP_SYS_ADMIN (21), or CAP_BPF (39)
-/// with CAP_PERFMON (38), in the effective set.
-fn privileged() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    let has = |bit: u32| effective & (1 << bit) != 0;
-    has(21) || (has(39) && has(38))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_last_word() {
+        let log = "0: R1=ctx() R10=fp0\n; code\n7: (85) call bpf_loop#181\nR1 min value is negative\n\
+                   processed 123 insns (limit 1000000) max_states_per_insn 4\n\n";
+        assert_eq!(verdict(log), Some("R1 min value is negative"));
+        assert_eq!(verdict("processed 1 insns\n"), None);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::bytes::Put as _;
 use super::{Ending, FRAME, HEADER, Item, MAGIC, VERSION, checksum, end, flag, kind};
-use crate::source::{Data, Direction, End, Event, Opened, Role};
+use crate::source::{Data, Direction, End, Event, Lost, Opened, Role};
 use crate::trace::Value;
 use crate::workload::Resource;
 
@@ -111,10 +111,22 @@ fn encode_event(event: &Event<'_>, out: &mut Vec<u8>) {
             out.u64(sent);
             out.i32(error);
         }
-        Event::Lost { id, records } => {
+        Event::LeftOut { id, calls } => {
+            out.u8(kind::LEFT_OUT);
+            out.u64(id.0);
+            out.u32(*calls);
+        }
+        Event::Lost(Lost { id, records, received, sent, last }) => {
             out.u8(kind::LOST);
             out.u64(id.0);
             out.u32(*records);
+            out.u32(*received);
+            out.u32(*sent);
+            out.u8(match last {
+                None => 0,
+                Some(Direction::Received) => 1,
+                Some(Direction::Sent) => 2,
+            });
         }
     }
 }

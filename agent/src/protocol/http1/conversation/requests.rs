@@ -82,7 +82,7 @@ impl Conversation {
             return self.begin_broken_request(at, head, parts);
         }
         if !self.open_request(at, head, parts) {
-            return Step::Leave;
+            return Step::GiveUp;
         }
         let head_end = at.saturating_add(len as u64);
         if method == Method::Connect {
@@ -115,7 +115,7 @@ impl Conversation {
     /// A request begins whose head is known only in part, so that nobody knows where it ends.
     fn begin_broken_request(&mut self, at: u64, head: RequestHead, parts: &mut Vec<Part>) -> Step {
         if !self.open_request(at, head, parts) {
-            return Step::Leave;
+            return Step::GiveUp;
         }
         self.requests = Requests::Lost { since: at };
         self.doubt_from_here(parts)
@@ -129,7 +129,7 @@ impl Conversation {
         parts: &mut Vec<Part>,
     ) -> bool {
         if self.waiting.len() >= MAX_OUTSTANDING {
-            self.leave(parts);
+            self.give_up(parts);
             return false;
         }
         if matches!(self.responses, Responses::Lost { .. }) {

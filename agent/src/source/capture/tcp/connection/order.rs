@@ -2,7 +2,7 @@
 
 use super::super::flow::{Ending, Lag};
 use super::{Connection, On};
-use crate::source::{Direction, End, Event, Time};
+use crate::source::{Direction, End, Event, Lost, Time};
 
 /// How long what was acknowledged may come late in the file. Cards and kernels reorder within
 /// milliseconds, a ring that is read in blocks within tenths of seconds.
@@ -61,7 +61,8 @@ impl Connection {
     /// After what was told too `late`: what is asked in it may be answered in the hole.
     pub(super) fn doubt_order(&self, late: bool, on: &mut On<'_>) {
         if late && !self.ignored {
-            on(Event::Lost { id: self.id, records: 1 });
+            let (received, sent, last) = (0, 0, None);
+            on(Event::Lost(Lost { id: self.id, records: 1, received, sent, last }));
         }
     }
 

@@ -1,0 +1,72 @@
+//! Bytes on their way out.
+
+use aya_ebpf::programs::BtfTracePointContext;
+use tracebee_common::record;
+
+use super::storage;
+use crate::{
+    bytes::Vector,
+    layout,
+    memory::member,
+    send::{self, Body, Told},
+    socket::{self, SENT, Tcp, Who},
+};
+
+/// `tcp_sendmsg_locked` fires before each chunk is copied, with what is left of the message; it
+/// fires before the kernel looks for space, so an announcement may come to nothing.
+#[inline(always)]
+pub(super) fn announced(ctx: &BtfTracePointContext) {
+    let sk: *const u8 = ctx.arg(0);
+    let msg: *const u8 = ctx.arg(1);
+    let skb: *const u8 = ctx.arg(2);
+    let Some(who) = Who::current(ctx) else { return };
+    // SAFETY: typed arguments of the tracepoint; offsets from this kernel's BTF.
+    unsafe {
+        let Some(tp) = socket::tcp_sock(sk) else { return };
+        let Some(mut tcp) = storage::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
+        let left: u64 = member(msg, layout::iter_count());
+        let space = send::space(tp);
+        if space <= 0 && skb.is_null() {
+            // No room and nothing to append to: the send waits or fails, and what is copied
+            // later is announced again.
+            return;
+        }
+        let position = send::position(&mut tcp);
+        let end = position + left;
+        let continued = end == tcp.state.announced && tcp.state.pending != 0;
+        if continued && tcp.state.whole == 0 {
+            return;
+        }
+        tcp.state.announced = end;
+        let Some(first) = socket::turn(tcp.state, SENT, position) else { return };
+        tcp.state.pending = send::PENDING;
+        if end <= tcp.state.skip_sent {
+            return;
+        }
+        let kind = member::<u8>(msg, layout::iter_type()) as usize;
+        let address: u64 = member(msg, layout::iter_pointer());
+        let skip: u64 = member(msg, layout::iov_offset());
+        let body = if kind == layout::iter_ubuf() {
+            Body::Buffer(address + skip)
+        } else if kind == layout::iter_iovec() {
+            let count: u64 = member(msg, layout::nr_segs());
+            Body::Vector(Vector { address, imported: true, count, skip, length: left })
+        } else {
+            Body::Pages
+        };
+        let told = Told { first, sure: send::sure(left, space) };
+        send::tell(&mut tcp, who, position, left, body, told);
+    }
+}
+
+/// `sock_send_length`: how far a pending announcement really came.
+#[inline(always)]
+pub(super) fn returned(ctx: &BtfTracePointContext) {
+    let sk: *const u8 = ctx.arg(0);
+    // SAFETY: typed argument of the tracepoint.
+    unsafe {
+        let Some(tp) = socket::tcp_sock(sk) else { return };
+        let Some(state) = storage::get(sk) else { return };
+        send::returned(&mut Tcp { tp, state, joined: false });
+    }
+}

@@ -1,0 +1,130 @@
+//! Bytes on their way out.
+
+use aya_ebpf::{
+    bindings::pt_regs, helpers::generated::bpf_probe_read_user, programs::BtfTracePointContext,
+};
+use tracebee_common::{counter, record::tcp, sequence};
+
+use super::{fd, table};
+use crate::{
+    arch::{self, Call},
+    bytes::{self, Vector},
+    emit, layout,
+    memory::Memory as _,
+    send::{self, Body, Told},
+    socket::{self, SENT, Tcp, Who},
+};
+
+/// A send begins: where the stream ends now, its bytes will begin.
+#[inline(always)]
+pub(super) fn entered(ctx: &BtfTracePointContext) {
+    let Some(who) = Who::current(ctx) else { return };
+    let regs: *const pt_regs = ctx.arg(0);
+    // SAFETY: typed argument of the tracepoint; offsets from this kernel's BTF.
+    unsafe {
+        let Some(call) = arch::arguments(regs) else { return };
+        let Some(tp) = fd::tcp(descriptor(&call)) else { return };
+        let state: u8 = tp.read(layout::skc_state());
+        if state != tcp::ESTABLISHED && state != tcp::CLOSE_WAIT {
+            return;
+        }
+        let Some((entry, joined)) = table::get_or_join(tp) else { return };
+        if entry.sender != 0 && entry.sender != who.tid {
+            // Two threads at once: whose bytes go first is decided behind this hook. A gap.
+            emit::count(counter::UNREADABLE);
+            return;
+        }
+        entry.sender = who.tid;
+        let mut tcp = Tcp { tp, state: &mut entry.socket, joined };
+        let space = send::space(tp);
+        if space <= 0 {
+            // No room: the send waits or fails. What came of it is known when it returns.
+            return;
+        }
+        let Some((left, body)) = message(&call) else { return };
+        if left == 0 {
+            return;
+        }
+        let position = send::position(&mut tcp);
+        tcp.state.announced = position + left;
+        let Some(first) = socket::turn(tcp.state, SENT, position) else { return };
+        tcp.state.pending = send::PENDING;
+        if tcp.state.announced <= tcp.state.skip_sent {
+            return;
+        }
+        let sure = send::sure(left, space) && tp.read::<i32>(layout::sk_err()) == 0;
+        send::tell(&mut tcp, who, position, left, body, Told { first, sure });
+    }
+}
+
+/// A send returned: how far it came, or all of it if there was no room for it at first.
+#[inline(always)]
+pub(super) fn returned(ctx: &BtfTracePointContext) {
+    let Some(who) = Who::current(ctx) else { return };
+    let regs: *const pt_regs = ctx.arg(0);
+    // SAFETY: typed argument of the tracepoint; offsets from this kernel's BTF.
+    unsafe {
+        let Some(call) = arch::arguments(regs) else { return };
+        let Some(tp) = fd::tcp(descriptor(&call)) else { return };
+        let Some(entry) = table::get(tp) else { return };
+        if entry.sender != who.tid {
+            return;
+        }
+        entry.sender = 0;
+        let mut tcp = Tcp { tp, state: &mut entry.socket, joined: false };
+        let before = tcp.state.sent;
+        let sequence: u32 = tp.read(layout::write_seq());
+        let position = sequence::position(before, tcp.state.sent_sequence, sequence);
+        if tcp.state.pending != 0 || position <= tcp.state.announced {
+            send::returned(&mut tcp);
+            return;
+        }
+        tcp.state.sent = position;
+        tcp.state.sent_sequence = sequence;
+        tcp.state.announced = position;
+        let Some(first) = socket::turn(tcp.state, SENT, before) else { return };
+        if position <= tcp.state.skip_sent {
+            return;
+        }
+        let length = position - before;
+        let body = match message(&call) {
+            // All that went since is what this call was offered.
+            Some((left, body)) if length <= left && length == ctx.arg::<u64>(1) => body.cut(length),
+            _ => Body::Pages,
+        };
+        send::tell(&mut tcp, who, before, length, body, Told { first, sure: true });
+    }
+}
+
+/// The descriptor that a call sends on.
+#[inline(always)]
+fn descriptor(call: &Call) -> u64 {
+    if call.number == arch::SPLICE { call.third } else { call.first }
+}
+
+/// How many bytes a call offers, and where they lie.
+#[inline(always)]
+fn message(call: &Call) -> Option<(u64, Body)> {
+    let [address, count] = match call.number {
+        arch::WRITE | arch::SENDTO => return Some((call.third, Body::Buffer(call.second))),
+        arch::SENDFILE => return Some((call.fourth, Body::Pages)),
+        arch::SPLICE => return Some((call.fifth, Body::Pages)),
+        arch::WRITEV | arch::PWRITEV2 => [call.second, call.third],
+        // Of several messages the first; the others are a gap of known size.
+        arch::SENDMSG | arch::SENDMMSG => {
+            // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
+            let mut vector = [0u64; 2];
+            // SAFETY: a checked read into our stack.
+            let failed = unsafe {
+                bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
+            };
+            if failed != 0 {
+                return None;
+            }
+            vector
+        }
+        _ => return None,
+    };
+    let length = bytes::vector_length(send::scratch()?, address, count);
+    Some((length, Body::Vector(Vector { address, imported: false, count, skip: 0, length })))
+}
