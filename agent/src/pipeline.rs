@@ -417,16 +417,16 @@ impl Connection {
             && self.role.replace(role) != Some(role)
         {
             let ends = self.streams.protocol().map_or(Ends::Both, |protocol| protocol.ends);
-            let turned = match (&calls.owners, ends) {
-                (Owners::Addressed(_), Ends::Both) => role == Role::Client,
-                (Owners::Addressed(_), Ends::Client) => role == Role::Server,
-                _ => false,
+            let told = match (&calls.owners, ends) {
+                (Owners::Addressed(_), Ends::Both) => Role::Server,
+                (Owners::Addressed(_), Ends::Client) => Role::Client,
+                _ => role,
             };
-            if turned != self.turned {
+            if self.turned != (told != role) {
                 self.turn();
             }
-            self.opened.role = Some(if turned { role.other() } else { role });
-            if self.is_others() {
+            self.opened.role = Some(told);
+            if ends == Ends::Client && told == Role::Server {
                 // The client's end tells of the calls, on this host or another.
                 self.streams.leave();
             }
@@ -483,7 +483,8 @@ impl Connection {
         self.tally.tell(&self.opened);
     }
 
-    /// Calls are told as the other end's from here on.
+    /// What was taken for the server is the client, or the reverse: calls are told as the other
+    /// end's.
     fn turn(&mut self) {
         self.turned = !self.turned;
         let Opened { local, remote, .. } = &mut self.opened;

@@ -48,12 +48,12 @@ pub struct Streams {
     sent: Half,
     last: Option<Direction>,
     state: State,
-    /// Turns that looked like nothing.
-    strange: u32,
     protocol: Option<&'static Detector>,
     /// The protocol is still spoken, but its messages cannot be told apart any more.
     given_up: bool,
     missed: Missed,
+    /// Turns that looked like nothing.
+    strange: u32,
     parts: Vec<Part>,
 }
 
@@ -520,11 +520,11 @@ impl Streams {
             Step::Skip(n) => self.half(direction).understood += n,
             Step::SkipTurn => self.half(direction).quiet = true,
             Step::Leave | Step::NotMine => self.state = State::Left,
-            Step::Mistaken => self.mistaken(direction),
             Step::GiveUp => {
                 self.state = State::Left;
                 self.given_up = true;
             }
+            Step::Mistaken => self.mistaken(direction),
             Step::Took(_) | Step::Need => {}
         }
     }
@@ -533,6 +533,7 @@ impl Streams {
     fn mistaken(&mut self, direction: Direction) {
         self.strange += 1;
         self.state = if self.strange < STRANGE_TURNS { State::Unknown } else { State::Left };
+        self.protocol = None;
         if std::mem::take(&mut self.inferred) {
             self.role = None;
         }

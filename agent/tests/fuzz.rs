@@ -164,7 +164,7 @@ fn recorded() -> Vec<u8> {
         Item::Event(Event::Data(data(Direction::Received, &request))),
         Item::Event(Event::Data(data(Direction::Sent, &response))),
         Item::Event(Event::Sent { id, time: Time(2500), position: 70 }),
-        Item::Event(Event::Lost(Lost { id, records: 3, received: 1, sent: 0, last: None })),
+        Item::Event(Event::Lost(Lost { id, records: 3, received: 2, sent: 1, last: None })),
         Item::Tick(Time(3000)),
         Item::Anchor(17),
         Item::Unrecorded(4),

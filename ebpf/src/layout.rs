@@ -58,6 +58,10 @@ globals! {
     write_seq = TP_WRITE_SEQ;
     /// `struct tcp_sock.copied_seq`.
     copied_seq = TP_COPIED_SEQ;
+    /// `struct tcp_sock.snd_una`.
+    snd_una = TP_SND_UNA;
+    /// `struct tcp_sock.rack.mstamp`: when the last acknowledged packet was sent, in microseconds.
+    rack_mstamp = TP_RACK_MSTAMP;
     /// `struct tcp_sock.snd_nxt`.
     snd_nxt = TP_SND_NXT;
     /// `struct tcp_sock.rcv_nxt`.

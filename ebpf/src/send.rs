@@ -89,6 +89,8 @@ pub(crate) struct Told {
     pub(crate) first: bool,
     /// All of it will go; else, only what is accepted later on.
     pub(crate) sure: bool,
+    /// When it goes.
+    pub(crate) time: u64,
 }
 
 /// Tells of `left` bytes at `position`.
@@ -127,7 +129,7 @@ pub(crate) unsafe fn tell<M: Memory>(
     let flags = FLAG_SENT
         | if pending { FLAG_PENDING } else { 0 }
         | if told.first { FLAG_FIRST } else { 0 };
-    let time = emit::now();
+    let time = told.time;
     tcp.state.told = time;
     scratch.data = Data {
         header: emit::header(tcp, record::DATA, flags, time),
@@ -146,12 +148,32 @@ pub(crate) unsafe fn tell<M: Memory>(
     bytes::output(scratch, captured);
 }
 
-/// A send returned: how far a pending announcement really came.
+/// When the last of what a socket was given went, where it is told of by a send that returns: by
+/// then the peer may have read all of it.
 ///
 /// # Safety
 /// As [`position`].
 #[inline(always)]
-pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
+pub(crate) unsafe fn gone<M: Memory>(tcp: &Tcp<M>) -> u64 {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let given: u32 = tcp.tp.read(layout::write_seq());
+        let acknowledged: u32 = tcp.tp.read(layout::snd_una());
+        // When the last that is acknowledged left is known. Where that is not all, it went with the
+        // last packet, whichever way that went, or earlier.
+        let packet =
+            if acknowledged == given { layout::rack_mstamp() } else { layout::tcp_mstamp() };
+        let went = emit::now().saturating_sub(socket::since(tcp.tp, packet) * 1000);
+        if went > tcp.state.told { went } else { tcp.state.told }
+    }
+}
+
+/// A send returned: how far a pending announcement really came, and `when` the last of it went.
+///
+/// # Safety
+/// As [`position`].
+#[inline(always)]
+pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, when: impl FnOnce(&Tcp<M>) -> u64) {
     // SAFETY: passed on to the caller.
     unsafe {
         let sequence: u32 = tcp.tp.read(layout::write_seq());
@@ -168,9 +190,7 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
         if state.mode == mode::IGNORE || !told || position < state.skip_sent {
             return;
         }
-        // The last of it went with the last packet or earlier: by now the peer may have read it.
-        let moved = emit::now().saturating_sub(u64::from(socket::rested(tcp.tp)) * 1000);
-        let time = if moved > tcp.state.told { moved } else { tcp.state.told };
+        let time = when(tcp);
         let sent = Sent { header: emit::header(tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
     }

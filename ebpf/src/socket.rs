@@ -175,10 +175,20 @@ pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
 /// `tp` is a `struct tcp_sock`.
 #[inline(always)]
 pub(crate) unsafe fn rested<M: Memory>(tp: M) -> u32 {
-    // SAFETY: passed on to the caller; a helper without arguments.
-    let (last, now) = unsafe { (tp.read::<u64>(layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
-    let rested = now.saturating_sub(last);
+    // SAFETY: passed on to the caller.
+    let rested = unsafe { since(tp, layout::tcp_mstamp()) };
     if rested > u32::MAX as u64 { u32::MAX } else { rested as u32 }
+}
+
+/// Microseconds since a time of the connection's own clock, which is the member at `offset`.
+///
+/// # Safety
+/// As [`rested`].
+#[inline(always)]
+pub(crate) unsafe fn since<M: Memory>(tp: M, offset: usize) -> u64 {
+    // SAFETY: passed on to the caller; a helper without arguments.
+    let (then, now) = unsafe { (tp.read::<u64>(offset), bpf_ktime_get_ns() / 1000) };
+    now.saturating_sub(then)
 }
 
 /// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::paths;
-use crate::process::Process;
+use crate::process::{Process, patient};
 use crate::span::{self, Span};
 
 /// How long the agent may take until it is ready.
@@ -168,7 +168,7 @@ impl Agent {
         let status = self.process.wait(STOP_LIMIT * 5)?;
         let took = asked.elapsed();
         let stderr = self.process.stderr();
-        if !status.success() || took > STOP_LIMIT {
+        if !status.success() || took > patient(STOP_LIMIT) {
             bail!("after signal {signal} the agent ended with {status} in {took:?}:\n{stderr}");
         }
         Ok(Stopped { status, took, stderr, stdout: self.dir.join(self.name + ".stdout") })

@@ -18,6 +18,7 @@ mod postgres;
 mod receivers;
 mod record;
 mod shapes;
+mod small;
 mod sockets;
 mod timing;
 mod usage;
@@ -41,8 +42,8 @@ pub(crate) const ALL: &[Suite] = &[
     suite("timing", "durations are those that the client measured", timing::run),
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
-    suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
+    suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
@@ -54,6 +55,12 @@ pub(crate) const ALL: &[Suite] = &[
     suite("metrics", "what Prometheus is told, whoever else asks", metrics::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
+    Suite {
+        name: "small",
+        about: "a cut of matrix, sockets and doctor, for other kernels and slow machines",
+        run: small::run,
+        only_named: true,
+    },
     suite("doctor", "what works here is said, each lack with its remedy", doctor::run),
     suite(
         "overload",

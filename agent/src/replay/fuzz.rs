@@ -142,7 +142,9 @@ impl Contract {
                 connection.ended = matches!(end, End::Closed { .. } | End::Unseen);
             }
             Event::Lost(lost) => drop(self.open(lost.id)),
-            Event::Program(_) | Event::Sent { .. } => panic!("not of a capture"),
+            Event::Program(_) | Event::Sent { .. } | Event::LeftOut { .. } => {
+                panic!("not of a capture")
+            }
         }
     }
 

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use tracebee::source::recording::{File, Item, Next, encode, header};
-use tracebee::source::{Data, Event, Lost};
+use tracebee::source::{Data, Direction, Event, Lost};
 use tracebee::trace::{Kind, Span, Value};
 use tracebee_tests::capture::random::Random;
 
@@ -202,8 +202,15 @@ fn from_the_middle() {
 #[test]
 fn with_records_lost() {
     with_losses(|data, out| {
-        let (received, sent, last) = (0, 0, None);
-        out(&Item::Event(Event::Lost(Lost { id: data.id, records: 1, received, sent, last })));
+        let from = |direction| u32::from(data.direction == direction);
+        let lost = Lost {
+            id: data.id,
+            records: 1,
+            received: from(Direction::Received),
+            sent: from(Direction::Sent),
+            last: Some(data.direction),
+        };
+        out(&Item::Event(Event::Lost(lost)));
     });
 }
 

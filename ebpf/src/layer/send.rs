@@ -6,7 +6,7 @@ use tracebee_common::record;
 use super::storage;
 use crate::{
     bytes::Vector,
-    layout,
+    emit, layout,
     memory::member,
     send::{self, Body, Told},
     socket::{self, SENT, Tcp, Who},
@@ -35,6 +35,8 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
         let end = position + left;
         let continued = end == tcp.state.announced && tcp.state.pending != 0;
         if continued && tcp.state.whole == 0 {
+            // What is left has not gone before now.
+            tcp.state.told = emit::now();
             return;
         }
         tcp.state.announced = end;
@@ -54,7 +56,7 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
         } else {
             Body::Pages
         };
-        let told = Told { first, sure: send::sure(left, space) };
+        let told = Told { first, sure: send::sure(left, space), time: emit::now() };
         send::tell(&mut tcp, who, position, left, body, told);
     }
 }
@@ -67,6 +69,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
     unsafe {
         let Some(tp) = socket::tcp_sock(sk) else { return };
         let Some(state) = storage::get(sk) else { return };
-        send::returned(&mut Tcp { tp, state, joined: false });
+        // Each chunk was announced: the last of it went right after that.
+        send::returned(&mut Tcp { tp, state, joined: false }, |tcp| tcp.state.told);
     }
 }

@@ -53,7 +53,8 @@ pub(super) fn entered(ctx: &BtfTracePointContext) {
             return;
         }
         let sure = send::sure(left, space) && tp.read::<i32>(layout::sk_err()) == 0;
-        send::tell(&mut tcp, who, position, left, body, Told { first, sure });
+        let told = Told { first, sure, time: emit::now() };
+        send::tell(&mut tcp, who, position, left, body, told);
     }
 }
 
@@ -76,7 +77,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         let sequence: u32 = tp.read(layout::write_seq());
         let position = sequence::position(before, tcp.state.sent_sequence, sequence);
         if tcp.state.pending != 0 || position <= tcp.state.announced {
-            send::returned(&mut tcp);
+            send::returned(&mut tcp, |tcp| send::gone(tcp));
             return;
         }
         tcp.state.sent = position;
@@ -92,7 +93,8 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
             Some((left, body)) if length <= left && length == ctx.arg::<u64>(1) => body.cut(length),
             _ => Body::Pages,
         };
-        send::tell(&mut tcp, who, before, length, body, Told { first, sure: true });
+        let told = Told { first, sure: true, time: send::gone(&tcp) };
+        send::tell(&mut tcp, who, before, length, body, told);
     }
 }
 

@@ -150,13 +150,11 @@ fn by_the_server(report: &mut Report, name: &str, spans: &[&Span], statements: &
         let several = text.trim_end_matches(';').contains(';');
         let batch = if several { 1 } else { span.int("db.operation.batch.size").unwrap_or(1) };
         let mut code = None;
-        let mut carried_out = 0;
-        for _ in 0..batch {
+        for carried_out in 0..batch {
             let Some(statement) = left.next() else {
                 report.check(carried_out > 0, || what("no such statement"));
                 break;
             };
-            carried_out += 1;
             let word = |text: &str| {
                 let word = text.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty());
                 word.unwrap_or("").to_owned()

@@ -223,6 +223,10 @@ fn reason(error: &ProgramError) -> String {
                 None => io_error.to_string(),
             }
         }
+        ProgramError::Btf(aya::BtfError::UnknownBtfTypeName { type_name }) => {
+            let tracepoint = type_name.strip_prefix("btf_trace_").unwrap_or(type_name);
+            format!("there is no {tracepoint}")
+        }
         other => other.to_string(),
     }
 }
@@ -315,6 +319,17 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_tracepoint_is_called_by_its_name() {
+        let type_name = "btf_trace_sock_send_length".to_owned();
+        let error = ProgramError::Btf(aya::BtfError::UnknownBtfTypeName { type_name });
+        assert_eq!(
+            LoadError::Program("sock_send_length", error, "socket").to_string(),
+            "attaching sock_send_length: there is no sock_send_length; this kernel lacks what \
+             --capture socket needs"
+        );
+    }
 
     #[test]
     fn the_verifiers_last_word() {

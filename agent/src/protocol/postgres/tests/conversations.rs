@@ -10,11 +10,14 @@ pub(super) struct Conversation {
     pub(super) calls: &'static [&'static str],
 }
 
+/// Name, what each side sends, and the calls of it.
+type Row = (&'static str, Vec<(Side, Vec<u8>)>, &'static [&'static str]);
+
 /// Conversations after a login.
 pub(super) fn all() -> Vec<Conversation> {
     let named = "SELECT * FROM users WHERE id = $1";
     let many = [bind("", "s", b"1"), execute("", 0), bind("", "s", b"2"), execute("", 0)].concat();
-    let list: Vec<(&'static str, Vec<(Side, Vec<u8>)>, &'static [&'static str])> = vec![
+    let list: Vec<Row> = vec![
         ("nothing", vec![], &[]),
         (
             "simple queries",

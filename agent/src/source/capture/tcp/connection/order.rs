@@ -61,8 +61,9 @@ impl Connection {
     /// After what was told too `late`: what is asked in it may be answered in the hole.
     pub(super) fn doubt_order(&self, late: bool, on: &mut On<'_>) {
         if late && !self.ignored {
-            let (received, sent, last) = (0, 0, None);
-            on(Event::Lost(Lost { id: self.id, records: 1, received, sent, last }));
+            // Nothing is missing, so no message is counted: what is open is not paired any more.
+            let lost = Lost { id: self.id, records: 1, received: 0, sent: 0, last: None };
+            on(Event::Lost(lost));
         }
     }
 
