@@ -169,14 +169,14 @@ pub enum Request {
 #[derive(Debug, Clone)]
 pub enum Response {
     /// HTTP/1.x.
-    Http(Box<http1::Response>),
+    Http(http1::Response),
     /// A database.
     Database(Box<database::Response>),
 }
 
 impl Response {
     /// The response to a call over HTTP.
-    pub fn http(self) -> Option<Box<http1::Response>> {
+    pub fn http(self) -> Option<http1::Response> {
         match self {
             Response::Http(response) => Some(response),
             Response::Database(_) => None,
