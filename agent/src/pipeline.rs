@@ -359,13 +359,14 @@ impl Pipeline {
         if matches!(self.calls.owners, Owners::Addressed(_)) {
             return;
         }
-        let Self { connections, wishes, held, .. } = self;
+        let Self { connections, wishes, held, calls, .. } = self;
         connections.retain(|id, connection| {
             let idle = now.0.saturating_sub(connection.last.0) >= IDLE;
             // Those that are ignored are silent anyway.
             let kept = !connection.pairing.is_empty() || connection.ignored || !idle;
             if !kept {
                 *held -= connection.held;
+                connection.conclude(calls);
                 wishes.push(Wish::Announce(*id));
             }
             kept

@@ -12,7 +12,6 @@ pub mod database;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http1;
-pub mod postgres;
 
 /// Which side of the conversation bytes belong to, whatever end of the connection we watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +66,7 @@ impl fmt::Debug for Detector {
 
 /// Every protocol that is recognised. A port is no evidence: the order means nothing, because no
 /// bytes are a message of two of them.
-pub static DETECTORS: &[Detector] = &[http1::DETECTOR, postgres::DETECTOR];
+pub static DETECTORS: &[Detector] = &[http1::DETECTOR];
 
 /// What the parser wants of the direction it was just shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,14 +168,14 @@ pub enum Request {
 #[derive(Debug, Clone)]
 pub enum Response {
     /// HTTP/1.x.
-    Http(Box<http1::Response>),
+    Http(http1::Response),
     /// A database.
     Database(Box<database::Response>),
 }
 
 impl Response {
     /// The response to a call over HTTP.
-    pub fn http(self) -> Option<Box<http1::Response>> {
+    pub fn http(self) -> Option<http1::Response> {
         match self {
             Response::Http(response) => Some(response),
             Response::Database(_) => None,

@@ -192,6 +192,7 @@ impl Streams {
             half.resume(data.position);
             if turned {
                 half.quiet = false;
+                half.begins = data.position;
             }
             if half.wants() < data.position {
                 self.gap(data.direction, data.position, data.time, out);
@@ -570,3 +571,6 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

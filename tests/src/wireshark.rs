@@ -133,7 +133,7 @@ fn times(file: &Path) -> Result<HashMap<u64, u64>> {
 fn tshark(file: &Path, ports: &[u16], filter: &str, fields: &[&str]) -> Result<String> {
     let mut command = Command::new("tshark");
     // Two passes, so that packets know what comes later; streams are put in order first.
-    command.args(["-n", "-2", "-o", "tcp.reassemble_out_of_order:TRUE", "-R", filter]);
+    command.args(["-n", "-2", "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", filter]);
     for port in ports {
         command.args(["-d", &format!("tcp.port=={port},http")]);
     }

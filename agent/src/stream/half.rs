@@ -48,6 +48,8 @@ pub(super) struct Half {
     resumes: bool,
     /// Nothing means anything until the next turn.
     pub(super) quiet: bool,
+    /// Where the message under way begins.
+    pub(super) begins: u64,
     /// Nothing will follow this position.
     pub(super) finish: Option<u64>,
     tail: Tail,
@@ -157,10 +159,11 @@ impl Half {
         self.kept.as_ref().map_or(0, |kept| kept.bytes.capacity())
     }
 
-    /// Gives up what was kept; true if there was something.
+    /// Gives up what was kept; true if that was the beginning of a message.
     pub(super) fn forget(&mut self) -> bool {
+        let nothing_understood = self.understood <= self.begins;
         self.understood = self.wants();
-        self.kept.take().is_some()
+        self.kept.take().is_some() && nothing_understood
     }
 
     /// Gives up everything before `to`. False if that was not wanted anyway.

@@ -64,7 +64,7 @@ impl Case {
             waited: self.waited,
             request: Request::Http(Box::new(self.request)),
             response: self.status.map(|status| {
-                crate::protocol::Response::Http(Box::new(http1::Response { status, minor: 1 }))
+                crate::protocol::Response::Http(http1::Response { status, minor: 1 })
             }),
             no_answer: self.no_answer,
             request_body: Some(0),

@@ -6,7 +6,6 @@ mod formats;
 mod fuzz;
 mod live;
 mod outcome;
-mod postgres;
 mod property;
 mod recording;
 mod traps;

@@ -41,7 +41,11 @@ const CALLS: &[(&str, &str, usize)] = &[
     ("GET", "/bytes/100000", 0),
     ("GET", "/status/404", 0),
     ("POST", "/echo", 300_000),
+    ("POST", CHUNKED, 20_000),
 ];
+
+/// A body that is sent in chunks.
+const CHUNKED: &str = "/echo#chunked";
 
 /// Calls of one end of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +69,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         for n in 0..ENDLESS {
             let (method, path, body) = CALLS[n % CALLS.len()];
             let id = setting.id(&[label, &n.to_string()]);
-            plan.call(&id, method, &server.base(n % 2 == 1), path, body, pause);
+            let (path, flag) = path.split_once('#').unwrap_or((path, ""));
+            let flags = format!("{pause},{flag}");
+            plan.call(&id, method, &server.base(n % 2 == 1), path, body, &flags);
         }
         plan
     };
@@ -85,11 +91,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let stopped = agent.stop()?;
     let spans = stopped.spans()?;
 
-    let lost: u64 = ["gap", "unrecognised", "joined_midway", "stopped", "table_full"]
-        .iter()
-        .map(|reason| stopped.summary(reason))
-        .sum();
-    report.check(stopped.summary("ring_full") > 0 && lost > 0, || {
+    let reasons = ["gap", "unrecognised", "joined_midway", "stopped", "table_full", "shed"];
+    let lost: u64 = reasons.iter().map(|reason| stopped.summary(reason)).sum();
+    report.check(stopped.summary("ring_full") > 0 && stopped.summary("gap") > 0, || {
         format!("nothing was lost, the suite proves nothing:\n{}", stopped.stderr)
     });
     report.equal("spans that found no room in a queue", 0, stopped.summary("queue_full"));
@@ -113,7 +117,8 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
                      {lost} lost"
                 )
             });
-            report.check(lost == 0 || told == spans, || {
+            // Less, if another connection from that port lost nothing.
+            report.check(told <= spans, || {
                 format!("connection from port {port}, {kind:?}: {spans} spans, {told} said")
             });
             partly += u64::from(lost > 0 && spans > 0);
@@ -124,11 +129,12 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     report.equal("calls lost, by connection and by reason", said, lost);
     report.check(partly > 0, || "no connection lost a part of its calls".into());
     report.note(format!(
-        "{} calls on {} connections, {} spans, {lost} lost, {} records; of the ends, {partly} lost \
-         calls and {wholly} all of them",
+        "{} calls on {} connections, {} spans, {lost} lost ({} shed), {} records; of the ends, \
+         {partly} lost calls and {wholly} all of them",
         log.len(),
         calls.len(),
         spans.len(),
+        stopped.summary("shed"),
         stopped.summary("ring_full")
     ));
     Ok(())

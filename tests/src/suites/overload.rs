@@ -188,6 +188,8 @@ fn account(
         }
     }
     let losses = Losses::read(&stopped.stderr);
+    // What the queue before standard output had no room for is nobody's connection's.
+    let lost_later = stopped.summary("queue_full") as usize;
     let (mut missing, mut halves) = (0, 0);
     for line in lines {
         let Told { mut clients, mut servers } = told.remove(&line.connection).unwrap_or_default();
@@ -208,8 +210,6 @@ fn account(
             });
             missing += line.calls.saturating_sub(numbers.len()) as u64;
             let lost = losses.of(kind, line.port);
-            // What the queue before standard output had no room for is nobody's connection's.
-            let lost_later = stopped.summary("queue_full") as usize;
             let accounted = numbers.len() + lost;
             report.check(accounted <= line.calls && line.calls <= accounted + lost_later, || {
                 format!(

@@ -105,7 +105,7 @@ impl Conversation {
             (_, None) => Framing::Unknown,
             (framing, Some(_)) => framing,
         };
-        let response = protocol::Response::Http(Box::new(response));
+        let response = protocol::Response::Http(response);
         parts.push(Part::Response { at, response });
 
         let len = len.unwrap_or_default();
