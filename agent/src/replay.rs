@@ -240,13 +240,15 @@ impl Gate<'_> {
 
     /// Waits until no queue is fuller than `most` percent.
     fn wait(&mut self, most: usize) {
-        let deadline = Instant::now() + RECEIVER_PATIENCE;
+        // Looked at only if anything has to be waited for: this is asked after each call.
+        let mut deadline = None;
         loop {
             let backlog = self.exporters.backlog();
             let receiver = self.receiver_waits && backlog.otlp > most;
             if self.closed() || !(receiver || backlog.output > most) {
                 return;
             }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + RECEIVER_PATIENCE);
             if receiver && Instant::now() > deadline {
                 self.receiver_waits = false;
             }

@@ -193,7 +193,7 @@ impl Tracer {
         let described = match (request, response) {
             (Request::Http(request), response) => {
                 let response = response.and_then(Response::http);
-                http::describe(self, *request, response.as_deref(), &known)
+                http::describe(self, *request, response.as_ref(), &known)
             }
             (Request::Database(request), response) => {
                 let response = response.and_then(Response::database);
