@@ -42,10 +42,12 @@ pub(super) fn describe(
     let name = has_path.then(|| tracer.names.name(call.service, method, target.path));
     let error_type = error_type(kind, status, call.no_answer);
 
+    let peer = tracer.addresses.of(&endpoint.remote);
+    let port = endpoint.remote.port().map(|port| Value::Int(port.into()));
     let mut attributes = Attributes::with_capacity(CAPACITY);
     attributes.push(("http.request.method", Value::Static(method.attribute())));
     if method == Method::Other {
-        let original = bounded(request.method, MAX_METHOD);
+        let original = bounded(request.method.into_owned().into(), MAX_METHOD);
         attributes.push(("http.request.method_original", Value::Text(original)));
     }
     match kind {
@@ -69,27 +71,23 @@ pub(super) fn describe(
                     }
                 }
             }
-            let client = match origin.client {
-                Some(client) => Some(tracer.addresses.text(client)),
-                None => tracer.addresses.of(&endpoint.remote),
-            };
+            let client = origin.client.map(|client| tracer.addresses.text(client));
+            let client = client.or_else(|| peer.clone());
             attributes.extend(client.map(|client| ("client.address", client)));
         }
         Kind::Client => {
             let url = full_url(&target, request.host.as_deref(), endpoint);
             attributes.push(("url.full", Value::Text(bounded(url.into(), MAX_TEXT))));
             let host = request.host.as_deref().filter(|host| !host.is_empty());
-            let port = endpoint.remote.port();
             match (target.authority.or(host), &endpoint.remote) {
                 (Some(asked), Address::Inet(_)) => {
                     let implied = target.scheme.and_then(default_port);
-                    server(asked, implied.or(port), &mut attributes);
+                    server(asked, implied.or(endpoint.remote.port()), &mut attributes);
                 }
                 // `Host` says nothing of where a UNIX socket leads.
-                (None, remote) | (_, remote @ Address::Unix(_)) => {
-                    let address = tracer.addresses.of(remote);
-                    attributes.extend(address.map(|address| ("server.address", address)));
-                    attributes.extend(port.map(|port| ("server.port", Value::Int(port.into()))));
+                (None, _) | (_, Address::Unix(_)) => {
+                    attributes.extend(peer.clone().map(|peer| ("server.address", peer)));
+                    attributes.extend(port.clone().map(|port| ("server.port", port)));
                 }
             }
         }
@@ -102,10 +100,8 @@ pub(super) fn describe(
     }
     let error = error_type.is_some();
     attributes.extend(error_type.map(|value| ("error.type", value)));
-    let peer = tracer.addresses.of(&endpoint.remote);
     attributes.extend(peer.map(|peer| ("network.peer.address", peer)));
-    let port = endpoint.remote.port();
-    attributes.extend(port.map(|port| ("network.peer.port", Value::Int(port.into()))));
+    attributes.extend(port.map(|port| ("network.peer.port", port)));
     if matches!(endpoint.remote, Address::Unix(_)) {
         attributes.push(("network.transport", Value::Static("unix")));
     }
