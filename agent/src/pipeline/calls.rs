@@ -13,7 +13,7 @@ use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
 use crate::link::{Link, MessageKey, SameHost, Sent};
 use crate::protocol::{Request, Unreadable};
-use crate::source::{Opened, Pair, Role, Time};
+use crate::source::{Opened, Role, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Kind, Parent, Span, Tracer};
@@ -235,9 +235,9 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         tally.calls += 1;
         count(&calls.stats.calls);
-        let awaited = match (opened.pair, &identity.parent) {
-            (_, Some(Parent { link: Link::Sequence, .. })) => None,
-            (Some(Pair::Inodes { .. }), _) if call.endpoint.role == Role::Server => {
+        let awaited = match &identity.parent {
+            Some(Parent { link: Link::Sequence, .. }) => None,
+            _ if opened.after && call.endpoint.role == Role::Server => {
                 MessageKey::new(opened.pair, Role::Server, call.position)
             }
             _ => None,

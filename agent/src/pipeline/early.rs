@@ -1,7 +1,7 @@
 //! Server spans whose client was not heard of before they were over.
 //!
 //! Where a hook runs after a send, it may be kept waiting until the peer has read the request and
-//! answered it. Over UNIX sockets the peer is certain to be on this host, so its word is awaited.
+//! answered it. So the word of a client that may be on this host is awaited.
 
 use std::collections::VecDeque;
 
