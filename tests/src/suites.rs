@@ -18,6 +18,7 @@ mod receivers;
 mod record;
 mod shapes;
 mod small;
+mod soak;
 mod sockets;
 mod timing;
 mod unix;
@@ -67,6 +68,7 @@ pub(crate) const ALL: &[Suite] = &[
         "too little processor time, too many connections: exact to the call",
         overload::run,
     ),
+    suite("soak", "processes, connections and receivers come and go: nothing grows", soak::run),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 
