@@ -66,3 +66,30 @@ impl Early {
         self.spans.remove(&key)
     }
 }
+
+/// Requests whose clients have not had their answers: of them the youngest are known, twice as many
+/// at most, 32 bytes each.
+const MAX_READS: usize = 16_384;
+
+/// When servers on this host began to read requests.
+#[derive(Default)]
+pub(super) struct Reads {
+    young: FxHashMap<MessageKey, Time>,
+    old: FxHashMap<MessageKey, Time>,
+}
+
+impl Reads {
+    /// A server read the first byte of the request `key`.
+    pub(super) fn began(&mut self, key: MessageKey, time: Time) {
+        if self.young.len() >= MAX_READS {
+            self.old.clear();
+            std::mem::swap(&mut self.young, &mut self.old);
+        }
+        self.young.insert(key, time);
+    }
+
+    /// When that was, once.
+    pub(super) fn take(&mut self, key: MessageKey) -> Option<Time> {
+        self.young.remove(&key).or_else(|| self.old.remove(&key))
+    }
+}
