@@ -135,8 +135,8 @@ pub(crate) fn tell<C: Connection>(
         state.budget = state.budget.saturating_sub(wanted as u32);
     }
     let time = emit::now();
-    let flags = if first { FLAG_FIRST } else { 0 }
-        | if overtakes.is_some() { FLAG_OVERTAKES } else { 0 };
+    let flags =
+        if first { FLAG_FIRST } else { 0 } | if overtakes.is_some() { FLAG_OVERTAKES } else { 0 };
     scratch.data = Data {
         header: emit::header(state, record::DATA, flags, time),
         position,

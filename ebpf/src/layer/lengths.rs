@@ -67,8 +67,7 @@ pub(super) unsafe fn overtaken(tcp: &mut Tcp<Typed>) -> Option<u32> {
     if tcp.joined || end.wrapping_sub(state.sent_sequence) as i32 <= 0 {
         return None;
     }
-    let known = state.owed.kind != 0
-        && state.owed.end.wrapping_sub(state.sent_sequence) as i32 > 0;
+    let known = state.owed.kind != 0 && state.owed.end.wrapping_sub(state.sent_sequence) as i32 > 0;
     if !known {
         let kind = match socket::turn(state, SENT, state.sent) {
             Some(true) => Owed::FIRST,

@@ -22,12 +22,8 @@ pub(super) fn received(ctx: &BtfTracePointContext, who: Who, result: i32, flags:
     unsafe {
         let Some(mut unix) = socket(ctx.arg(0)) else { return };
         if result > 0 {
-            let arrival = Arrival {
-                length: result as u32,
-                flags,
-                call: receive::call,
-                overtakes: None,
-            };
+            let arrival =
+                Arrival { length: result as u32, flags, call: receive::call, overtakes: None };
             unix::received(ctx, &mut unix, who, arrival);
         } else {
             unix::ended(&mut unix, result);

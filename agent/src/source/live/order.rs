@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// short: more than this is loss.
 const MAX_HELD: usize = 4 << 20;
 
-/// Connections whose numbers are known, at 100 bytes each: more than are followed, because those
+/// Connections whose numbers are known, at 130 bytes each: more than are followed, because those
 /// that are not have records, too. The records of others are passed on as they come.
 const MAX_CONNECTIONS: usize = 4 * crate::limit::budget::MAX_CONNECTIONS;
 

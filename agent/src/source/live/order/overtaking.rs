@@ -15,6 +15,12 @@ use zerocopy::FromBytes as _;
 pub(super) struct Overtaking {
     /// The end of what was told of as sent.
     sent: u32,
+    /// Only where a send was ever overtaken, which is rare.
+    late: Option<Box<Late>>,
+}
+
+#[derive(Default)]
+struct Late {
     /// What waits; the first of them for the sends that it overtook.
     waiting: VecDeque<Box<[u8]>>,
     /// Sends before this are not awaited any more.
@@ -79,7 +85,7 @@ impl Overtaking {
     /// What to do with the next record by number.
     pub(super) fn step(&mut self, bytes: &[u8]) -> Step {
         let told = Told::of(bytes);
-        let awaited = self.waiting.front().map(|bytes| Told::of(bytes));
+        let awaited = self.front().map(Told::of);
         match (told, awaited) {
             (Told::Sent(from, to), Some(Told::Overtakes(until))) => {
                 if !before(from, until) {
@@ -90,12 +96,13 @@ impl Overtaking {
             }
             (_, Some(_)) => Step::Wait,
             (Told::Overtakes(until), None) if before(self.sent, until) => Step::Wait,
-            (Told::Sent(from, _), None) if self.passed.is_some_and(|passed| before(from, passed)) => {
-                Step::Late
-            }
-            (Told::Sent(_, to), None) => {
+            (Told::Sent(from, to), None) => {
+                let passed = self.late.take().and_then(|late| late.passed);
+                if let Some(passed) = passed.filter(|passed| before(from, *passed)) {
+                    self.late().passed = Some(passed);
+                    return Step::Late;
+                }
                 self.sent = to;
-                self.passed = None;
                 Step::Pass
             }
             (_, None) => Step::Pass,
@@ -104,27 +111,35 @@ impl Overtaking {
 
     /// Has a record wait.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.waiting.push_back(bytes.into());
+        self.late().waiting.push_back(bytes.into());
     }
 
     /// What waits and is due.
     pub(super) fn pop(&mut self) -> Option<Box<[u8]>> {
-        match Told::of(self.waiting.front()?) {
+        match Told::of(self.front()?) {
             Told::Overtakes(until) if before(self.sent, until) => None,
-            _ => self.waiting.pop_front(),
+            _ => self.late.as_mut()?.waiting.pop_front(),
         }
     }
 
     /// What waits, due or not: then true, for a send is missing before it.
     pub(super) fn give_in(&mut self) -> Option<(Box<[u8]>, bool)> {
-        let bytes = self.waiting.pop_front()?;
+        let bytes = self.late.as_mut()?.waiting.pop_front()?;
         let Told::Overtakes(until) = Told::of(&bytes) else { return Some((bytes, false)) };
         let missing = before(self.sent, until);
         if missing {
             self.sent = until;
-            self.passed = Some(until);
+            self.late().passed = Some(until);
         }
         Some((bytes, missing))
+    }
+
+    fn front(&self) -> Option<&[u8]> {
+        self.late.as_ref()?.waiting.front().map(|bytes| &**bytes)
+    }
+
+    fn late(&mut self) -> &mut Late {
+        self.late.get_or_insert_default()
     }
 }
 
