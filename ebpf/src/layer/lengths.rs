@@ -36,19 +36,19 @@ pub(super) unsafe fn translated(tp: Typed) -> bool {
     unsafe { tp.read::<u64>(layout::ulp_ops()) != 0 }
 }
 
-/// How far the stream that a socket sends has come, as a sequence number: a FIN is none of it.
+/// By how much the stream that a socket sends has grown since it was told of: a FIN is none of it,
+/// and `length` bytes are what it may have grown by.
 ///
 /// # Safety
 /// As [`translated`].
 #[inline(always)]
-unsafe fn written(tcp: &Tcp<Typed>) -> u32 {
+unsafe fn grown(tcp: &Tcp<Typed>, length: u32) -> u32 {
     // SAFETY: passed on to the caller.
     unsafe {
         let end: u32 = tcp.tp.read(layout::write_seq());
+        let step = end.wrapping_sub(tcp.state.sent_sequence);
         let open = matches!(tcp.tp.read(layout::skc_state()), tcp::ESTABLISHED | tcp::CLOSE_WAIT);
-        // Between the change of the state and the FIN this is one too few. Then a send of one byte
-        // that is under way is told of after what it came before.
-        if open || end == tcp.state.sent_sequence { end } else { end.wrapping_sub(1) }
+        if !open && step == length.wrapping_add(1) { length } else { step }
     }
 }
 
@@ -60,13 +60,14 @@ unsafe fn written(tcp: &Tcp<Typed>) -> u32 {
 #[inline(always)]
 pub(super) unsafe fn overtaken(tcp: &mut Tcp<Typed>) -> Option<u32> {
     // SAFETY: passed on to the caller.
-    let end = unsafe { written(tcp) };
+    let step = unsafe { grown(tcp, 0) };
     let state = &mut *tcp.state;
     let before = if state.told > state.heard { state.told } else { state.heard };
     state.heard = emit::now();
-    if tcp.joined || end.wrapping_sub(state.sent_sequence) as i32 <= 0 {
+    if tcp.joined || step as i32 <= 0 {
         return None;
     }
+    let end = state.sent_sequence.wrapping_add(step);
     let known = state.owed.kind != 0 && state.owed.end.wrapping_sub(state.sent_sequence) as i32 > 0;
     if !known {
         let kind = match socket::turn(state, SENT, state.sent) {
@@ -77,7 +78,7 @@ pub(super) unsafe fn overtaken(tcp: &mut Tcp<Typed>) -> Option<u32> {
         let messages = state.messages;
         state.owed = Owed { after: before, messages, end, kind, ..state.owed };
     }
-    let reached = state.sent + u64::from(end.wrapping_sub(state.sent_sequence));
+    let reached = state.sent + u64::from(step);
     if state.owed.kind == Owed::SILENT || reached <= state.skip_sent {
         return None;
     }
@@ -102,16 +103,16 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
         }
         let Some(mut tcp) = storage::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
         let length = result as u32;
-        let end = written(&tcp);
-        let state = &mut *tcp.state;
         if tcp.joined {
             // The state was taken after this very send.
-            state.sent = state.sent.saturating_sub(u64::from(length));
-            state.sent_sequence = end.wrapping_sub(length);
+            tcp.state.sent = tcp.state.sent.saturating_sub(u64::from(length));
+            tcp.state.sent_sequence = tcp.state.sent_sequence.wrapping_sub(length);
         }
+        let step = grown(&tcp, length);
+        let state = &mut *tcp.state;
         let before = state.sent_sequence;
+        let end = before.wrapping_add(step);
         let position = state.sent;
-        let step = end.wrapping_sub(before);
         if step as i32 <= 0 {
             // Told of as part of another thread's.
             emit::count(counter::UNREADABLE);
