@@ -122,6 +122,12 @@ impl Driver {
         self.obey(side, step);
     }
 
+    /// The last bytes of what `side` was not seen to send, as the kernel tells them.
+    #[cfg(test)]
+    pub(super) fn tail(&mut self, side: Side, bytes: &[u8]) {
+        self.streams[side as usize].tail = bytes.to_vec();
+    }
+
     /// `side` was silent for a while.
     pub(super) fn rest(&mut self, side: Side) {
         let Stream { at, tail, skip_turn: true, .. } = &self.streams[side as usize] else { return };
