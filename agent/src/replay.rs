@@ -1,5 +1,7 @@
 //! `tracebee replay`: files instead of the kernel, everything after it the same.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod playback;
 
 use std::fs;

@@ -34,7 +34,7 @@
 //! messages may be under way unseen. So a connection that was ever in *doubt* (joined midway, or
 //! any of the above) and where a request was ever seen to be sent before the answer to the one
 //! before it was complete (*pipelined*) is given up for good, with all that is open on it
-//! ([`Step::Leave`]), whichever comes first. Bytes missing right after a request that nobody has
+//! ([`Step::GiveUp`]), whichever comes first. Bytes missing right after a request that nobody has
 //! answered yet are such a request, too.
 //!
 //! What remains is a client that pipelines unseen, and from then on so evenly that each request
@@ -46,7 +46,7 @@
 //!
 //! [`Part::Desync`]: super::Part::Desync
 //! [`Part::Orphan`]: super::Part::Orphan
-//! [`Step::Leave`]: super::Step::Leave
+//! [`Step::GiveUp`]: super::Step::GiveUp
 
 mod body;
 mod conversation;

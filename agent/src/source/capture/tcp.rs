@@ -6,10 +6,11 @@
 mod connection;
 mod flow;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rustc_hash::FxHashMap;
 
 use super::segment::Segment;
@@ -30,7 +31,7 @@ type Key = [SocketAddr; 2];
 
 /// All connections.
 pub(super) struct Tcp {
-    // Not the fast hasher: whoever makes the packets chooses these keys.
+    // A hasher with a secret: whoever makes the packets chooses these keys.
     connections: HashMap<Key, Connection>,
     by_id: FxHashMap<ConnectionId, Key>,
     /// What is looked at again, and when.
