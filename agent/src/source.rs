@@ -48,16 +48,6 @@ pub enum Role {
     Server,
 }
 
-impl Role {
-    /// The other end.
-    pub fn other(self) -> Self {
-        match self {
-            Role::Client => Role::Server,
-            Role::Server => Role::Client,
-        }
-    }
-}
-
 /// The thread that made a system call, in the ids of the initial pid namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Thread {

@@ -27,6 +27,9 @@ pub struct Exchange {
 
 /// A message: the packets that it came in, and what it says.
 struct Message {
+    /// Packet in which it was complete.
+    complete: u64,
+    /// First and last packet with bytes of it.
     first: u64,
     last: u64,
     from: String,
@@ -38,9 +41,10 @@ struct Message {
     request: Option<u64>,
 }
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "frame.number",
     "tcp.segment",
+    "tcp.len",
     "ip.src",
     "ipv6.src",
     "tcp.srcport",
@@ -59,15 +63,20 @@ pub fn exchanges(file: &Path, ports: &[u16]) -> Result<Vec<Exchange>> {
     let requests: HashMap<u64, &Message> = messages
         .iter()
         .filter(|message| !message.method.is_empty())
-        .map(|message| (message.last, message))
+        .map(|message| (message.complete, message))
         .collect();
+    // Wireshark takes an interim response for the answer, and knows no request of the answer.
+    let mut interim = HashMap::new();
     let mut exchanges = Vec::new();
     for response in &messages {
-        // Interim responses come before the answer.
-        let Some(status) = response.status.filter(|status| *status >= 200) else { continue };
-        let Some(request) = response.request.and_then(|frame| requests.get(&frame)) else {
+        let Some(status) = response.status else { continue };
+        let connection = (&response.from, response.ports);
+        if status < 200 {
+            interim.insert(connection, response.request);
             continue;
-        };
+        }
+        let frame = response.request.or_else(|| interim.remove(&connection).flatten());
+        let Some(request) = frame.and_then(|frame| requests.get(&frame)) else { continue };
         exchanges.push(Exchange {
             start: time(request.first)?,
             end: time(response.last)?,
@@ -81,18 +90,6 @@ pub fn exchanges(file: &Path, ports: &[u16]) -> Result<Vec<Exchange>> {
     Ok(exchanges)
 }
 
-/// The targets of all requests and the codes of all responses.
-pub fn messages(file: &Path, ports: &[u16]) -> Result<(Vec<String>, Vec<String>)> {
-    let output = tshark(file, ports, "http", &["http.request.uri", "http.response.code"])?;
-    let (mut targets, mut codes) = (Vec::new(), Vec::new());
-    for line in output.lines() {
-        let (uris, statuses) = line.split_once('\t').context("two fields")?;
-        targets.extend(uris.split(';').filter(|uri| !uri.is_empty()).map(str::to_owned));
-        codes.extend(statuses.split(';').filter(|code| !code.is_empty()).map(str::to_owned));
-    }
-    Ok((targets, codes))
-}
-
 fn read(file: &Path, ports: &[u16]) -> Result<Vec<Message>> {
     let output = tshark(file, ports, "http", &FIELDS)?;
     output.lines().map(|line| message(line).with_context(|| line.to_owned())).collect()
@@ -100,15 +97,19 @@ fn read(file: &Path, ports: &[u16]) -> Result<Vec<Message>> {
 
 fn message(line: &str) -> Result<Message> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [frame, segments, v4, v6, from, to, method, uri, status, request] =
+    let [frame, segments, length, v4, v6, from, to, method, uri, status, request] =
         <[&str; FIELDS.len()]>::try_from(fields)
             .ok()
             .context("as many fields as were asked for")?;
-    let last: u64 = frame.parse()?;
-    let first = segments.split(';').filter_map(|frame| frame.parse().ok()).min().unwrap_or(last);
+    let complete: u64 = frame.parse()?;
+    let segments = || segments.split(';').filter_map(|frame| frame.parse().ok());
+    // What ends with the connection is complete with a FIN, which may have no bytes of it.
+    let before = |frame: &u64| length == "0" && *frame < complete;
+    let last = segments().filter(before).max();
     Ok(Message {
-        first,
-        last,
+        complete,
+        first: segments().min().unwrap_or(complete),
+        last: last.unwrap_or(complete),
         from: if v4.is_empty() { v6 } else { v4 }.to_owned(),
         ports: [from.parse()?, to.parse()?],
         method: method.to_owned(),
@@ -133,7 +134,7 @@ fn times(file: &Path) -> Result<HashMap<u64, u64>> {
 fn tshark(file: &Path, ports: &[u16], filter: &str, fields: &[&str]) -> Result<String> {
     let mut command = Command::new("tshark");
     // Two passes, so that packets know what comes later; streams are put in order first.
-    command.args(["-n", "-2", "-o", "tcp.reassemble_out_of_order:TRUE", "-R", filter]);
+    command.args(["-n", "-2", "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", filter]);
     for port in ports {
         command.args(["-d", &format!("tcp.port=={port},http")]);
     }

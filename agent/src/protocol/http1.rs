@@ -55,6 +55,8 @@ mod head;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use super::{Detector, Ends};
 
 /// The line of [`super::DETECTORS`].
@@ -77,7 +79,7 @@ pub fn fuzz(data: &[u8]) {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// Method as sent.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Request target as sent: origin, absolute, authority or asterisk form, query included.
     pub target: Box<str>,
     /// Minor version: 0 or 1.

@@ -23,7 +23,7 @@ fn case(role: Role, method: &str, target: &str) -> Case {
     Case {
         role,
         request: http1::Request {
-            method: method.into(),
+            method: method.to_owned().into(),
             target: target.into(),
             minor: 1,
             host: Some("shop.example:8080".into()),

@@ -1,5 +1,5 @@
-//! Captures of real programs, and made-up ones, decoded by Wireshark and by `tracebee replay`: the
-//! same calls with the same times.
+//! Captures of real programs, decoded by Wireshark and by `tracebee replay`: the same calls with the
+//! same times.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,9 +7,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tracebee_tests::capture::files::pcap;
-use tracebee_tests::capture::generator::{Mangle, frames, generate};
-use tracebee_tests::capture::random::Random;
 use tracebee_tests::process::Process;
 use tracebee_tests::report::Report;
 use tracebee_tests::span::{self, Span};
@@ -18,19 +15,12 @@ use tracebee_tests::wireshark::{self, Exchange};
 use super::matrix;
 use crate::Setting;
 
-/// Generated captures that are compared.
-const GENERATED: u64 = 30;
 /// What is still in the kernel when the programs have ended comes within this time.
 const SETTLE: Duration = Duration::from_secs(1);
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
-    real(report, setting)?;
-    generated(report, setting)
-}
-
 /// Every client and every server, captured on the loopback device.
-fn real(report: &mut Report, setting: &Setting) -> Result<()> {
+pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
     let file = dir.join("real.pcapng");
     let servers = matrix::start_servers(setting)?;
@@ -79,40 +69,6 @@ fn line_of_span(span: &Span) -> Result<String> {
 fn line_of_exchange(exchange: &Exchange) -> String {
     let Exchange { start, end, client, server_port, method, uri, status } = exchange;
     format!("{start} {end} [{}]:{} > {server_port} {method} {uri} {status}", client.0, client.1)
-}
-
-/// Conversations in any order, repeated and overlapping, of which both tell the same messages.
-fn generated(report: &mut Report, setting: &Setting) -> Result<()> {
-    let mangle = Mangle { repeated: 10, overlapped: 20, reordered: 5, ..Mangle::default() };
-    let mut calls = 0;
-    for seed in 0..GENERATED {
-        let mut random = Random::new(seed);
-        let packets = generate(&mut random, mangle).packets(&mut random, mangle);
-        let file = setting.dir.path().join(format!("generated-{seed}.pcap"));
-        std::fs::write(&file, pcap(&frames(&packets)))?;
-        let mut ours: Vec<_> = replay(setting, &file, &[80])?
-            .iter()
-            .filter_map(|span| {
-                let status = span.int("http.response.status_code")?;
-                Some((span.text("url.path")?.to_owned(), status.to_string()))
-            })
-            .collect();
-        // Which answer is whose Wireshark does not know of pipelines: what was said is compared.
-        let (mut paths, mut codes) = wireshark::messages(&file, &[80])?;
-        let answered: BTreeSet<&str> = ours.iter().map(|(path, _)| &**path).collect();
-        paths.retain(|path| answered.contains(&**path));
-        ours.sort();
-        paths.sort();
-        codes.sort();
-        let mut statuses: Vec<String> = ours.iter().map(|(_, status)| status.clone()).collect();
-        statuses.sort();
-        let own: Vec<&String> = ours.iter().map(|(path, _)| path).collect();
-        report.equal(&format!("seed {seed}: requests"), own, paths.iter().collect());
-        report.equal(&format!("seed {seed}: answers"), statuses, codes);
-        calls += ours.len();
-    }
-    report.note(format!("{calls} calls in {GENERATED} generated captures"));
-    Ok(())
 }
 
 fn replay(setting: &Setting, file: &Path, ports: &[u16]) -> Result<Vec<Span>> {
