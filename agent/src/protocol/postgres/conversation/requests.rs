@@ -233,6 +233,10 @@ impl Conversation {
         let prepared = self.statements.get(name);
         self.statements.bind(portal, &prepared);
         self.for_statement(at, prepared, parts)?;
+        let cycle = self.cycles.back_mut()?;
+        if let Some(unit) = cycle.units.back_mut().filter(|_| !cycle.full) {
+            unit.bound = true;
+        }
         self.pending(1)
     }
 

@@ -200,6 +200,8 @@ impl Conversation {
         }
         if unseen || (cycle.answer_cut && cycle.prepares()) {
             self.statements.forget();
+        } else if cycle.request_cut {
+            self.statements.forget_portals();
         }
         cycle.end(end, parts);
     }

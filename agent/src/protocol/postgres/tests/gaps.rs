@@ -242,6 +242,23 @@ fn a_request_that_is_cut() {
     assert_eq!(found.len(), 3);
 }
 
+/// What is bound while nobody sees it may have any name.
+#[test]
+fn portals_are_forgotten_with_what_was_missed() {
+    let mut driver = session();
+    let bound =
+        [parse("", "SELECT * FROM a"), bind("c", "", b""), execute("c", 1), sync()].concat();
+    let answer = [empty(b"12"), rows(1, b"x"), empty(b"s"), ready(b'T')].concat();
+    driver.data(Q, &bound);
+    driver.data(A, &answer);
+    driver.gap(Q, 100);
+    driver.data(A, &[empty(b"2"), rows(1, b"x"), empty(b"s"), ready(b'T')].concat());
+    driver.data(Q, &[execute("c", 1), sync()].concat());
+    driver.data(A, &[rows(1, b"x"), empty(b"s"), ready(b'T')].concat());
+    let found = end(driver);
+    assert!(found.last().unwrap().contains("? -> 1 rows"), "{found:?}");
+}
+
 /// What is prepared while nobody sees it may have any name.
 #[test]
 fn names_are_forgotten_with_what_was_missed() {
