@@ -73,6 +73,6 @@ fn a_client_that_does_not_wait_is_given_up() {
     driver.data(A, &result(1));
     driver.data(A, &result(2));
     let found = end(driver);
-    assert_eq!(found.last().unwrap(), "Leave", "{found:?}");
+    assert_eq!(found.last().unwrap(), "GiveUp", "{found:?}");
     assert_eq!(found.iter().filter(|line| *line == "desync").count(), 2, "{found:?}");
 }
