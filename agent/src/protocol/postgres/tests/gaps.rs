@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::bytes::*;
 use super::conversations::{Conversation, all};
-use super::{A, DETECTOR, Driver, Q, Turns, calls, check, end, run};
+use super::{A, DETECTOR, Driver, Q, Side, Turns, calls, check, end, run};
 
 /// Where the setting is not seen that this is about, less is read.
 const BACKSLASHES: &str = "strings with backslashes";
@@ -85,6 +85,16 @@ fn of_any_write() {
     }
 }
 
+/// No name means anything any more: the server would refuse to prepare one again.
+fn reset() -> [(Side, Vec<u8>); 4] {
+    [
+        (Q, query("ROLLBACK")),
+        (A, [complete("ROLLBACK"), ready(b'I')].concat()),
+        (Q, query("DEALLOCATE ALL")),
+        (A, [complete("DEALLOCATE ALL"), ready(b'I')].concat()),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -102,6 +112,7 @@ proptest! {
         let mut turns = vec![(Q, login()), (A, welcome())];
         for index in &order {
             turns.extend(index.get(&conversations).turns[2..].iter().cloned());
+            turns.extend(reset());
         }
         let whole = told(&run(&turns));
         let mut driver = Driver::joined(&DETECTOR, 0, 0);
