@@ -51,8 +51,8 @@ pub(super) struct Conversation {
     bound: bool,
     /// Where the messages that were seen of a side end.
     reached: [u64; 2],
-    /// What the server said last answers what was not seen, and is not a `ReadyForQuery`.
-    stray: bool,
+    /// What the server said last of what was not seen to be asked.
+    last: Last,
     /// A `ReadyForQuery` that nothing was seen to ask for was the last of the answers.
     orphaned: bool,
     /// Bytes of a side were seen; its stream is joined midway if the first is not at position 0.
@@ -93,6 +93,17 @@ enum Responses {
     Lost,
 }
 
+/// Whether the server has answered all that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// Its last message was a `ReadyForQuery`.
+    Ready,
+    /// It was another.
+    Other,
+    /// It was not seen.
+    Unknown,
+}
+
 impl Default for Conversation {
     fn default() -> Self {
         Self {
@@ -109,7 +120,7 @@ impl Default for Conversation {
             unended: false,
             bound: false,
             reached: [0; 2],
-            stray: false,
+            last: Last::Ready,
             orphaned: false,
             joined: [false; 2],
             doubt: false,
@@ -176,6 +187,14 @@ impl Parser for Conversation {
         }
     }
 
+    /// Where bytes are missing, an answer may have been there.
+    fn gone(&mut self, parts: &mut Vec<Part>) {
+        let known = self.responses == Responses::Messages && self.requests != Requests::Lost;
+        if !self.left && !known {
+            self.desync_all(parts);
+        }
+    }
+
     fn needs_everything(&self, _open: usize) -> bool {
         self.long || self.cycles.len() > 1
     }
@@ -186,6 +205,7 @@ impl Conversation {
     /// The connection is older than what is seen of it.
     fn join(&mut self, side: Side) {
         self.doubt = true;
+        self.last = Last::Unknown;
         match side {
             Side::Request if self.requests == Requests::Startup => self.requests = Requests::Lost,
             // Answers to what was asked before.
@@ -207,7 +227,7 @@ impl Conversation {
     fn unknown_gap(&mut self, side: Side, parts: &mut Vec<Part>) -> Step {
         self.desync_all(parts);
         self.statements.forget();
-        (self.renamed, self.stray, self.orphaned) = (false, false, false);
+        (self.renamed, self.orphaned, self.last) = (false, false, Last::Unknown);
         self.transaction = 0;
         match side {
             Side::Request if self.requests != Requests::Done => self.requests = Requests::Lost,

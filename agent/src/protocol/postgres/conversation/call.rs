@@ -180,8 +180,8 @@ impl Call {
         }
     }
 
-    /// The server reports an error; without a code where that was not seen.
-    pub(super) fn fail(&mut self, code: &[u8], parts: &mut Vec<Part>) {
+    /// The server reports an error, or `None` if that was not seen.
+    pub(super) fn fail(&mut self, code: Option<&[u8]>, parts: &mut Vec<Part>) {
         if self.answered {
             return;
         }
@@ -190,8 +190,10 @@ impl Call {
         }
         // What it had read or written is void.
         let command = self.outcome.command.take();
-        let code = sqlstate(code);
-        self.outcome = database::Response { failed: true, code, command, ..Default::default() };
+        let cut = code.is_none();
+        let code = code.and_then(sqlstate);
+        self.outcome =
+            database::Response { failed: true, code, command, cut, ..Default::default() };
         self.answer(parts);
     }
 

@@ -169,7 +169,7 @@ impl Cycle {
             // A `Query` that follows is not carried out, nor answered.
             (Some(_), _) if mixed => Heard::Strange,
             (Some(call), _) if call.is_pending() || ends => {
-                call.fail(code, parts);
+                call.fail(Some(code), parts);
                 Heard::Expected
             }
             (_, Some(hole)) => {
@@ -320,7 +320,7 @@ impl Cycle {
     /// A failure that only the state of the transaction tells: it is that of the only call.
     pub(super) fn fail_unseen(&mut self, parts: &mut Vec<Part>) {
         if let ([call], None, false) = (self.calls.make_contiguous(), &self.hole, self.failed) {
-            call.fail(b"", parts);
+            call.fail(None, parts);
             self.failed = true;
         }
     }

@@ -5,7 +5,7 @@ use super::super::detect::{self, Startup, parameters, startup};
 use super::super::message::{Frame, HEADER, of_client};
 use super::cycle::Cycle;
 use super::hole::Hole;
-use super::{Conversation, Requests, Responses};
+use super::{Conversation, Last, Requests, Responses};
 use crate::protocol::{Detection, MAX_UNPARSED, Part, Side, Step};
 
 /// Bytes of a message that may hold two names before anything else, with room for long ones.
@@ -187,9 +187,20 @@ impl Conversation {
             self.desync_all(parts);
             self.transaction = 0;
         }
+        // A `Query` or a `Parse` begins a call also where a cycle is under way.
+        let begins = match self.last {
+            Last::Ready => asks,
+            Last::Unknown => asks && matches!(bytes[0], b'Q' | b'P'),
+            Last::Other => false,
+        };
         match self.cycles.back_mut() {
-            // It goes on, or is something else, but is not the beginning of a cycle.
-            None if !asks || self.stray => self.begin_unseen(),
+            None if !begins => {
+                if asks && self.responses == Responses::Lost {
+                    // Its answer begins with the next turn.
+                    self.responses = Responses::Messages;
+                }
+                self.begin_unseen();
+            }
             None => {
                 // All of what answers the missing requests was heard, or nothing is known.
                 self.renamed = false;
@@ -212,7 +223,6 @@ impl Conversation {
     fn begin_unseen(&mut self) {
         let mut unseen = Cycle::unseen(self.count);
         unseen.answer_cut = self.responses == Responses::Lost;
-        self.stray = false;
         self.count += 1;
         self.cycles.push_back(unseen);
     }

@@ -4,7 +4,7 @@ use super::super::message::{self, Frame, HEADER, of_server, ready_for_query, rep
 use super::super::statements::names;
 use super::cycle::Heard;
 use super::hole::Hole;
-use super::{Conversation, Requests, Responses};
+use super::{Conversation, Last, Requests, Responses};
 use crate::protocol::{Part, Step, Unreadable};
 use crate::sql::{Backslash, Dialect};
 
@@ -144,7 +144,7 @@ impl Conversation {
             (None, b'E') => return None,
             (None, _) if self.requests == Requests::Messages => Heard::Strange,
             (None, _) => {
-                self.stray = true;
+                self.last = Last::Other;
                 Heard::Unseen
             }
         };
@@ -168,7 +168,7 @@ impl Conversation {
     /// `ReadyForQuery`: a cycle is over.
     fn ready(&mut self, end: u64, body: &[u8], parts: &mut Vec<Part>) -> Option<Step> {
         self.transaction = body.first().copied().unwrap_or_default();
-        self.stray = false;
+        self.last = Last::Ready;
         if !matches!(self.transaction, b'I' | b'T' | b'E') {
             return Some(self.strange(parts));
         }
@@ -210,11 +210,13 @@ impl Conversation {
             let known = tail.len() >= 6;
             // The client goes on although its answer does not end here.
             self.pipelined |= known && !self.cycles.is_empty() && self.all_synced();
-            self.stray |= known && self.cycles.is_empty();
+            if known {
+                self.last = Last::Other;
+            }
             return;
         };
         let before = std::mem::replace(&mut self.transaction, state);
-        self.stray = false;
+        self.last = Last::Ready;
         if self.cycles.len() > 1 || !self.all_synced() {
             // Which of them did that end?
             self.pipelined |= self.cycles.len() > 1;
@@ -250,7 +252,7 @@ impl Conversation {
         if self.responses == Responses::Lost {
             return Step::SkipTurn;
         }
-        self.responses = Responses::Lost;
+        (self.responses, self.last) = (Responses::Lost, Last::Unknown);
         if self.renamed {
             self.statements.forget();
         }
