@@ -40,6 +40,7 @@ pub(super) fn play(protocol: &Detector, data: &[u8]) {
     }
     driver.finish(Side::Request);
     driver.finish(Side::Response);
+    driver.gone();
     check(&driver.parts);
 }
 
@@ -155,6 +156,13 @@ impl Driver {
         if self.over.is_none() {
             let at = stream.at + stream.unparsed.len() as u64;
             self.parser.finish(side, at, &mut self.parts);
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn gone(&mut self) {
+        if self.over.is_none() {
+            self.parser.gone(&mut self.parts);
         }
     }
 

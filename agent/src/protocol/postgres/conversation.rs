@@ -214,6 +214,11 @@ impl Conversation {
         }
     }
 
+    /// A `ReadyForQuery` may come for each of the cycles.
+    fn all_sent(&self) -> bool {
+        self.cycles.iter().all(|cycle| cycle.synced || cycle.hole.is_some())
+    }
+
     /// Gives up all that is open.
     fn desync_all(&mut self, parts: &mut Vec<Part>) {
         for mut cycle in self.cycles.drain(..) {

@@ -229,15 +229,17 @@ impl Call {
         self.finish(Some(end), parts);
     }
 
-    /// A call before this one failed.
+    /// This call failed, which was told, or one before it did.
     pub(super) fn skip(mut self, end: u64, parts: &mut Vec<Part>) {
-        if self.executions == 0 {
-            parts.push(Part::Withdrawn);
-            return;
+        if !self.answered {
+            self.outcome = database::Response { skipped: true, ..Default::default() };
         }
-        self.outcome = database::Response { skipped: true, ..Default::default() };
-        self.answer(parts);
-        parts.push(Part::ResponseEnd { at: Some(end), body: None });
+        self.finish(Some(end), parts);
+    }
+
+    /// What came of it was told.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered
     }
 
     fn answer(&mut self, parts: &mut Vec<Part>) {

@@ -137,7 +137,7 @@ impl Conversation {
             return Step::SkipTurn;
         }
         self.requests = Requests::Lost;
-        if self.responses == Responses::Lost && self.cycles.iter().all(|cycle| cycle.synced) {
+        if self.responses == Responses::Lost && self.all_sent() {
             // Neither the end of that answer was seen nor what was asked next.
             self.desync_all(parts);
         }

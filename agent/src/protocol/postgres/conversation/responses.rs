@@ -209,7 +209,7 @@ impl Conversation {
         let Some(state) = ready_for_query(tail) else {
             let known = tail.len() >= 6;
             // The client goes on although its answer does not end here.
-            self.pipelined |= known && !self.cycles.is_empty() && self.all_synced();
+            self.pipelined |= known && !self.cycles.is_empty() && self.all_sent();
             if known {
                 self.last = Last::Other;
             }
@@ -217,7 +217,7 @@ impl Conversation {
         };
         let before = std::mem::replace(&mut self.transaction, state);
         self.last = Last::Ready;
-        if self.cycles.len() > 1 || !self.all_synced() {
+        if self.cycles.len() > 1 || !self.all_sent() {
             // Which of them did that end?
             self.pipelined |= self.cycles.len() > 1;
             self.doubt = true;
@@ -233,10 +233,6 @@ impl Conversation {
         }
         self.statements.fail(cycle.number, cycle.parsed);
         cycle.end_cut(at, parts);
-    }
-
-    fn all_synced(&self) -> bool {
-        self.cycles.iter().all(|cycle| cycle.synced || cycle.hole.is_some())
     }
 
     /// This is not what we take it for.

@@ -51,14 +51,13 @@ fn is_true(whole: &HashMap<u64, String>, found: &[String], context: &str) {
         let end = |answer: &str| answer.rsplit(' ').next().unwrap().to_owned();
         assert_eq!(end(answer), end(real_answer), "{context}: {line}, not {truth}");
         if !answer.contains("cut") {
-            let words = |answer: &str| answer.rsplit_once(' ').map(|(words, _)| words.to_owned());
-            let known = words(answer).unwrap_or_default();
-            let known = known.split(' ').filter(|word| !word.starts_with('(')).collect::<Vec<_>>();
-            assert_eq!(
-                known.join(" "),
-                words(real_answer).unwrap_or_default(),
-                "{context}: {line}"
-            );
+            // Of a text that is not known the server's own word is told.
+            let words = |answer: &str| {
+                let (words, _) = answer.rsplit_once(' ').unwrap_or_default();
+                let words = words.split(' ').filter(|word| !word.starts_with('('));
+                words.collect::<Vec<_>>().join(" ")
+            };
+            assert_eq!(words(answer), words(real_answer), "{context}: {line}");
         }
     }
 }
@@ -123,6 +122,86 @@ proptest! {
             }
         }
         is_true(&whole, &end(driver), "dropped");
+    }
+}
+
+/// What happens to the bytes of a write.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Seen,
+    /// They are missing between these parts of it, in 255ths.
+    Missing(u8, u8),
+    /// The same, and the last bytes are known.
+    Cut(u8),
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        8 => Just(Fate::Seen),
+        1 => Just(Fate::Missing(0, 255)),
+        1 => any::<(u8, u8)>().prop_map(|(a, b)| Fate::Missing(a.min(b), a.max(b))),
+        1 => any::<u8>().prop_map(Fate::Cut),
+    ]
+}
+
+impl Fate {
+    fn befall(self, driver: &mut Driver, side: Side, bytes: &[u8]) {
+        let at = |part: u8| bytes.len() * usize::from(part) / 255;
+        let (from, to) = match self {
+            Fate::Seen => (bytes.len(), bytes.len()),
+            Fate::Missing(from, to) => (at(from), at(to)),
+            Fate::Cut(from) => (at(from), bytes.len()),
+        };
+        driver.data(side, &bytes[..from]);
+        if from < to {
+            driver.gap(side, (to - from) as u64);
+            if let Fate::Cut(_) = self {
+                driver.tail(side, &bytes[bytes.len().saturating_sub(8)..]);
+            }
+        }
+        driver.data(side, &bytes[to..]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// The same with parts of writes missing, and from the middle on.
+    #[test]
+    fn of_any_part_of_writes(
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 1..5),
+        fates in proptest::collection::vec(fate(), 1..40),
+        first in prop_oneof![Just(0), 2..20_usize],
+    ) {
+        let conversations = all();
+        let plain = |c: &Conversation| {
+            !["pipelined", "the end", "a session that is ended", BACKSLASHES].contains(&c.name)
+        };
+        let conversations: Vec<_> = conversations.into_iter().filter(plain).collect();
+        let mut turns = vec![(Q, login()), (A, welcome())];
+        for index in &order {
+            turns.extend(index.get(&conversations).turns[2..].iter().cloned());
+            turns.extend(reset());
+        }
+        let whole = run(&turns);
+        let first = first.min(turns.len());
+        let before = |wanted: Side| -> u64 {
+            let writes = turns[..first].iter().filter(|(side, _)| *side == wanted);
+            writes.map(|(_, bytes)| bytes.len() as u64).sum()
+        };
+        let mut driver = Driver::joined(&DETECTOR, before(Q), before(A));
+        let mut gone = false;
+        for (n, (side, bytes)) in turns.iter().enumerate().skip(first) {
+            let fate = if n < 2 { Fate::Seen } else { fates[n % fates.len()] };
+            gone |= !matches!(fate, Fate::Seen);
+            fate.befall(&mut driver, *side, bytes);
+        }
+        let found = end(driver);
+        is_true(&told(&whole), &found, "parts");
+        let missing = told(&whole).len().saturating_sub(told(&found).len());
+        prop_assert!(missing == 0 || first > 0 || gone, "{found:?}");
+        let open = found.iter().any(|line| line.ends_with("open"));
+        prop_assert!(missing == 0 || first > 0 || open || lost(&found) > 0, "{found:?}");
     }
 }
 
