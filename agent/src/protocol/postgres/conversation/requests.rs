@@ -11,6 +11,9 @@ use crate::protocol::{Detection, MAX_UNPARSED, Part, Side, Step};
 /// Bytes of a message that may hold two names before anything else, with room for long ones.
 const NAMES: usize = 600;
 
+/// The message of a client that goes.
+const TERMINATE: &[u8] = b"X\0\0\0\x04";
+
 /// Longest name of a database kept; the server's have at most 63 bytes.
 const MAX_NAMESPACE: usize = 128;
 
@@ -194,6 +197,8 @@ impl Conversation {
             Last::Other => false,
         };
         match self.cycles.back_mut() {
+            // The end, which nobody answers.
+            None if bytes == TERMINATE => {}
             None if !begins => {
                 if asks && self.responses == Responses::Lost {
                     // Its answer begins with the next turn.

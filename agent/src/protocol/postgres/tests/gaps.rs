@@ -411,3 +411,17 @@ fn names_are_forgotten_with_what_was_missed() {
     let found = end(driver);
     assert!(found.last().unwrap().contains("? -> (SELECT) 0 rows"), "{found:?}");
 }
+
+/// A client that goes after bytes of its data were missed asks for nothing.
+#[test]
+fn the_end_is_no_request() {
+    let mut driver = session();
+    driver.data(Q, &query("COPY t FROM STDIN"));
+    driver.data(Q, &message(b'd', &[b'x'; 1000]));
+    driver.gap(Q, 100_000);
+    driver.data(A, &message(b'G', &[0, 0, 1, 0, 0]));
+    driver.data(A, &[complete("COPY 7"), ready(b'I')].concat());
+    driver.data(Q, &empty(b"X"));
+    let found = end(driver);
+    assert!(found.len() == 1 && found[0].contains("\"COPY t\" -> 7 affected"), "{found:?}");
+}
