@@ -60,6 +60,9 @@ pub(crate) struct HttpArgs {
 /// Flags of `bench replay`.
 #[derive(Args)]
 pub(crate) struct ReplayArgs {
+    /// What is spoken
+    #[arg(long, value_enum, default_value_t = replay::Protocol::Http)]
+    protocol: replay::Protocol,
     /// Times that the calls are replayed
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
