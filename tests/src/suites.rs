@@ -14,6 +14,7 @@ mod namespaces;
 mod outage;
 mod output;
 mod overload;
+mod postgres;
 mod receivers;
 mod record;
 mod shapes;
@@ -44,6 +45,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("timing", "durations are those that the client measured", timing::run),
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
+    suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
     suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
