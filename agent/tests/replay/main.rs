@@ -9,4 +9,5 @@ mod outcome;
 mod postgres;
 mod property;
 mod recording;
+mod seeds;
 mod traps;
