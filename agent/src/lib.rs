@@ -16,6 +16,7 @@ pub mod replay;
 pub mod run;
 pub mod select;
 pub mod source;
+pub mod sql;
 pub mod stats;
 pub mod stream;
 pub mod trace;

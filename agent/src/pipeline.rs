@@ -11,13 +11,14 @@ use self::calls::{Calls, Owners};
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
+use crate::protocol::Ends;
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
 use crate::stream::{Streams, Timed};
 use crate::trace::{Identity, Span, Tracer};
 use crate::workload::Workloads;
-use crate::workload::wire::Servers;
+use crate::workload::wire::Addressed;
 
 /// Connections that are followed at once. Each takes about a kilobyte; the oldest go first.
 pub const MAX_CONNECTIONS: usize = 65_536;
@@ -48,9 +49,9 @@ struct Connection {
     peer_finished: Option<Time>,
     finished: Option<Time>,
     ignored: bool,
-    /// The streams are those of the client's end, but calls are told as the server's.
+    /// The streams are those of one end, but calls are told as the other's.
     turned: bool,
-    /// More than one call was open at once: where one answer ends and the next begins must be seen.
+    /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
 }
 
@@ -77,14 +78,14 @@ impl Pipeline {
     }
 
     /// A pipeline for captures, the times of which are Unix time. Every call is told once, as the
-    /// server's.
+    /// server's where its protocol knows such spans, else as the client's.
     pub fn replay(
         selection: Selection,
         tracer: Tracer,
         request_timeout: Option<std::time::Duration>,
         stats: Arc<Stats>,
     ) -> Self {
-        let owners = Owners::Servers(Servers::default());
+        let owners = Owners::Addressed(Addressed::default());
         Self::with(selection, tracer, request_timeout, stats, owners, Clock::fixed(0))
     }
 
@@ -203,7 +204,7 @@ impl Pipeline {
                 // So that both forget the same processes.
                 recorded.resource(opened.pid);
             }
-            Owners::Servers(_) => {}
+            Owners::Addressed(_) => {}
         }
         let connection = Connection {
             endpoint: None,
@@ -228,7 +229,9 @@ impl Pipeline {
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
             self.wishes.push(Wish::Ignore(data.id));
-        } else if connection.pairing.len() > 1 && !connection.pipelined {
+        } else if !connection.pipelined
+            && connection.streams.need_everything(connection.pairing.len())
+        {
             connection.pipelined = true;
             self.wishes.push(Wish::Everything(data.id));
         }
@@ -276,10 +279,16 @@ impl Connection {
             && self.streams.spoken()
             && let Some(role) = self.streams.role()
         {
-            if role == Role::Client && matches!(calls.owners, Owners::Servers(_)) {
-                self.turn();
-            } else {
-                self.opened.role = Some(role);
+            let ends = self.streams.protocol().map_or(Ends::Both, |protocol| protocol.ends);
+            match (&calls.owners, ends, role) {
+                (Owners::Addressed(_), Ends::Both, Role::Client) => self.turn(Role::Server),
+                (Owners::Addressed(_), Ends::Client, Role::Server) => self.turn(Role::Client),
+                // The client's end tells of the calls, on this host or another.
+                (_, Ends::Client, Role::Server) => {
+                    self.opened.role = Some(role);
+                    self.streams.leave();
+                }
+                _ => self.opened.role = Some(role),
             }
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
@@ -288,7 +297,7 @@ impl Connection {
                 remote: self.opened.remote,
             }));
         }
-        if self.endpoint.is_none() {
+        if self.endpoint.is_none() || self.is_others() {
             parts.clear();
             return;
         }
@@ -299,11 +308,17 @@ impl Connection {
         }
     }
 
-    /// What was taken for the server is the client: its calls are told as the other end's.
-    fn turn(&mut self) {
+    /// The other end tells of the calls.
+    fn is_others(&self) -> bool {
+        self.opened.role == Some(Role::Server)
+            && self.streams.protocol().is_some_and(|protocol| protocol.ends == Ends::Client)
+    }
+
+    /// Calls are told as the other end's, which is a `told`.
+    fn turn(&mut self, told: Role) {
         self.turned = true;
         let Opened { role, local, remote, .. } = &mut self.opened;
-        *role = Some(Role::Server);
+        *role = Some(told);
         std::mem::swap(local, remote);
         std::mem::swap(&mut self.peer_finished, &mut self.finished);
     }

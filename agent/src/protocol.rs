@@ -2,10 +2,15 @@
 //!
 //! A parser sees both directions of one connection as it learns them and says which messages
 //! begin and end where. It has no clock, no I/O and no process state, and it never panics,
-//! whatever the bytes are. A new protocol is one file beside this one and one line in [`DETECTORS`].
+//! whatever the bytes are. A new protocol is one file (or folder) beside this one and one line in
+//! [`DETECTORS`]: what it finds it says in the words of its kind of call ([`Request::Http`],
+//! [`Request::Database`]), of which everything after makes spans.
 
 use std::fmt;
 
+pub mod database;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http1;
 
 /// Which side of the conversation bytes belong to, whatever end of the connection we watch.
@@ -28,12 +33,27 @@ pub enum Detection {
     Unsure,
 }
 
+/// Which ends of a connection tell of its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Both: a client span and a server span.
+    Both,
+    /// The client's: the conventions know no other span of this kind of call. The server's end is
+    /// left alone.
+    Client,
+}
+
 /// One protocol as the engine sees it before it is known to be spoken.
 pub struct Detector {
     /// Name as in `network.protocol.name`.
     pub name: &'static str,
-    /// Judges the first contiguous bytes of one direction.
+    /// Which ends tell of the calls.
+    pub ends: Ends,
+    /// Judges the first contiguous bytes of one direction of a connection.
     pub detect: fn(bytes: &[u8]) -> Detection,
+    /// The same of a connection that is not known from its beginning: of the first bytes of a
+    /// turn, which may be anything.
+    pub resume: fn(bytes: &[u8]) -> Detection,
     /// Makes a parser for one connection.
     pub parser: fn() -> Box<dyn Parser>,
 }
@@ -44,7 +64,8 @@ impl fmt::Debug for Detector {
     }
 }
 
-/// Every protocol that is recognised.
+/// Every protocol that is recognised. A port is no evidence: the order means nothing, because no
+/// bytes are a message of two of them.
 pub static DETECTORS: &[Detector] = &[http1::DETECTOR];
 
 /// What the parser wants of the direction it was just shown.
@@ -82,6 +103,8 @@ pub enum Part {
         /// What it asks.
         request: Request,
     },
+    /// More is known of the request that began last: this is what it asks.
+    Asked(Request),
     /// The request that began last ends before position `at`, which may lie in the future. A
     /// request that is answered early may end after its response.
     RequestEnd {
@@ -91,6 +114,9 @@ pub enum Part {
         /// Payload size on the wire without framing, where it is known.
         body: Option<u64>,
     },
+    /// The oldest request without a response is being answered; what the answer says comes with
+    /// its [`Part::Response`].
+    Answering,
     /// The (final) response to the oldest request without one begins at `at`.
     Response {
         /// Position of its first byte.
@@ -105,11 +131,22 @@ pub enum Part {
         /// Payload size on the wire without framing, where it is known.
         body: Option<u64>,
     },
+    /// The oldest open request was answered, and was none that makes a call.
+    Withdrawn,
     /// A response to a request that was not seen (joined midway, or its request was lost): no call.
     Orphan,
     /// The oldest open call, one whose [`Part::ResponseEnd`] has not been said, is given up: bytes
     /// are missing, and which response is its own, or where that ends, can no longer be known.
     Desync,
+    /// What follows on this connection cannot be read, however well the protocol is known.
+    Unreadable(Unreadable),
+}
+
+/// Why a connection of a known protocol cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The two ends agreed to encrypt it.
+    Encrypted,
 }
 
 /// A request, by protocol.
@@ -117,6 +154,8 @@ pub enum Part {
 pub enum Request {
     /// HTTP/1.x.
     Http(Box<http1::Request>),
+    /// A database.
+    Database(Box<database::Request>),
 }
 
 /// A response, by protocol.
@@ -124,6 +163,26 @@ pub enum Request {
 pub enum Response {
     /// HTTP/1.x.
     Http(Box<http1::Response>),
+    /// A database.
+    Database(Box<database::Response>),
+}
+
+impl Response {
+    /// The response to a call over HTTP.
+    pub fn http(self) -> Option<Box<http1::Response>> {
+        match self {
+            Response::Http(response) => Some(response),
+            Response::Database(_) => None,
+        }
+    }
+
+    /// The response of a database.
+    pub fn database(self) -> Option<Box<database::Response>> {
+        match self {
+            Response::Database(response) => Some(response),
+            Response::Http(_) => None,
+        }
+    }
 }
 
 /// The state of one connection in one protocol.
@@ -148,6 +207,15 @@ pub trait Parser: Send {
     /// After [`Step::SkipTurn`] `side` has been silent for a while, at position `at`, and these are
     /// the bytes before it: does the message that was under way end there?
     fn rested(&mut self, _side: Side, _at: u64, _tail: &[u8], _parts: &mut Vec<Part>) {}
+
+    /// After [`Step::SkipTurn`] the turn of `side` is over, at position `at`: the other side speaks,
+    /// or the connection ends. These are the last bytes of it that are known.
+    fn turn_over(&mut self, _side: Side, _at: u64, _tail: &[u8], _parts: &mut Vec<Part>) {}
+
+    /// Whether all bytes have to be seen, not only the first of each turn; `open` calls are.
+    fn needs_everything(&self, open: usize) -> bool {
+        open > 1
+    }
 
     /// The connection is gone without an error. `side` came to `at`, and all of it was read, but
     /// it did not say that nothing follows.

@@ -19,6 +19,8 @@ pub enum Loss {
     JoinedMidway,
     /// A call was given up because bytes that its parser needed are missing.
     Gap,
+    /// A connection of a known protocol was encrypted (counted in connections).
+    Encrypted,
     /// Bytes of a connection are missing in a capture (counted in runs of them). What that costs
     /// in calls is counted apart.
     CaptureGap,
@@ -43,12 +45,13 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 13] = [
+    pub const ALL: [Loss; 14] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
         Loss::JoinedMidway,
         Loss::Gap,
+        Loss::Encrypted,
         Loss::CaptureGap,
         Loss::BadPacket,
         Loss::TableFull,
@@ -72,6 +75,7 @@ impl Loss {
             Loss::Unreadable => "unreadable",
             Loss::JoinedMidway => "joined_midway",
             Loss::Gap => "gap",
+            Loss::Encrypted => "encrypted",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
             Loss::TableFull => "table_full",

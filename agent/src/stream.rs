@@ -8,7 +8,7 @@ mod half;
 
 use half::Half;
 
-use crate::protocol::{DETECTORS, Detection, Parser, Part, Side, Step};
+use crate::protocol::{DETECTORS, Detection, Detector, Parser, Part, Side, Step};
 use crate::source::{Data, Direction, End, Role, Time};
 
 /// Turns in which a connection that was joined midway may fail to look like any protocol before
@@ -46,6 +46,7 @@ pub struct Streams {
     sent: Half,
     last: Option<Direction>,
     state: State,
+    protocol: Option<&'static Detector>,
     parts: Vec<Part>,
 }
 
@@ -59,6 +60,7 @@ impl Streams {
             sent: Half::default(),
             last: None,
             state: State::Unknown { strange: 0 },
+            protocol: None,
             parts: Vec::new(),
         }
     }
@@ -78,6 +80,24 @@ impl Streams {
         matches!(self.state, State::Spoken(_))
     }
 
+    /// The protocol that was recognised, also when the connection was left since.
+    pub fn protocol(&self) -> Option<&'static Detector> {
+        self.protocol
+    }
+
+    /// Nothing is wanted of this connection any more.
+    pub fn leave(&mut self) {
+        self.state = State::Left;
+    }
+
+    /// Whether all bytes have to be seen, not only the first of each turn; `open` calls are.
+    pub fn need_everything(&self, open: usize) -> bool {
+        match &self.state {
+            State::Spoken(parser) => parser.needs_everything(open),
+            State::Unknown { .. } | State::Left => false,
+        }
+    }
+
     /// How far `side` has come, and when it got there.
     pub fn progress(&self, side: Side) -> (u64, Time) {
         let half = match self.direction(side) {
@@ -95,6 +115,7 @@ impl Streams {
             if turned {
                 // What was announced the other way and never shown is missing now.
                 self.catch_up(data.direction.reverse(), data.time, out);
+                self.turn_over(data.direction.reverse(), data.time, out);
             }
             let half = self.half(data.direction);
             half.begin(data.position);
@@ -113,7 +134,7 @@ impl Streams {
         }
         let whole = data.bytes.len() as u64 == data.length;
         let last = if whole { data.bytes } else { data.tail };
-        self.half(data.direction).ends_with(data.position + data.length, last);
+        self.half(data.direction).ends_with(data.position, data.length, last);
         let reached = if data.pending { data.position } else { data.position + data.length };
         self.reach(data.direction, reached, data.time, out);
     }
@@ -153,6 +174,9 @@ impl Streams {
             End::PeerFinished(at) => self.received.finish = Some(at),
             End::Finished(at) => self.sent.finish = Some(at),
             End::Closed { error, received, sent } => {
+                for direction in [Direction::Received, Direction::Sent] {
+                    self.turn_over(direction, time, out);
+                }
                 for half in [&mut self.received, &mut self.sent] {
                     if half.finish.is_some() {
                         half.finish = Some(half.reached);
@@ -182,6 +206,19 @@ impl Streams {
                 parser.rested(side, at, &tail[..length], &mut self.parts);
                 self.drain(time, time, out);
             }
+        }
+    }
+
+    /// The other side speaks, or nothing follows: tells the parser that skips the turn how it
+    /// ended.
+    fn turn_over(&mut self, direction: Direction, time: Time, out: &mut Vec<Timed>) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        let at = half.reached;
+        let Some((tail, length)) = half.tail() else { return };
+        if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+            parser.turn_over(side, at, &tail[..length], &mut self.parts);
+            self.drain(time, time, out);
         }
     }
 
@@ -334,13 +371,15 @@ impl Streams {
         };
         let mut unsure = false;
         for detector in DETECTORS {
-            match (detector.detect)(bytes) {
+            let judge = if self.midway { detector.resume } else { detector.detect };
+            match judge(bytes) {
                 Detection::Is(side) if expected.is_none_or(|expected| expected == side) => {
                     if self.role.is_none() {
                         let client = (direction == Direction::Sent) == (side == Side::Request);
                         self.role = Some(if client { Role::Client } else { Role::Server });
                     }
                     self.state = State::Spoken((detector.parser)());
+                    self.protocol = Some(detector);
                     return Some(side);
                 }
                 Detection::Unsure => unsure = true,

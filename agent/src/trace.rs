@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use opentelemetry::{SpanId, TraceId};
 
-use crate::call::Call;
+use crate::call::{Call, Endpoint, NoAnswer};
 use crate::clock::Clock;
-use crate::protocol::Request;
+use crate::protocol::{Request, Response};
 use crate::source::Role;
 use crate::workload::Resource;
 
 mod addresses;
 pub mod client_address;
 pub mod context;
+mod database;
 mod http;
 mod method;
 mod names;
@@ -115,6 +116,35 @@ pub struct Identity {
     pub trace_state: Option<Box<str>>,
 }
 
+/// What is known of a call, whatever its kind.
+struct Known<'a> {
+    /// Name of the service that the process belongs to.
+    service: &'a Arc<str>,
+    kind: Kind,
+    endpoint: &'a Endpoint,
+    no_answer: Option<NoAnswer>,
+    request_body: Option<u64>,
+    response_body: Option<u64>,
+    waited: u64,
+}
+
+type Attributes = Vec<(&'static str, Value)>;
+
+/// What a kind of call knows of its span.
+struct Described {
+    name: Arc<str>,
+    error: bool,
+    attributes: Attributes,
+}
+
+/// Longest text of an attribute, in bytes. Longer ones exist to attack somebody.
+const MAX_TEXT: usize = 4096;
+
+/// Text of at most `most` bytes, cut between characters.
+fn bounded(text: Box<str>, most: usize) -> Box<str> {
+    if text.len() <= most { text } else { text[..text.floor_char_boundary(most)].into() }
+}
+
 /// Makes spans of calls. Owned by the one thread that the pipeline runs on.
 #[derive(Debug, Default)]
 pub struct Tracer {
@@ -148,11 +178,28 @@ impl Tracer {
             Role::Server => Kind::Server,
         };
         let (start, end) = clock.interval(call.started, call.ended);
-        // Each protocol describes its own calls; all else is the same for all.
-        let described = match &call.request {
-            Request::Http(_) => http::describe(self, &resource.service, kind, call),
+        let Call { request, response, endpoint, no_answer, .. } = call;
+        let known = Known {
+            service: &resource.service,
+            kind,
+            endpoint: &endpoint,
+            no_answer,
+            request_body: call.request_body,
+            response_body: call.response_body,
+            waited: call.waited,
         };
-        let http::Described { name, error, mut attributes } = described;
+        // Each kind of call is described in its own words; all else is the same for all.
+        let described = match (request, response) {
+            (Request::Http(request), response) => {
+                let response = response.and_then(Response::http);
+                http::describe(self, *request, response.as_deref(), &known)
+            }
+            (Request::Database(request), response) => {
+                let response = response.and_then(Response::database);
+                database::describe(self, &request, response.as_deref(), &known)
+            }
+        };
+        let Described { name, error, mut attributes } = described;
         if let Some(parent) = &parent {
             attributes.push(("tracebee.link", Value::Static(parent.link)));
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Call, Endpoint, NoAnswer};
-use crate::protocol::{Part, Request, Response, Side};
+use crate::protocol::{Part, Request, Response, Side, Unreadable};
 use crate::source::{Thread, Time};
 use crate::stream::{Streams, Timed};
 
@@ -20,6 +20,8 @@ pub trait Sink<I> {
     fn ended(&mut self, call: Call, identity: I);
     /// A call is lost: `None` if it was never seen to begin.
     fn lost(&mut self, identity: Option<I>);
+    /// No call of the connection will be seen from here on.
+    fn unreadable(&mut self, why: Unreadable);
 }
 
 #[derive(Clone)]
@@ -31,6 +33,8 @@ struct Open<I> {
     waited: u64,
     thread: Thread,
     request_body: Option<u64>,
+    /// The first of its answer was seen.
+    answering: bool,
     response: Option<Response>,
     /// Where its response ends, once that is known.
     end: Option<u64>,
@@ -78,15 +82,26 @@ impl<I: Clone> Pairing<I> {
                         waited,
                         thread,
                         request_body: None,
+                        answering: false,
                         response: None,
                         end: None,
                         response_body: None,
                         told: false,
                     });
                 }
+                Part::Asked(request) => {
+                    if let Some(last) = self.open.back_mut() {
+                        last.request = request;
+                    }
+                }
                 Part::RequestEnd { body, .. } => {
                     if let Some(last) = self.open.back_mut() {
                         last.request_body = body;
+                    }
+                }
+                Part::Answering => {
+                    if let Some(call) = self.open.iter_mut().find(|call| call.response.is_none()) {
+                        call.answering = true;
                     }
                 }
                 Part::Response { response, .. } => {
@@ -101,16 +116,25 @@ impl<I: Clone> Pairing<I> {
                         call.response_body = body;
                     }
                 }
+                Part::Withdrawn => {
+                    self.remove_unanswered();
+                }
                 Part::Orphan => sink.lost(None),
                 Part::Desync => {
-                    let oldest = self.open.iter().position(|call| call.end.is_none());
-                    if let Some(call) = oldest.and_then(|index| self.open.remove(index)) {
+                    if let Some(call) = self.remove_unanswered() {
                         sink.lost((!call.told).then_some(call.identity));
                     }
                 }
+                Part::Unreadable(why) => sink.unreadable(why),
             }
         }
         self.complete(streams, endpoint, sink);
+    }
+
+    /// The oldest call whose answer has no end yet.
+    fn remove_unanswered(&mut self) -> Option<Open<I>> {
+        let oldest = self.open.iter().position(|call| call.end.is_none())?;
+        self.open.remove(oldest)
     }
 
     /// Ends the calls whose responses went through whole.
@@ -164,7 +188,8 @@ impl<I: Clone> Pairing<I> {
         let Some(endpoint) = endpoint else { return };
         for call in &mut self.open {
             let certain = Time(call.started.0.saturating_add(timeout));
-            if call.response.is_none() && !call.told && certain < now {
+            let silent = !call.answering && call.response.is_none();
+            if silent && !call.told && certain < now {
                 call.clone().tell(endpoint, certain, Some(NoAnswer::Timeout), sink);
                 call.told = true;
             }

@@ -8,14 +8,14 @@ use crate::call::Call;
 use crate::call::pairing::Sink;
 use crate::clock::Clock;
 use crate::link::{MessageKey, SameHost, Sent};
-use crate::protocol::Request;
+use crate::protocol::{Request, Unreadable};
 use crate::source::{Opened, Role, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Parent, Span, Tracer};
 use crate::workload::Workloads;
 use crate::workload::recorded::Recorded;
-use crate::workload::wire::Servers;
+use crate::workload::wire::Addressed;
 
 /// `tracebee.link` of a server span under the client span on this host.
 const SEQUENCE: &str = "seq";
@@ -37,8 +37,8 @@ pub(super) enum Owners {
     Processes(Workloads),
     /// In a recording: of the process that made it then.
     Recorded(Recorded),
-    /// In a capture, which knows no processes: of the server's address.
-    Servers(Servers),
+    /// In a capture, which knows no processes: of an address.
+    Addressed(Addressed),
 }
 
 /// The server span of a request that `client` sent.
@@ -67,6 +67,18 @@ impl Calls {
         }
     }
 
+    /// A span that begins a trace.
+    fn root(&mut self) -> Identity {
+        Identity {
+            trace_id: self.ids.trace_id(),
+            span_id: self.ids.span_id(),
+            parent: None,
+            depth: 0,
+            flags: SAMPLED | RANDOM,
+            trace_state: None,
+        }
+    }
+
     /// The sink of a connection.
     pub(super) fn of<'a>(&'a mut self, opened: &'a Opened) -> CallsOf<'a> {
         CallsOf { calls: self, opened }
@@ -84,8 +96,12 @@ impl Sink<Identity> for CallsOf<'_> {
     /// the header's is the server span's only if the client span is not ours.
     fn began(&mut self, position: u64, started: Time, request: &Request) -> Identity {
         let Self { calls, opened } = self;
-        let Request::Http(http) = request;
         let role = opened.role.unwrap_or(Role::Server);
+        let http = match request {
+            Request::Http(http) => http,
+            // It carries no context, and no server's span waits for it.
+            Request::Database(_) => return calls.root(),
+        };
         let key = MessageKey::new(opened, role, position);
         let span_id = calls.ids.span_id();
         if role == Role::Server
@@ -102,14 +118,7 @@ impl Sink<Identity> for CallsOf<'_> {
                 flags,
                 trace_state: state,
             },
-            None => Identity {
-                trace_id: calls.ids.trace_id(),
-                span_id,
-                parent: None,
-                depth: 0,
-                flags: SAMPLED | RANDOM,
-                trace_state: None,
-            },
+            None => Identity { span_id, ..calls.root() },
         };
         if let (Role::Client, Some(key)) = (role, key) {
             calls.same_host.sent(key, started, &identity);
@@ -134,7 +143,7 @@ impl Sink<Identity> for CallsOf<'_> {
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),
             Owners::Recorded(recorded) => recorded.resource(call.thread.pid),
-            Owners::Servers(servers) => servers.resource(call.endpoint.local),
+            Owners::Addressed(servers) => servers.resource(&call.endpoint),
         };
         calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
     }
@@ -143,6 +152,13 @@ impl Sink<Identity> for CallsOf<'_> {
         let loss = match identity {
             None if self.opened.midlife => Loss::JoinedMidway,
             _ => Loss::Gap,
+        };
+        self.calls.stats.lose(loss, 1);
+    }
+
+    fn unreadable(&mut self, why: Unreadable) {
+        let loss = match why {
+            Unreadable::Encrypted => Loss::Encrypted,
         };
         self.calls.stats.lose(loss, 1);
     }

@@ -65,7 +65,7 @@ impl Pipeline {
     pub fn learnt(&mut self) -> Vec<Arc<Resource>> {
         match &mut self.calls.owners {
             Owners::Processes(workloads) => workloads.learnt(),
-            Owners::Recorded(_) | Owners::Servers(_) => Vec::new(),
+            Owners::Recorded(_) | Owners::Addressed(_) => Vec::new(),
         }
     }
 
@@ -73,7 +73,7 @@ impl Pipeline {
     pub fn processes(&self) -> Vec<Arc<Resource>> {
         match &self.calls.owners {
             Owners::Processes(workloads) => workloads.known(),
-            Owners::Recorded(_) | Owners::Servers(_) => Vec::new(),
+            Owners::Recorded(_) | Owners::Addressed(_) => Vec::new(),
         }
     }
 

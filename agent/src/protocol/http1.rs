@@ -51,22 +51,26 @@
 mod body;
 mod conversation;
 mod detect;
-mod fuzz;
 mod head;
 #[cfg(test)]
 mod tests;
 
-#[doc(hidden)]
-pub use fuzz::fuzz;
-
-use super::Detector;
+use super::{Detector, Ends};
 
 /// The line of [`super::DETECTORS`].
 pub const DETECTOR: Detector = Detector {
     name: "http",
+    ends: Ends::Both,
     detect: detect::detect,
+    resume: detect::detect,
     parser: || Box::new(conversation::Conversation::default()),
 };
+
+/// For fuzzers; see [`super::fuzz`].
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    super::fuzz::play(&DETECTOR, data);
+}
 
 /// What is kept of a request head: exactly the fields that spans need. Credentials and cookies
 /// are never copied out of the captured bytes.

@@ -3,6 +3,9 @@
 use crate::protocol::MAX_UNPARSED;
 use crate::source::Time;
 
+/// How many of the last bytes are kept: as many as the kernel tells of what it does not capture.
+const TAIL: usize = 8;
+
 /// Bytes that the parser needs more of.
 pub(super) struct Kept {
     pub(super) bytes: Vec<u8>,
@@ -15,7 +18,7 @@ pub(super) struct Kept {
 struct Tail {
     end: u64,
     length: usize,
-    bytes: [u8; 8],
+    bytes: [u8; TAIL],
 }
 
 /// State of one direction. `understood <= wants()`; kept bytes begin at `understood`.
@@ -59,17 +62,29 @@ impl Half {
         bytes.get(known..).filter(|fresh| !fresh.is_empty())
     }
 
-    /// Notes the last bytes before `end`.
-    pub(super) fn ends_with(&mut self, end: u64, last: &[u8]) {
-        let known = &last[last.len().saturating_sub(8)..];
-        self.tail = Tail { end, length: known.len(), bytes: [0; 8] };
-        self.tail.bytes[..known.len()].copy_from_slice(known);
+    /// Notes the last of `length` bytes at `position`. They join what was known before if they are
+    /// all: an ending may come in two reads.
+    pub(super) fn ends_with(&mut self, position: u64, length: u64, last: &[u8]) {
+        let known = &last[last.len().saturating_sub(TAIL)..];
+        let joins = self.tail.end == position && known.len() as u64 == length;
+        let before = if joins { self.tail.length.min(TAIL - known.len()) } else { 0 };
+        let old = self.tail;
+        self.tail = Tail { end: position + length, length: before + known.len(), bytes: [0; TAIL] };
+        self.tail.bytes[..before].copy_from_slice(&old.bytes[old.length - before..old.length]);
+        self.tail.bytes[before..before + known.len()].copy_from_slice(known);
     }
 
-    /// The last bytes before `reached`, where they are known; once.
-    pub(super) fn take_tail(&mut self) -> Option<([u8; 8], usize)> {
-        let Tail { end, length, bytes } = std::mem::take(&mut self.tail);
+    /// The last bytes before `reached`, where they are known and the parser was not shown them.
+    pub(super) fn tail(&self) -> Option<([u8; TAIL], usize)> {
+        let Tail { end, length, bytes } = self.tail;
         (self.quiet && length > 0 && end == self.reached).then_some((bytes, length))
+    }
+
+    /// The same, once.
+    pub(super) fn take_tail(&mut self) -> Option<([u8; TAIL], usize)> {
+        let tail = self.tail();
+        self.tail = Tail::default();
+        tail
     }
 
     /// Takes what was kept, to put new bytes behind it.

@@ -13,12 +13,9 @@ use std::sync::Arc;
 use super::client_address::Origin;
 use super::method::Method;
 use super::target::{Target, default_port, split_port};
-use super::{Kind, Tracer, Value, redact};
-use crate::call::{Call, Endpoint, NoAnswer};
-use crate::protocol::{Request, Response};
-
-/// Longest text of an attribute, in bytes. Longer URLs exist to attack somebody.
-const MAX_TEXT: usize = 4096;
+use super::{Attributes, Described, Kind, Known, MAX_TEXT, Tracer, Value, bounded, redact};
+use crate::call::{Endpoint, NoAnswer};
+use crate::protocol::http1;
 
 /// Longest unknown method that is kept; the longest registered one has 17 letters.
 const MAX_METHOD: usize = 32;
@@ -26,29 +23,19 @@ const MAX_METHOD: usize = 32;
 /// Attributes of a span that has them all.
 const CAPACITY: usize = 20;
 
-/// What HTTP knows of a span.
-pub(super) struct Described {
-    pub(super) name: Arc<str>,
-    pub(super) error: bool,
-    pub(super) attributes: Attributes,
-}
-
-type Attributes = Vec<(&'static str, Value)>;
-
-/// Describes a call of the process whose service name is `service`.
+/// Describes a call.
 pub(super) fn describe(
     tracer: &mut Tracer,
-    service: &Arc<str>,
-    kind: Kind,
-    call: Call,
+    request: http1::Request,
+    response: Option<&http1::Response>,
+    call: &Known<'_>,
 ) -> Described {
-    let Request::Http(request) = call.request;
-    let request = *request;
-    let status = call.response.map(|Response::Http(response)| response.status);
+    let (kind, endpoint) = (call.kind, call.endpoint);
+    let status = response.map(|response| response.status);
     let method = Method::of(&request.method);
     let target = Target::of(method, &request.target);
     let has_path = target.path.starts_with('/');
-    let name = has_path.then(|| tracer.names.name(service, method, target.path));
+    let name = has_path.then(|| tracer.names.name(call.service, method, target.path));
     let error_type = error_type(kind, status, call.no_answer);
 
     let mut attributes = Attributes::with_capacity(CAPACITY);
@@ -57,7 +44,6 @@ pub(super) fn describe(
         let original = bounded(request.method, MAX_METHOD);
         attributes.push(("http.request.method_original", Value::Text(original)));
     }
-    let endpoint = &*call.endpoint;
     match kind {
         Kind::Server => {
             let origin = tracer.trusted.origin(endpoint.remote.ip(), request.forwarded.as_deref());
@@ -211,9 +197,4 @@ fn full_url(target: &Target<'_>, host: Option<&str>, endpoint: &Endpoint) -> Str
         url.push_str(&redact::query(query));
     }
     url
-}
-
-/// Text of at most `most` bytes, cut between characters.
-fn bounded(text: Box<str>, most: usize) -> Box<str> {
-    if text.len() <= most { text } else { text[..text.floor_char_boundary(most)].into() }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::method::Method;
 use super::template;
@@ -43,6 +43,8 @@ pub(super) struct Names {
 struct Service {
     templates: HashMap<Arc<str>, [Option<Arc<str>>; Method::COUNT]>,
     fine: usize,
+    /// Names of calls that have no template.
+    plain: HashSet<Arc<str>>,
     used: u64,
 }
 
@@ -58,6 +60,28 @@ impl Names {
         entry.used = self.used;
         let (name, is_coarse) = entry.name(method, &self.buffer);
         self.folded += u64::from(is_coarse);
+        name
+    }
+
+    /// The name of a call that says itself what it does (`SELECT users`); `coarse` (`SELECT`) if
+    /// its service has too many of those.
+    pub(super) fn plain(&mut self, service: &Arc<str>, name: &str, coarse: &str) -> Arc<str> {
+        self.used += 1;
+        if !self.services.contains_key(service) {
+            self.make_room();
+        }
+        let entry = self.services.entry_ref(service).or_default();
+        entry.used = self.used;
+        if let Some(known) = entry.plain.get(name) {
+            return Arc::clone(known);
+        }
+        let fine = entry.plain.len() < MAX_TEMPLATES;
+        let name: Arc<str> = if fine { name } else { coarse }.into();
+        if fine {
+            entry.plain.insert(Arc::clone(&name));
+        } else {
+            self.folded += 1;
+        }
         name
     }
 
@@ -186,6 +210,21 @@ mod tests {
             all
         };
         assert_eq!(named(&mut paths.iter()), named(&mut paths.iter().rev()));
+    }
+
+    #[test]
+    fn plain_names_are_shared_and_bounded() {
+        let mut names = Names::default();
+        let shop = service("shop");
+        let first = names.plain(&shop, "SELECT t", "SELECT");
+        assert_eq!(&*first, "SELECT t");
+        for n in 0..600 {
+            names.plain(&shop, &format!("SELECT t{n}"), "SELECT");
+        }
+        assert_eq!(&*names.plain(&shop, "SELECT t599", "SELECT"), "SELECT");
+        assert!(Arc::ptr_eq(&first, &names.plain(&shop, "SELECT t", "SELECT")));
+        assert_eq!(names.folded(), 601 - (MAX_TEMPLATES - 1) as u64 + 1 - 1);
+        assert_eq!(names.services[&shop].plain.len(), MAX_TEMPLATES);
     }
 
     #[test]

@@ -1,41 +1,58 @@
-//! Services of a capture: nobody knows their processes, so a server is named after its address.
+//! Services of a capture: nobody knows their processes, so they are named after their addresses.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::Resource;
+use crate::call::Endpoint;
+use crate::source::Role;
 use crate::trace::Value;
 
-/// Most servers that are remembered. At the limit all are forgotten: spans keep what they have,
-/// and a server that is seen again costs one allocation.
-const MAX_SERVERS: usize = 4096;
+/// Most services that are remembered. At the limit all are forgotten: spans keep what they have,
+/// and a service that is seen again costs one allocation.
+const MAX_SERVICES: usize = 4096;
 
-/// The resources of servers.
+/// Who makes the spans of a call: a server by its address and port, a client, whose ports are as
+/// many as its connections, by its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Service {
+    Server(SocketAddr),
+    Client(IpAddr),
+}
+
+/// The resources of the ends of connections.
 #[derive(Debug, Default)]
-pub struct Servers(HashMap<SocketAddr, Arc<Resource>>);
+pub struct Addressed(HashMap<Service, Arc<Resource>>);
 
-impl Servers {
-    /// The resource of the server that listens at `address`. Its `service.name` is the address
-    /// (`10.0.0.1:80`, `[fd00::1]:80`): services are told apart, and nothing is made up. It says
-    /// nothing of a host or process, of which a capture knows nothing.
-    pub fn resource(&mut self, address: SocketAddr) -> Arc<Resource> {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        if let Some(resource) = self.0.get(&address) {
+impl Addressed {
+    /// The resource of the end that tells of a call. Its `service.name` is the address
+    /// (`10.0.0.1:80`, `[fd00::1]:80`, of a client `10.0.0.9`): services are told apart, and nothing
+    /// is made up. It says nothing of a host or process, of which a capture knows nothing.
+    pub fn resource(&mut self, end: &Endpoint) -> Arc<Resource> {
+        let ip = end.local.ip().to_canonical();
+        let service = match end.role {
+            Role::Server => Service::Server(SocketAddr::new(ip, end.local.port())),
+            Role::Client => Service::Client(ip),
+        };
+        if let Some(resource) = self.0.get(&service) {
             return Arc::clone(resource);
         }
-        if self.0.len() >= MAX_SERVERS {
+        if self.0.len() >= MAX_SERVICES {
             self.0.clear();
         }
-        let resource = Arc::new(describe(address));
-        self.0.insert(address, Arc::clone(&resource));
+        let resource = Arc::new(describe(match service {
+            Service::Server(address) => address.to_string(),
+            Service::Client(address) => address.to_string(),
+        }));
+        self.0.insert(service, Arc::clone(&resource));
         resource
     }
 }
 
-fn describe(address: SocketAddr) -> Resource {
-    let service: Arc<str> = address.to_string().into();
+fn describe(name: String) -> Resource {
+    let service: Arc<str> = name.into();
     let version = env!("CARGO_PKG_VERSION");
     let attributes = [
         ("service.name", Value::Shared(Arc::clone(&service))),
@@ -52,20 +69,29 @@ fn describe(address: SocketAddr) -> Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::ConnectionId;
+
+    fn end(role: Role, address: &str) -> Endpoint {
+        let local = address.parse().expect("an address");
+        Endpoint { id: ConnectionId(1), role, local, remote: local }
+    }
 
     #[test]
-    fn servers_are_named_after_their_address_and_bounded() {
-        let mut servers = Servers::default();
-        let named = |servers: &mut Servers, address: &str| {
-            servers.resource(address.parse().expect("an address"))
-        };
-        let first = named(&mut servers, "10.0.0.1:80");
+    fn services_are_named_after_their_address_and_bounded() {
+        let mut services = Addressed::default();
+        let first = services.resource(&end(Role::Server, "10.0.0.1:80"));
         assert_eq!(&*first.service, "10.0.0.1:80");
-        assert!(Arc::ptr_eq(&first, &named(&mut servers, "[::ffff:10.0.0.1]:80")));
-        assert_eq!(&*named(&mut servers, "[fd00::1]:8080").service, "[fd00::1]:8080");
-        for port in 0..2 * MAX_SERVERS as u16 {
-            servers.resource(([10, 0, 0, 2], port).into());
+        let mapped = services.resource(&end(Role::Server, "[::ffff:10.0.0.1]:80"));
+        assert!(Arc::ptr_eq(&first, &mapped));
+        let named = services.resource(&end(Role::Server, "[fd00::1]:8080"));
+        assert_eq!(&*named.service, "[fd00::1]:8080");
+        let client = services.resource(&end(Role::Client, "10.0.0.9:40000"));
+        assert_eq!(&*client.service, "10.0.0.9");
+        let again = services.resource(&end(Role::Client, "10.0.0.9:40001"));
+        assert!(Arc::ptr_eq(&client, &again));
+        for port in 0..2 * MAX_SERVICES as u16 {
+            services.resource(&end(Role::Server, &format!("10.0.0.2:{port}")));
         }
-        assert!(servers.0.len() <= MAX_SERVERS);
+        assert!(services.0.len() <= MAX_SERVICES);
     }
 }

@@ -10,8 +10,9 @@ mod gaps;
 mod hostile;
 mod splits;
 
-use super::fuzz::{Driver, check};
+use super::DETECTOR;
 use crate::protocol::Side::{self, Request as Q, Response as A};
+use crate::protocol::fuzz::{Driver, check};
 use crate::protocol::{self, Part};
 
 /// Who sends what, one entry per write.
@@ -19,7 +20,7 @@ type Turns = [(Side, &'static str)];
 
 /// Runs a conversation on a connection seen from its beginning to its end.
 fn run(turns: &Turns) -> Vec<String> {
-    let mut driver = Driver::joined(0, 0);
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
     for (side, text) in turns {
         driver.data(*side, text.as_bytes());
     }
@@ -52,5 +53,6 @@ fn show(part: &Part) -> String {
         }
         Part::Orphan => "orphan".to_owned(),
         Part::Desync => "desync".to_owned(),
+        other => panic!("not of HTTP: {other:?}"),
     }
 }

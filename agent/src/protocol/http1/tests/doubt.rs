@@ -1,6 +1,6 @@
 //! What is said when not everything is known, case by case.
 
-use super::{A, Driver, Q, Side, end, show};
+use super::{A, DETECTOR, Driver, Q, Side, end, show};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome";
@@ -34,7 +34,7 @@ fn finds(driver: Driver, happens: &[Happens], found: &[&str], at_close: &[&str])
 }
 
 fn from_the_beginning() -> Driver {
-    Driver::joined(0, 0)
+    Driver::joined(&DETECTOR, 0, 0)
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_client_that_pipelines_is_given_up_with_the_first_doubt() {
     let asked = ["1000 GET /a", "asked 1019 body 0", "1019 GET /b", "asked 1038 body 0"];
     let found = [&asked[..], &["desync", "desync"]].concat();
     let happens = &[Sends(Q, asks), Sends(A, OK), Sends(Q, "GET /c HTTP/1.1\r\n\r\n")];
-    finds(Driver::joined(1000, 1000), happens, &found, &["Leave"]);
+    finds(Driver::joined(&DETECTOR, 1000, 1000), happens, &found, &["Leave"]);
     // What was pipelined is what is missing.
     let happens = &[Sends(Q, "GET /a HTTP/1.1\r\n\r\n"), Loses(Q, 40), Sends(A, OK)];
     let found = ["0 GET /a", "asked 19 body 0", "desync"];
@@ -218,7 +218,7 @@ fn joined_in_the_middle_of_an_answer() {
         Sends(A, OK),
     ];
     let found = &["orphan", "500 GET /b", "asked 519 body 0", "578 200", "answered 616 body 0"];
-    finds(Driver::joined(500, 500), happens, found, &[]);
+    finds(Driver::joined(&DETECTOR, 500, 500), happens, found, &[]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use proptest::prelude::*;
 
 use super::conversations::{CONVERSATIONS, Conversation};
-use super::{Driver, Side, Turns, end};
+use super::{DETECTOR, Driver, Side, Turns, end};
 use crate::protocol::Part;
 
 /// What is true of a request, by its position.
@@ -43,6 +43,7 @@ fn calls(parts: &[Part]) -> HashMap<u64, Truth> {
                 open.pop_front();
             }
             Part::Orphan => {}
+            other => panic!("not of HTTP: {other:?}"),
         }
     }
     calls
@@ -76,7 +77,7 @@ fn run_joined_at(turns: &Turns, skipped: usize) -> Driver {
             position + if *side == wanted { here as u64 } else { 0 }
         })
     };
-    let mut driver = Driver::joined(before(Side::Request), before(Side::Response));
+    let mut driver = Driver::joined(&DETECTOR, before(Side::Request), before(Side::Response));
     let mut left = skipped;
     for (side, text) in turns {
         let here = text.len().min(left);
@@ -89,7 +90,7 @@ fn run_joined_at(turns: &Turns, skipped: usize) -> Driver {
 /// Runs `turns` without the bytes from `from` to `to`, counted over the whole conversation.
 /// A gap that spans writes is one on each side concerned.
 fn run_without(turns: &Turns, from: usize, to: usize) -> Driver {
-    let mut driver = Driver::joined(0, 0);
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
     let mut start = 0;
     for (side, text) in turns {
         let bytes = text.as_bytes();
@@ -140,7 +141,7 @@ fn at_the_end_of_each_turn() {
     {
         let truth = truth(turns);
         for cap in 1..300 {
-            let mut driver = Driver::joined(0, 0);
+            let mut driver = Driver::joined(&DETECTOR, 0, 0);
             let mut turn = None;
             let mut seen = 0;
             for (side, text) in *turns {
@@ -190,7 +191,7 @@ proptest! {
     fn in_many_places(missing in proptest::collection::vec((1usize..80, 1usize..40), 1..12)) {
         for Conversation { name, turns, .. } in CONVERSATIONS.iter().filter(|c| c.shows_at == 0) {
             let truth = truth(turns);
-            let mut driver = Driver::joined(0, 0);
+            let mut driver = Driver::joined(&DETECTOR, 0, 0);
             let mut runs = missing.iter().cycle().flat_map(|(seen, not)| [(true, *seen), (false, *not)]);
             let (mut seen, mut run) = (true, missing[0].0);
             for (side, text) in *turns {

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::conversations::CONVERSATIONS;
-use super::{A, Driver, Q, Turns, end, run};
-use crate::protocol::http1::fuzz::fuzz;
+use super::{A, DETECTOR, Driver, Q, Turns, end, run};
+use crate::protocol::http1::fuzz;
 use crate::protocol::{MAX_UNPARSED, Step};
 
 /// How many mutated conversations a test run tries: about two seconds in a debug build.
@@ -16,7 +16,7 @@ fn encode(turns: &Turns) -> Vec<u8> {
     let mut data = vec![0];
     for (side, text) in turns {
         for piece in text.as_bytes().chunks(255) {
-            data.extend([4 + *side as u8, piece.len() as u8]);
+            data.extend([6 + *side as u8, piece.len() as u8]);
             data.extend(piece);
         }
     }
@@ -83,7 +83,7 @@ fn heads_of_any_length() {
         head.resize(length - 4, b'x');
         head.extend(b"\r\n\r\n");
         for piece in [length, 1448] {
-            let mut driver = Driver::joined(0, 0);
+            let mut driver = Driver::joined(&DETECTOR, 0, 0);
             head.chunks(piece).for_each(|bytes| driver.data(Q, bytes));
             driver.data(A, b"HTTP/1.1 204 No Content\r\n\r\n");
             let [request, asked, ..] = &end(driver)[..] else { panic!("{length} in {piece}") };
@@ -91,7 +91,7 @@ fn heads_of_any_length() {
         }
     }
     // Longer ones are given up, but for their first line.
-    let mut driver = Driver::joined(0, 0);
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
     driver.data(Q, b"GET /endless HTTP/1.1\r\n");
     (0..200).for_each(|_| driver.data(Q, &[b'x'; 1000]));
     driver.data(A, b"HTTP/1.1 431 Too large\r\nContent-Length: 0\r\n\r\n");
@@ -101,7 +101,7 @@ fn heads_of_any_length() {
 
 #[test]
 fn a_long_head_byte_by_byte_takes_linear_time() {
-    let mut driver = Driver::joined(0, 0);
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
     let head =
         format!("GET /{} HTTP/1.1\r\nCookie: {}\r\n\r\n", "a".repeat(8000), "b".repeat(50_000));
     head.bytes().for_each(|byte| driver.data(Q, &[byte]));
@@ -110,7 +110,7 @@ fn a_long_head_byte_by_byte_takes_linear_time() {
 
 #[test]
 fn too_many_requests_without_an_answer() {
-    let mut driver = Driver::joined(0, 0);
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
     for _ in 0..1024 {
         driver.data(Q, b"GET / HTTP/1.1\r\n\r\n");
     }
@@ -127,7 +127,7 @@ fn lengths_that_cannot_be() {
     for length in ["18446744073709551616", "99999999999999999999999", "-1", "+1", "1 1", "0x1", ""]
     {
         let request = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
-        let mut driver = Driver::joined(0, 0);
+        let mut driver = Driver::joined(&DETECTOR, 0, 0);
         driver.data(Q, request.as_bytes());
         driver.data(A, ok.as_bytes());
         assert_eq!(end(driver)[1], "asked 0 body ?", "{length:?}");

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::conversations::{CONVERSATIONS, Conversation};
-use super::{Driver, Turns, end, run};
+use super::{DETECTOR, Driver, Turns, end, run};
 
 /// Runs `turns`, cutting each write where `cut_after` says so of a position in the conversation.
 fn run_cut(turns: &Turns, cut_after: impl Fn(usize) -> bool) -> Vec<String> {
-    let mut driver = Driver::joined(0, 0);
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
     let mut position = 0;
     for (side, text) in turns {
         let bytes = text.as_bytes();
@@ -40,14 +40,14 @@ fn at_any_byte() {
 #[test]
 fn of_any_prefix() {
     for Conversation { name, turns, .. } in CONVERSATIONS {
-        let mut whole = Driver::joined(0, 0);
+        let mut whole = Driver::joined(&DETECTOR, 0, 0);
         for (side, text) in *turns {
             whole.data(*side, text.as_bytes());
         }
         let whole: Vec<_> = whole.parts.iter().map(super::show).collect();
         let length: usize = turns.iter().map(|(_, text)| text.len()).sum();
         for stop in 0..length {
-            let mut driver = Driver::joined(0, 0);
+            let mut driver = Driver::joined(&DETECTOR, 0, 0);
             let mut left = stop;
             for (side, text) in *turns {
                 let bytes = &text.as_bytes()[..text.len().min(left)];

@@ -1,19 +1,19 @@
-//! The parser's half of the engine, and a fuzzer that drives it through anything.
+//! The parsers' half of the engine, and a fuzzer that drives a parser through anything.
 
 use std::collections::VecDeque;
 
-use super::super::{MAX_UNPARSED, Parser, Part, Side, Step};
+use super::{Detector, MAX_UNPARSED, Parser, Part, Side, Step};
 
-/// Plays the conversation that `data` describes to a parser, as the engine would, and panics if
-/// the parser breaks its contract: no progress, or an answer to what nobody asked.
+/// Plays the conversation that `data` describes to a parser of `protocol`, as the engine would, and
+/// panics if the parser breaks its contract: no progress, or an answer to what nobody asked.
 ///
 /// `data` is a list of steps: a byte that says what happens to which side, a byte that says to
 /// how many bytes, and those.
-pub fn fuzz(data: &[u8]) {
+pub(super) fn play(protocol: &Detector, data: &[u8]) {
     let (&[joined_midway, ..], mut rest) = data.split_at(data.len().min(1)) else { return };
     let mut driver = match joined_midway {
-        0..128 => Driver::joined(0, 0),
-        _ => Driver::joined(1000, 1000),
+        0..128 => Driver::joined(protocol, 0, 0),
+        _ => Driver::joined(protocol, 1000, 1000),
     };
     while let [what, length, tail @ ..] = rest {
         let side = if what & 1 == 0 { Side::Request } else { Side::Response };
@@ -25,6 +25,10 @@ pub fn fuzz(data: &[u8]) {
             }
             1 => {
                 driver.finish(side);
+                rest = tail;
+            }
+            2 => {
+                driver.rest(side);
                 rest = tail;
             }
             _ => {
@@ -61,14 +65,16 @@ struct Stream {
     skip_to: u64,
     /// The parser wants nothing of this turn.
     skip_turn: bool,
+    /// The last bytes that went through, at most eight.
+    tail: Vec<u8>,
 }
 
 impl Driver {
     /// A driver of a connection whose streams are at these positions, 0 from its beginning.
-    pub(super) fn joined(requests: u64, responses: u64) -> Self {
+    pub(super) fn joined(protocol: &Detector, requests: u64, responses: u64) -> Self {
         let stream = |at| Stream { at, ..Stream::default() };
         Self {
-            parser: (super::DETECTOR.parser)(),
+            parser: (protocol.parser)(),
             streams: [stream(requests), stream(responses)],
             turn: None,
             parts: Vec::new(),
@@ -81,9 +87,11 @@ impl Driver {
         if bytes.is_empty() {
             return;
         }
-        let new_turn = self.turn.replace(side) != Some(side);
+        let new_turn = self.begin(side);
         let stream = &mut self.streams[side as usize];
         stream.skip_turn &= !new_turn;
+        stream.tail.extend(&bytes[bytes.len().saturating_sub(8)..]);
+        stream.tail.drain(..stream.tail.len().saturating_sub(8));
         if stream.unparsed.is_empty() {
             let skip = match stream.skip_turn {
                 true => bytes.len(),
@@ -98,9 +106,10 @@ impl Driver {
 
     /// `side` sent `length` bytes that nobody saw.
     pub(super) fn gap(&mut self, side: Side, length: u64) {
-        let new_turn = self.turn.replace(side) != Some(side);
+        let new_turn = self.begin(side);
         let stream = &mut self.streams[side as usize];
         stream.skip_turn &= !new_turn;
+        stream.tail.clear();
         let wanted = !stream.skip_turn;
         stream.at += stream.unparsed.len() as u64 + length;
         stream.unparsed.clear();
@@ -111,6 +120,33 @@ impl Driver {
         let step = self.parser.gap(side, to, &mut self.parts);
         assert!(!matches!(step, Step::Took(_)), "took bytes of a gap");
         self.obey(side, step);
+    }
+
+    /// The last bytes of what `side` was not seen to send, as the kernel tells them.
+    #[cfg(test)]
+    pub(super) fn tail(&mut self, side: Side, bytes: &[u8]) {
+        self.streams[side as usize].tail = bytes.to_vec();
+    }
+
+    /// `side` was silent for a while.
+    pub(super) fn rest(&mut self, side: Side) {
+        let Stream { at, tail, skip_turn: true, .. } = &self.streams[side as usize] else { return };
+        if self.over.is_none() && !tail.is_empty() {
+            self.parser.rested(side, *at, tail, &mut self.parts);
+        }
+    }
+
+    /// `side` sends: true if it is its turn from here on.
+    fn begin(&mut self, side: Side) -> bool {
+        if self.turn.replace(side) == Some(side) {
+            return false;
+        }
+        let other = if side == Side::Request { Side::Response } else { Side::Request };
+        let Stream { at, tail, skip_turn, .. } = &self.streams[other as usize];
+        if self.over.is_none() && *skip_turn && !tail.is_empty() {
+            self.parser.turn_over(other, *at, tail, &mut self.parts);
+        }
+        true
     }
 
     /// `side` will send nothing more.
@@ -178,6 +214,14 @@ pub(super) fn check(parts: &[Part]) {
                 unended = 1;
                 calls.push_back(false);
             }
+            Part::Asked(_) => assert!(!calls.is_empty(), "more of a request that is not open"),
+            Part::Answering => {
+                assert!(calls.contains(&false), "an answer without a request");
+            }
+            Part::Withdrawn => {
+                assert_eq!(calls.pop_front(), Some(false), "nothing to withdraw");
+                unended *= usize::from(!calls.is_empty());
+            }
             Part::RequestEnd { at, .. } => {
                 assert_eq!(unended, 1, "an end without a request");
                 assert!(position <= Some(*at), "a request ends before it begins");
@@ -194,7 +238,7 @@ pub(super) fn check(parts: &[Part]) {
                 assert!(calls.pop_front().is_some(), "nothing to give up");
                 unended *= usize::from(!calls.is_empty());
             }
-            Part::Orphan => {}
+            Part::Orphan | Part::Unreadable(_) => {}
         }
     }
 }

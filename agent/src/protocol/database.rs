@@ -1,0 +1,54 @@
+//! What a database call is, whatever its protocol looks like on the wire.
+//!
+//! Parsers of databases fill these in, `trace::database` makes spans of them. Nothing here holds a
+//! credential, a bind value or a result: texts were masked before they got here.
+
+use std::sync::Arc;
+
+use crate::sql::Statement;
+
+/// A database product, as spans name it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct System {
+    /// `db.system.name`.
+    pub name: &'static str,
+    /// The port that goes without saying.
+    pub port: u16,
+}
+
+/// What a call asks for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who is asked.
+    pub system: &'static System,
+    /// `db.namespace`: the database, and the schema where it is known.
+    pub namespace: Option<Arc<str>>,
+    /// What is asked, where the text was seen: a statement may have been prepared before the agent
+    /// came.
+    pub statement: Option<Arc<Statement>>,
+    /// What is asked where that has no text: the protocol's own name for it.
+    pub operation: Option<&'static str>,
+    /// How often the statement is asked for in this one call, with other values each time; 1 for
+    /// most calls, 0 if it was not seen.
+    pub executions: u32,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Response {
+    /// The database's own code, of an error or a warning (SQLSTATE).
+    pub code: Option<Box<str>>,
+    /// True if the call failed.
+    pub failed: bool,
+    /// The call was not carried out, because one before it, sent along with it, failed.
+    pub skipped: bool,
+    /// What the database says that it did (`SELECT`, `CREATE TABLE`): names a call whose text is
+    /// not known.
+    pub command: Option<Box<str>>,
+    /// Rows that came back, where all of the answer was seen.
+    pub returned: Option<u64>,
+    /// Rows that were written, where all of the answer was seen.
+    pub affected: Option<u64>,
+    /// Not all of the answer was seen: whether it says of an error is not known.
+    pub cut: bool,
+}

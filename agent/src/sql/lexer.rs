@@ -1,0 +1,254 @@
+//! Bytes of SQL into tokens, so that nothing of a literal is ever taken for anything else.
+//!
+//! Where a construct has no end (the text is cut, or broken), it reaches to the end of the text.
+
+use std::ops::Range;
+
+/// What of SQL differs between databases and settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// `\` escapes the next character in every string, not only in `E''`.
+    pub backslashes: bool,
+    /// `"x"` is a string, not an identifier.
+    pub double_quoted_strings: bool,
+    /// `` `x` `` is an identifier.
+    pub backticks: bool,
+    /// `#` begins a comment, and `--` only does before a space.
+    pub hash_comments: bool,
+    /// `/* /* */ */` is one comment.
+    pub nested_comments: bool,
+    /// `$tag$x$tag$` is a string.
+    pub dollar_quotes: bool,
+}
+
+impl Dialect {
+    /// As the standard has it.
+    pub const STANDARD: Self = Self {
+        backslashes: false,
+        double_quoted_strings: false,
+        backticks: false,
+        hash_comments: false,
+        nested_comments: true,
+        dollar_quotes: false,
+    };
+    /// PostgreSQL, `standard_conforming_strings` on (its default since 9.1).
+    pub const POSTGRES: Self = Self { dollar_quotes: true, ..Self::STANDARD };
+    /// MySQL and MariaDB with their default `sql_mode`.
+    pub const MYSQL: Self = Self {
+        backslashes: true,
+        double_quoted_strings: true,
+        backticks: true,
+        hash_comments: true,
+        nested_comments: false,
+        dollar_quotes: false,
+    };
+}
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    Space,
+    Comment,
+    /// A number, without a sign.
+    Number,
+    /// A string of any kind.
+    String,
+    /// A keyword or an identifier.
+    Word,
+    /// An identifier in quotes.
+    Quoted,
+    /// `$1`.
+    Parameter,
+    /// One byte of anything else.
+    Other(u8),
+}
+
+/// Tokens of a text, each with where it is; together they are all of the text.
+pub(super) struct Lexer<'a> {
+    text: &'a [u8],
+    at: usize,
+    dialect: Dialect,
+    /// The last token but for spaces was an `E''` string, which goes on in a string on a later
+    /// line, and whether a line ended since.
+    escaped: Option<bool>,
+}
+
+impl<'a> Lexer<'a> {
+    pub(super) fn new(text: &'a [u8], dialect: Dialect) -> Self {
+        Self { text, at: 0, dialect, escaped: None }
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        self.text.get(at).copied().unwrap_or(0)
+    }
+
+    /// Where the run of bytes that fit ends.
+    fn run(&self, from: usize, fits: impl Fn(u8) -> bool) -> usize {
+        let rest = self.text.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|byte| fits(**byte)).count()
+    }
+
+    fn token(&mut self, goes_on: bool) -> (Token, usize) {
+        let at = self.at;
+        match self.byte(at) {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => (Token::Space, self.run(at, is_space)),
+            b'-' if self.begins_line_comment(at) => (Token::Comment, self.line_end(at)),
+            b'#' if self.dialect.hash_comments => (Token::Comment, self.line_end(at)),
+            b'/' if self.byte(at + 1) == b'*' => (Token::Comment, self.comment_end(at + 2)),
+            b'\'' => self.string(at + 1, self.dialect.backslashes || goes_on),
+            b'"' if self.dialect.double_quoted_strings => {
+                let end = self.quoted_end(at + 1, b'"', self.dialect.backslashes);
+                (Token::String, end.unwrap_or(self.text.len()))
+            }
+            b'"' => self.quoted(at + 1, b'"'),
+            b'`' if self.dialect.backticks => self.quoted(at + 1, b'`'),
+            b'$' if self.byte(at + 1).is_ascii_digit() => {
+                (Token::Parameter, self.run(at + 1, |byte| byte.is_ascii_digit()))
+            }
+            b'$' if self.dialect.dollar_quotes => self.dollar(at),
+            b'0'..=b'9' => (Token::Number, self.number_end(at)),
+            b'.' if self.byte(at + 1).is_ascii_digit() => (Token::Number, self.number_end(at)),
+            byte if begins_word(byte) => self.word(at),
+            byte => (Token::Other(byte), at + 1),
+        }
+    }
+
+    fn begins_line_comment(&self, at: usize) -> bool {
+        let after = self.byte(at + 2);
+        self.byte(at + 1) == b'-' && (!self.dialect.hash_comments || after <= b' ')
+    }
+
+    fn line_end(&self, at: usize) -> usize {
+        self.run(at, |byte| byte != b'\n' && byte != b'\r')
+    }
+
+    fn comment_end(&self, mut at: usize) -> usize {
+        let mut depth = 1_u32;
+        while let Some(found) = memchr::memchr2(b'*', b'/', self.text.get(at..).unwrap_or_default())
+        {
+            at += found;
+            match (self.byte(at), self.byte(at + 1)) {
+                (b'*', b'/') => {
+                    depth -= 1;
+                    at += 2;
+                    if depth == 0 {
+                        return at;
+                    }
+                }
+                (b'/', b'*') if self.dialect.nested_comments => {
+                    depth += 1;
+                    at += 2;
+                }
+                _ => at += 1,
+            }
+        }
+        self.text.len()
+    }
+
+    /// A word, or a string or identifier that begins like one: `E'x'`, `U&"x"`.
+    fn word(&mut self, at: usize) -> (Token, usize) {
+        let first = self.byte(at).to_ascii_lowercase();
+        match (first, self.byte(at + 1), self.byte(at + 2)) {
+            (b'e', b'\'', _) => return self.string(at + 2, true),
+            (b'b' | b'x' | b'n', b'\'', _) => return self.string(at + 2, self.dialect.backslashes),
+            (b'u', b'&', b'\'') => return self.string(at + 3, self.dialect.backslashes),
+            (b'u', b'&', b'"') if !self.dialect.double_quoted_strings => {
+                return self.quoted(at + 3, b'"');
+            }
+            _ => {}
+        }
+        (Token::Word, self.run(at + 1, continues_word))
+    }
+
+    fn string(&mut self, from: usize, escapes: bool) -> (Token, usize) {
+        self.escaped = (escapes && !self.dialect.backslashes).then_some(false);
+        (Token::String, self.quoted_end(from, b'\'', escapes).unwrap_or(self.text.len()))
+    }
+
+    /// An identifier; one without an end may be anything.
+    fn quoted(&self, from: usize, quote: u8) -> (Token, usize) {
+        match self.quoted_end(from, quote, false) {
+            Some(end) => (Token::Quoted, end),
+            None => (Token::String, self.text.len()),
+        }
+    }
+
+    /// The end of what is in quotes, of which two are one.
+    fn quoted_end(&self, mut at: usize, quote: u8, escapes: bool) -> Option<usize> {
+        loop {
+            at += memchr::memchr2(quote, b'\\', self.text.get(at..)?)?;
+            if self.byte(at) == b'\\' {
+                at += if escapes { 2 } else { 1 };
+            } else if self.byte(at + 1) == quote {
+                at += 2;
+            } else {
+                return Some(at + 1);
+            }
+        }
+    }
+
+    /// `$tag$...$tag$`.
+    fn dollar(&self, at: usize) -> (Token, usize) {
+        let is_tag = |byte: u8| begins_word(byte) || byte.is_ascii_digit();
+        let tag_end = self.run(at + 1, is_tag);
+        if self.byte(tag_end) != b'$' {
+            return if tag_end == self.text.len() {
+                (Token::String, tag_end)
+            } else {
+                (Token::Other(b'$'), at + 1)
+            };
+        }
+        let tag = &self.text[at..=tag_end];
+        let body = &self.text[tag_end + 1..];
+        match memchr::memmem::find(body, tag) {
+            Some(length) => (Token::String, tag_end + 1 + length + tag.len()),
+            None => (Token::String, self.text.len()),
+        }
+    }
+
+    /// Whatever is stuck to a digit goes with it: what lexers make of `12ab.5` differs.
+    fn number_end(&self, mut at: usize) -> usize {
+        loop {
+            at = self.run(at, |byte| continues_word(byte) || byte == b'.');
+            let exponent = at > 0 && self.byte(at - 1).eq_ignore_ascii_case(&b'e');
+            let signed = matches!(self.byte(at), b'+' | b'-');
+            if !(exponent && signed && self.byte(at + 1).is_ascii_digit()) {
+                return at;
+            }
+            at += 1;
+        }
+    }
+}
+
+impl Iterator for Lexer<'_> {
+    type Item = (Token, Range<usize>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.text.len() {
+            return None;
+        }
+        let before = self.escaped.take();
+        let (token, end) = self.token(before == Some(true));
+        let start = std::mem::replace(&mut self.at, end.min(self.text.len()));
+        let bytes = &self.text[start..self.at];
+        if token == Token::Space {
+            let line = bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+            self.escaped = before.map(|ended| ended || line);
+        } else if token == Token::Comment && !bytes.starts_with(b"/") {
+            self.escaped = before;
+        }
+        Some((token, start..self.at))
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+fn begins_word(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+}
+
+fn continues_word(byte: u8) -> bool {
+    begins_word(byte) || byte.is_ascii_digit() || byte == b'$'
+}
