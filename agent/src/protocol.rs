@@ -12,6 +12,7 @@ pub mod database;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http1;
+pub mod redis;
 
 /// Which side of the conversation bytes belong to, whatever end of the connection we watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +67,7 @@ impl fmt::Debug for Detector {
 
 /// Every protocol that is recognised. A port is no evidence: the order means nothing, because no
 /// bytes are a message of two of them.
-pub static DETECTORS: &[Detector] = &[http1::DETECTOR];
+pub static DETECTORS: &[Detector] = &[http1::DETECTOR, redis::DETECTOR];
 
 /// What the parser wants of the direction it was just shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +148,8 @@ pub enum Part {
 pub enum Unreadable {
     /// The two ends agreed to encrypt it.
     Encrypted,
+    /// The client asked for no answers: its calls have no end.
+    Unanswered,
 }
 
 /// A request, by protocol.
@@ -165,6 +168,16 @@ pub enum Response {
     Http(Box<http1::Response>),
     /// A database.
     Database(Box<database::Response>),
+}
+
+impl Request {
+    /// True if the call waits, on purpose, until something happens.
+    pub fn waits(&self) -> bool {
+        match self {
+            Request::Http(_) => false,
+            Request::Database(request) => request.waits,
+        }
+    }
 }
 
 impl Response {

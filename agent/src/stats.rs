@@ -21,6 +21,8 @@ pub enum Loss {
     Gap,
     /// A connection of a known protocol was encrypted (counted in connections).
     Encrypted,
+    /// A client asked for no answers on a connection of a known protocol (counted in connections).
+    Unanswered,
     /// Bytes of a connection are missing in a capture (counted in runs of them). What that costs
     /// in calls is counted apart.
     CaptureGap,
@@ -45,13 +47,14 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 14] = [
+    pub const ALL: [Loss; 15] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
         Loss::JoinedMidway,
         Loss::Gap,
         Loss::Encrypted,
+        Loss::Unanswered,
         Loss::CaptureGap,
         Loss::BadPacket,
         Loss::TableFull,
@@ -76,6 +79,7 @@ impl Loss {
             Loss::JoinedMidway => "joined_midway",
             Loss::Gap => "gap",
             Loss::Encrypted => "encrypted",
+            Loss::Unanswered => "unanswered",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
             Loss::TableFull => "table_full",

@@ -189,7 +189,7 @@ impl<I: Clone> Pairing<I> {
         for call in &mut self.open {
             let certain = Time(call.started.0.saturating_add(timeout));
             let silent = !call.answering && call.response.is_none();
-            if silent && !call.told && certain < now {
+            if silent && !call.request.waits() && !call.told && certain < now {
                 call.clone().tell(endpoint, certain, Some(NoAnswer::Timeout), sink);
                 call.told = true;
             }

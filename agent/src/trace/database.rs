@@ -11,16 +11,22 @@
 //!   were written.
 //! - `tracebee.db.response_cut`: not all of the answer was seen; its rows, and an error that came
 //!   late in it, are unknown.
+//! - `tracebee.db.waits`: the call waits, on purpose, until something happens (`BLPOP`). It is not
+//!   slow, whatever `--slow` says, and no answer within `--request-timeout` is not an error of it.
 //! - A call that another, sent along with it, kept from being carried out has the `error.type`
 //!   `skipped`. One whose failure has no code has `_OTHER`.
 
 use std::sync::Arc;
 
 use super::{Attributes, Described, Known, MAX_TEXT, Tracer, Value, bounded};
-use crate::protocol::database::{Request, Response};
+use crate::protocol::database::{Batches, Request, Response};
 
 /// Attributes of a span that has them all.
-const CAPACITY: usize = 18;
+const CAPACITY: usize = 19;
+
+/// The attribute of a call that waits until something happens (`BLPOP`): it takes long, and is not
+/// slow.
+pub const WAITS: &str = "tracebee.db.waits";
 
 /// Describes a call.
 pub(super) fn describe(
@@ -41,6 +47,9 @@ pub(super) fn describe(
     let procedure = statement.and_then(|statement| statement.procedure.as_deref());
     let summary = statement.map(|statement| &*statement.summary).filter(|text| !text.is_empty());
     let operation: Option<Box<str>> = match (batch, operation) {
+        (Some(_), operation) if request.system.batches == Batches::Named => {
+            operation.map(Into::into)
+        }
         (Some(_), Some(operation)) => Some(format!("BATCH {operation}").into()),
         (Some(_), None) => Some("BATCH".into()),
         (None, operation) => operation.map(Into::into),
@@ -64,6 +73,9 @@ pub(super) fn describe(
         attributes.extend(text.map(|text| (key, Value::Text(text.into()))));
     }
     attributes.extend(batch.map(|size| ("db.operation.batch.size", Value::Int(size.into()))));
+    if request.waits {
+        attributes.push((WAITS, Value::Bool(true)));
+    }
 
     let error = error(response, call);
     if let Some(code) = response.and_then(|response| response.code.as_ref()) {
@@ -95,6 +107,7 @@ pub(super) fn describe(
     attributes.push(("network.peer.port", Value::Int(remote.port().into())));
 
     let target = collection.or(procedure).or(namespace.map(|name| &**name));
+    let target = target.filter(|_| request.system.target_names);
     let name = match (summary, operation.as_deref(), target) {
         (Some(summary), _, _) => tracer.names.plain(call.service, summary, first_word(summary)),
         (None, Some(operation), Some(target)) => {

@@ -1,0 +1,152 @@
+//! Bytes that nobody saw: nothing wrong is told, and the next call that can be recognised is.
+
+use super::conversations::{Conversation, all};
+use super::{A, DETECTOR, Driver, Q, array, asks, end, run, says};
+use crate::protocol::{Side, Step};
+
+fn joined(turns: &[(Side, Vec<u8>)]) -> Driver {
+    let mut driver = Driver::joined(&DETECTOR, 1000, 1000);
+    turns.iter().for_each(|(side, bytes)| driver.data(*side, bytes));
+    driver
+}
+
+#[test]
+fn joined_midway() {
+    let driver = joined(&[
+        asks("GET k"),
+        says("$1|1|"),
+        asks("SELECT 2"),
+        says("+OK|"),
+        asks("PING"),
+        says("+PONG|"),
+    ]);
+    assert_eq!(
+        end(driver),
+        [
+            r#"1000 GET "GET k" -> 1007"#,
+            r#"1020 SELECT "SELECT ?" -> 1012"#,
+            r#"1043 PING @2 "PING" -> 1019"#
+        ]
+    );
+}
+
+#[test]
+fn the_middle_of_a_large_reply() {
+    let mut driver = joined(&[asks("LRANGE l 0 -1"), says("*1000|$100|xxx")]);
+    driver.gap(A, 100_000);
+    driver.tail(A, b"0\r\nxyz\r\n");
+    driver.data(Q, &array("PING"));
+    driver.data(A, b"+PONG\r\n");
+    let [range, ping] = &end(driver)[..] else { panic!() };
+    assert_eq!(range, r#"1000 LRANGE "LRANGE l ? ?" -> 101014"#);
+    assert!(ping.contains("PING"), "{ping}");
+}
+
+#[test]
+fn a_reply_that_does_not_end_like_one() {
+    let mut driver = joined(&[asks("LRANGE l 0 -1"), says("*1000|$100|xxx")]);
+    driver.gap(A, 100_000);
+    driver.tail(A, b"xyzxyz\r");
+    driver.data(Q, &array("PING"));
+    driver.data(A, b"+PONG\r\n");
+    assert_eq!(end(driver), ["lost", r#"1034 PING "PING" -> 101021"#]);
+}
+
+#[test]
+fn a_pipeline_whose_replies_are_cut() {
+    let mut driver = joined(&[asks("GET a\nGET b"), says("$1|1|")]);
+    driver.gap(A, 50_000);
+    driver.tail(A, b"xyz\r\n");
+    driver.data(Q, &array("PING"));
+    assert_eq!(
+        end(driver),
+        [r#"1000 PIPELINE GET x2 "GET a; GET b" -> 51007 cut"#, r#"1040 PING "PING" unanswered"#]
+    );
+}
+
+/// Any number of answers: whose is the next one?
+#[test]
+fn replies_missing_before_the_first() {
+    let mut driver = joined(&[asks("GET a")]);
+    driver.data(Q, &array("GET b"));
+    driver.gap(A, 7);
+    driver.data(A, b"$1\r\n2\r\n");
+    driver.data(Q, &array("GET c"));
+    driver.data(A, b"$1\r\n3\r\n");
+    assert_eq!(end(driver), ["lost", r#"1040 GET "GET c" -> 1021"#]);
+}
+
+#[test]
+fn commands_missing_behind_one() {
+    // As many replies as commands that were seen: there were no others.
+    let mut driver = joined(&[asks("MSET a 1 b ~20")]);
+    driver.gap(Q, 50_000);
+    driver.data(A, b"+OK\r\n");
+    driver.data(Q, &array("GET c"));
+    driver.data(A, b"$1\r\n3\r\n");
+    let told = end(driver);
+    assert_eq!(told[0], r#"1000 MSET "MSET a ? b ?" -> 1005"#);
+    assert!(told[1].contains("GET"), "{told:?}");
+
+    // More replies: more commands.
+    let mut driver = joined(&[asks("SET a 1\nSET b 1")]);
+    driver.gap(Q, 50_000);
+    driver.data(A, b"+OK\r\n+OK\r\n-OOM x\r\n");
+    driver.data(Q, &array("GET c"));
+    driver.data(A, b"$1\r\n3\r\n");
+    assert_eq!(end(driver)[0], r#"1000 PIPELINE x3 "SET a ?; SET b ?" -> 1017 OOM"#);
+
+    // Fewer: who knows.
+    let mut driver = joined(&[asks("SET a 1\nSET b 1")]);
+    driver.gap(Q, 50_000);
+    driver.data(A, b"+OK\r\n");
+    driver.data(Q, &array("GET c"));
+    assert_eq!(end(driver)[0], "lost");
+}
+
+#[test]
+fn a_request_missing_between_two_is_nobodys() {
+    let mut driver = joined(&[asks("GET a"), says("$1|1|")]);
+    driver.gap(Q, 20);
+    driver.data(A, b"$1\r\n2\r\n");
+    driver.data(Q, &array("GET c"));
+    driver.data(A, b"$1\r\n3\r\n");
+    assert_eq!(end(driver)[1..], ["orphan", r#"1040 GET "GET c" -> 1021"#]);
+}
+
+#[test]
+fn a_shared_connection_in_doubt_is_left() {
+    let mut driver = joined(&[asks("GET a"), says("$1|")]);
+    driver.data(Q, &array("GET b"));
+    driver.data(A, b"1\r\n");
+    assert_eq!(driver.over, Some(Step::Leave));
+    assert_eq!(end(driver), ["lost", "lost"]);
+}
+
+/// Wherever a segment of a conversation is missing, what is told was said, or is known to be cut
+/// short.
+#[test]
+fn any_turn_missing() {
+    for Conversation { name, turns, .. } in all() {
+        let whole = run(&turns);
+        let ends: Vec<_> = whole.iter().map(|call| essence(call)).collect();
+        for missing in 0..turns.len() {
+            let mut driver = Driver::joined(&DETECTOR, 0, 0);
+            for (i, (side, bytes)) in turns.iter().enumerate() {
+                match i == missing {
+                    true => driver.gap(*side, bytes.len() as u64),
+                    false => driver.data(*side, bytes),
+                }
+            }
+            for call in end(driver).iter().filter(|call| call.contains("->")) {
+                let told = essence(call);
+                assert!(ends.contains(&told), "{name}, without turn {missing}: {call}");
+            }
+        }
+    }
+}
+
+/// A call without its namespace, which may not be known.
+fn essence(call: &str) -> String {
+    call.split(' ').filter(|word| !word.starts_with('@')).collect::<Vec<_>>().join(" ")
+}
