@@ -11,6 +11,8 @@ mod hostile;
 mod splits;
 mod texts;
 
+use std::collections::HashMap;
+
 use super::DETECTOR;
 use crate::protocol::Side::{self, Request as Q, Response as A};
 use crate::protocol::database::{Request, Response};
@@ -44,13 +46,41 @@ fn word(word: &str) -> Vec<u8> {
     }
 }
 
-/// A turn of the server's: `|` is the end of a line.
+/// A turn of the server's: `/` is the end of a line.
 fn says(text: &str) -> (Side, Vec<u8>) {
-    (A, text.replace('|', "\r\n").into_bytes())
+    (A, text.replace('/', "\r\n").into_bytes())
 }
 
-/// A connection seen from its beginning to its end, a turn at a time.
+/// The calls of a connection seen from its beginning to its end. Positions are told as those of
+/// turns: `q2` is where turn 2 begins, `a3` where turn 3 ends.
 fn run(turns: &Turns) -> Vec<String> {
+    let (mut begins, mut ends) = (HashMap::new(), HashMap::new());
+    let mut at = [0; 2];
+    for (number, (side, bytes)) in turns.iter().enumerate() {
+        let at = &mut at[*side as usize];
+        if *side == Q {
+            begins.insert(at.to_string(), format!("q{number}"));
+        }
+        *at += bytes.len();
+        if *side == A {
+            ends.insert(at.to_string(), format!("a{number}"));
+        }
+    }
+    let told = run_raw(turns);
+    let in_turns = |call: &String| {
+        let mut words: Vec<&str> = call.split(' ').collect();
+        words[0] = begins.get(words[0]).map_or(words[0], String::as_str);
+        if let Some(arrow) = words.iter().position(|word| *word == "->") {
+            let end = words[arrow + 1];
+            words[arrow + 1] = ends.get(end).map_or(end, String::as_str);
+        }
+        words.join(" ")
+    };
+    told.iter().map(in_turns).collect()
+}
+
+/// The same with positions.
+fn run_raw(turns: &Turns) -> Vec<String> {
     let mut driver = Driver::joined(&DETECTOR, 0, 0);
     for (side, bytes) in turns {
         driver.data(*side, bytes);

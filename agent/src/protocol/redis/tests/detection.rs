@@ -40,7 +40,6 @@ fn foreign_bytes_are_not() {
         b"$5\r\nhello\r\n",
         b"*1\r\n",
         b"*2\r\n$7\r\nUNKNOWN\r\n$1\r\na\r\n",
-        b"*2\r\n$4\r\nPING\r\n",
         b"*3\r\n$3\r\nGET\r\n",
         b"*1\r\n$4\r\nPINGPONG",
         b"*-5\r\n",

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::conversations::{Conversation, all};
-use super::{DETECTOR, Driver, Turns, end, run};
+use super::{DETECTOR, Driver, Turns, end, run_raw};
 
 /// Runs `turns`, cutting each where `cut_after` says so of a position in the conversation.
 fn run_cut(turns: &Turns, cut_after: impl Fn(usize) -> bool) -> Vec<String> {
@@ -25,7 +25,7 @@ fn run_cut(turns: &Turns, cut_after: impl Fn(usize) -> bool) -> Vec<String> {
 #[test]
 fn at_any_byte() {
     for Conversation { name, turns, .. } in all() {
-        let whole = run(&turns);
+        let whole = run_raw(&turns);
         let length: usize = turns.iter().map(|(_, bytes)| bytes.len()).sum();
         for cut in (0..length).filter(|cut| *cut < 1000 || cut % 997 == 0) {
             assert_eq!(run_cut(&turns, |position| position == cut), whole, "{name}, cut at {cut}");
@@ -41,7 +41,7 @@ proptest! {
     fn in_random_pieces(cuts in proptest::collection::vec(any::<bool>(), 1..97)) {
         for Conversation { name, turns, .. } in all() {
             let calls = run_cut(&turns, |position| cuts[position % cuts.len()]);
-            prop_assert_eq!(calls, run(&turns), "{}", name);
+            prop_assert_eq!(calls, run_raw(&turns), "{}", name);
         }
     }
 }
