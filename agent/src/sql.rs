@@ -12,7 +12,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use lexer::Dialect;
+pub use lexer::{Backslash, Dialect};
 
 use summary::Summary;
 

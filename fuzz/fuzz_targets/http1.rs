@@ -1,4 +1,4 @@
-//! Conversations of HTTP/1.x; see `tracebee::protocol::http1::fuzz` for what the bytes mean.
+//! Conversations of HTTP/1.x; see `tracebee::protocol::fuzz` for what the bytes mean.
 
 #![no_main]
 

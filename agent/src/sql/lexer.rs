@@ -4,11 +4,22 @@
 
 use std::ops::Range;
 
+/// What a backslash in a plain string means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backslash {
+    /// Itself.
+    Literal,
+    /// It escapes the next character.
+    Escape,
+    /// One or the other. A string in which that decides where it ends has no end.
+    Unknown,
+}
+
 /// What of SQL differs between databases and settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
-    /// `\` escapes the next character in every string, not only in `E''`.
-    pub backslashes: bool,
+    /// In every string but `E''`, where it escapes.
+    pub backslash: Backslash,
     /// `"x"` is a string, not an identifier.
     pub double_quoted_strings: bool,
     /// `` `x` `` is an identifier.
@@ -24,7 +35,7 @@ pub struct Dialect {
 impl Dialect {
     /// As the standard has it.
     pub const STANDARD: Self = Self {
-        backslashes: false,
+        backslash: Backslash::Literal,
         double_quoted_strings: false,
         backticks: false,
         hash_comments: false,
@@ -35,7 +46,7 @@ impl Dialect {
     pub const POSTGRES: Self = Self { dollar_quotes: true, ..Self::STANDARD };
     /// MySQL and MariaDB with their default `sql_mode`.
     pub const MYSQL: Self = Self {
-        backslashes: true,
+        backslash: Backslash::Escape,
         double_quoted_strings: true,
         backticks: true,
         hash_comments: true,
@@ -95,9 +106,9 @@ impl<'a> Lexer<'a> {
             b'-' if self.begins_line_comment(at) => (Token::Comment, self.line_end(at)),
             b'#' if self.dialect.hash_comments => (Token::Comment, self.line_end(at)),
             b'/' if self.byte(at + 1) == b'*' => (Token::Comment, self.comment_end(at + 2)),
-            b'\'' => self.string(at + 1, self.dialect.backslashes || goes_on),
+            b'\'' => self.string(at + 1, goes_on),
             b'"' if self.dialect.double_quoted_strings => {
-                let end = self.quoted_end(at + 1, b'"', self.dialect.backslashes);
+                let end = self.quoted_end(at + 1, b'"', self.dialect.backslash);
                 (Token::String, end.unwrap_or(self.text.len()))
             }
             b'"' => self.quoted(at + 1, b'"'),
@@ -150,8 +161,8 @@ impl<'a> Lexer<'a> {
         let first = self.byte(at).to_ascii_lowercase();
         match (first, self.byte(at + 1), self.byte(at + 2)) {
             (b'e', b'\'', _) => return self.string(at + 2, true),
-            (b'b' | b'x' | b'n', b'\'', _) => return self.string(at + 2, self.dialect.backslashes),
-            (b'u', b'&', b'\'') => return self.string(at + 3, self.dialect.backslashes),
+            (b'b' | b'x' | b'n', b'\'', _) => return self.string(at + 2, false),
+            (b'u', b'&', b'\'') => return self.string(at + 3, false),
             (b'u', b'&', b'"') if !self.dialect.double_quoted_strings => {
                 return self.quoted(at + 3, b'"');
             }
@@ -160,25 +171,30 @@ impl<'a> Lexer<'a> {
         (Token::Word, self.run(at + 1, continues_word))
     }
 
-    fn string(&mut self, from: usize, escapes: bool) -> (Token, usize) {
-        self.escaped = (escapes && !self.dialect.backslashes).then_some(false);
-        (Token::String, self.quoted_end(from, b'\'', escapes).unwrap_or(self.text.len()))
+    fn string(&mut self, from: usize, escaped: bool) -> (Token, usize) {
+        self.escaped = escaped.then_some(false);
+        let backslash = if escaped { Backslash::Escape } else { self.dialect.backslash };
+        (Token::String, self.quoted_end(from, b'\'', backslash).unwrap_or(self.text.len()))
     }
 
     /// An identifier; one without an end may be anything.
     fn quoted(&self, from: usize, quote: u8) -> (Token, usize) {
-        match self.quoted_end(from, quote, false) {
+        match self.quoted_end(from, quote, Backslash::Literal) {
             Some(end) => (Token::Quoted, end),
             None => (Token::String, self.text.len()),
         }
     }
 
     /// The end of what is in quotes, of which two are one.
-    fn quoted_end(&self, mut at: usize, quote: u8, escapes: bool) -> Option<usize> {
+    fn quoted_end(&self, mut at: usize, quote: u8, backslash: Backslash) -> Option<usize> {
         loop {
             at += memchr::memchr2(quote, b'\\', self.text.get(at..)?)?;
             if self.byte(at) == b'\\' {
-                at += if escapes { 2 } else { 1 };
+                at += match backslash {
+                    Backslash::Literal => 1,
+                    Backslash::Unknown if self.byte(at + 1) == quote => return None,
+                    Backslash::Escape | Backslash::Unknown => 2,
+                };
             } else if self.byte(at + 1) == quote {
                 at += 2;
             } else {

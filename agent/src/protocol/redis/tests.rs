@@ -7,6 +7,7 @@ mod conversations;
 mod detection;
 mod gaps;
 mod hostile;
+mod oracle;
 
 mod splits;
 mod texts;

@@ -112,7 +112,9 @@ fn plain_sql() -> impl Strategy<Value = String> {
 }
 
 fn statement(dialect: Dialect) -> impl Strategy<Value = String> {
-    let part = prop_oneof![3 => plain_sql().boxed(), 2 => literal(dialect)];
+    // Without the comma a string may go on in the next one.
+    let literal = literal(dialect).prop_map(|text| text + ",").boxed();
+    let part = prop_oneof![3 => plain_sql().boxed(), 2 => literal];
     proptest::collection::vec(part, 1..12).prop_map(|parts| parts.join(" "))
 }
 

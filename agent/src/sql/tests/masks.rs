@@ -1,7 +1,7 @@
 //! What becomes of literals, comments and lists.
 
 use super::{mysql, postgres};
-use crate::sql::{Dialect, Statement};
+use crate::sql::{Backslash, Dialect, Statement};
 
 #[track_caller]
 fn all(read: fn(&str) -> Statement, cases: &[(&str, &str)]) {
@@ -78,9 +78,21 @@ fn of_mysql() {
 
 #[test]
 fn plain_strings_with_backslashes() {
-    let dialect = Dialect { backslashes: true, ..Dialect::POSTGRES };
+    let dialect = Dialect { backslash: Backslash::Escape, ..Dialect::POSTGRES };
     let got = Statement::read(b"SELECT 'a\\'b', \"c\\\", X'\\''", dialect, false);
     assert_eq!(*got.text, *"SELECT ?, \"c\\\", ?");
+}
+
+#[test]
+fn strings_of_which_a_setting_decides_where_they_end() {
+    let dialect = Dialect { backslash: Backslash::Unknown, ..Dialect::POSTGRES };
+    for (raw, masked) in [
+        ("SELECT 'a\\b', 'c\\\\', E'd\\'e' FROM t", "SELECT ?, ?, ? FROM t"),
+        ("SELECT 'a\\', 'secret' FROM t", "SELECT ?"),
+        ("SELECT 'a\\' secret', b FROM t", "SELECT ?"),
+    ] {
+        assert_eq!(*Statement::read(raw.as_bytes(), dialect, false).text, *masked, "{raw}");
+    }
 }
 
 #[test]

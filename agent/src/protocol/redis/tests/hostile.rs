@@ -5,12 +5,12 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::conversations::all;
 use super::{A, DETECTOR, Driver, Q, Turns, array, end};
-use crate::protocol::redis::fuzz;
+use crate::protocol::fuzz::play;
 
 /// How many mutated conversations a test run tries: about two seconds in a debug build.
 const MUTATIONS: usize = 4_000;
 
-/// A conversation as [`fuzz`] reads it.
+/// A conversation as [`play`] reads it.
 fn encode(turns: &Turns) -> Vec<u8> {
     let mut data = vec![0];
     for (side, bytes) in turns {
@@ -26,7 +26,7 @@ fn encode(turns: &Turns) -> Vec<u8> {
 fn all_prefixes_of_conversations() {
     for conversation in all() {
         let data = encode(&conversation.turns);
-        (0..=data.len()).for_each(|length| fuzz(&data[..length]));
+        (0..=data.len()).for_each(|length| play(&DETECTOR, &data[..length]));
     }
 }
 
@@ -66,14 +66,14 @@ fn mutated_conversations() {
                 }
             }
         }
-        fuzz(&data);
+        play(&DETECTOR, &data);
     }
 }
 
 proptest! {
     #[test]
     fn random_bytes(data in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        fuzz(&data);
+        play(&DETECTOR, &data);
     }
 }
 

@@ -1,0 +1,244 @@
+//! Bytes are missing: whatever is still said is true, and what is not is counted.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::bytes::*;
+use super::conversations::{Conversation, all};
+use super::{A, DETECTOR, Driver, Q, Turns, calls, check, end, run};
+
+/// Where the setting is not seen that this is about, less is read.
+const BACKSLASHES: &str = "strings with backslashes";
+
+/// What is lost, in calls.
+fn lost(found: &[String]) -> usize {
+    found.iter().filter(|line| matches!(&***line, "orphan" | "desync" | "Leave")).count()
+}
+
+/// A call without what is not known of it, by its position.
+fn told(found: &[String]) -> HashMap<u64, String> {
+    let told = found.iter().filter(|line| line.contains(" -> ") && !line.ends_with("open"));
+    told.map(|line| (line.split(' ').next().unwrap().parse().unwrap(), line.clone())).collect()
+}
+
+/// Runs `turns` without the bytes of one write from `from` on.
+fn without(turns: &Turns, write: usize, from: usize, to: usize) -> Vec<String> {
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
+    for (n, (side, bytes)) in turns.iter().enumerate() {
+        if n == write {
+            driver.data(*side, &bytes[..from]);
+            driver.gap(*side, (to - from) as u64);
+            driver.data(*side, &bytes[to..]);
+        } else {
+            driver.data(*side, bytes);
+        }
+    }
+    end(driver)
+}
+
+/// What was said of a call with bytes missing is what is said of it otherwise, or less.
+#[track_caller]
+fn is_true(whole: &HashMap<u64, String>, found: &[String], context: &str) {
+    for (at, line) in told(found) {
+        let truth = whole.get(&at).unwrap_or_else(|| panic!("{context}: no call at {at}: {line}"));
+        let (asked, answer) = line.split_once(" -> ").unwrap();
+        let (real, real_answer) = truth.split_once(" -> ").unwrap();
+        let text = asked.split_once(' ').unwrap().1;
+        let same =
+            asked == real || text.starts_with('?') || real.starts_with(&format!("{asked} x"));
+        assert!(same, "{context}: {line}, not {truth}");
+        if !answer.contains("cut") {
+            let words = |answer: &str| answer.rsplit_once(' ').map(|(words, _)| words.to_owned());
+            let known = words(answer).unwrap_or_default();
+            let known = known.split(' ').filter(|word| !word.starts_with('(')).collect::<Vec<_>>();
+            assert_eq!(
+                known.join(" "),
+                words(real_answer).unwrap_or_default(),
+                "{context}: {line}"
+            );
+        }
+    }
+}
+
+/// Each write without its last bytes, its first, or any in between.
+#[test]
+fn of_any_write() {
+    for Conversation { name, turns, .. } in all().into_iter().filter(|c| c.name != BACKSLASHES) {
+        let all = run(&turns);
+        let whole = told(&all);
+        for (write, (_, bytes)) in turns.iter().enumerate().skip(2) {
+            let step = (bytes.len() / 60).max(1);
+            for from in (0..bytes.len()).step_by(step) {
+                for to in [from + 1, (from + bytes.len()).div_ceil(2), bytes.len()] {
+                    let found = without(&turns, write, from, to);
+                    let context = format!("{name}, write {write}, {from} to {to}");
+                    is_true(&whole, &found, &context);
+                    let missing = whole.len().saturating_sub(told(&found).len());
+                    let open = found.iter().any(|line| line.ends_with("open"));
+                    assert!(missing == 0 || open || lost(&found) > 0, "{context}: {found:#?}");
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Conversations one after the other, with writes missing, on one connection.
+    #[test]
+    fn of_any_writes(
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 1..5),
+        dropped in proptest::collection::vec(0..12u8, 1..40),
+    ) {
+        let conversations = all();
+        let plain = |c: &Conversation| {
+            !["pipelined", "the end", "a session that is ended", BACKSLASHES].contains(&c.name)
+        };
+        let conversations: Vec<_> = conversations.into_iter().filter(plain).collect();
+        let mut turns = vec![(Q, login()), (A, welcome())];
+        for index in &order {
+            turns.extend(index.get(&conversations).turns[2..].iter().cloned());
+        }
+        let whole = told(&run(&turns));
+        let mut driver = Driver::joined(&DETECTOR, 0, 0);
+        for (n, (side, bytes)) in turns.iter().enumerate() {
+            match dropped[n % dropped.len()] {
+                0 if n > 1 => driver.gap(*side, bytes.len() as u64),
+                _ => driver.data(*side, bytes),
+            }
+        }
+        is_true(&whole, &end(driver), "dropped");
+    }
+}
+
+/// A connection after its login.
+fn session() -> Driver {
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
+    driver.data(Q, &login());
+    driver.data(A, &welcome());
+    driver
+}
+
+/// Only the first of a result is captured, and the last bytes are known.
+#[test]
+fn an_answer_that_is_cut_ends_with_its_turn() {
+    let answer =
+        [description(), rows(1000, &[b'x'; 100]), complete("SELECT 1000"), ready(b'I')].concat();
+    let end_of_answer = (welcome().len() + answer.len()) as u64;
+    for next in [true, false] {
+        let mut driver = session();
+        driver.data(Q, &query("SELECT * FROM a"));
+        driver.data(A, &answer[..16 * 1024]);
+        driver.gap(A, (answer.len() - 16 * 1024) as u64);
+        driver.tail(A, &answer[answer.len() - 8..]);
+        if next {
+            driver.data(Q, &query("SELECT * FROM b"));
+            driver.data(A, &result(1));
+        } else {
+            driver.rest(A);
+        }
+        let found = end(driver);
+        assert!(found[0].ends_with(&format!("\"SELECT a\" -> cut {end_of_answer}")), "{found:?}");
+        assert_eq!(found.len(), 1 + usize::from(next), "{found:?}");
+    }
+}
+
+/// The last bytes are not those of an end: the client did not wait.
+#[test]
+fn a_client_that_asks_during_an_answer_is_not_followed() {
+    let mut driver = session();
+    driver.data(Q, &query("SELECT * FROM a"));
+    driver.data(A, &[description(), rows(10, b"x")].concat());
+    driver.gap(A, 100_000);
+    driver.tail(A, b"xxxxxxxx");
+    driver.data(Q, &query("SELECT * FROM b"));
+    driver.data(A, &result(1));
+    assert_eq!(end(driver), ["desync", "Leave"]);
+}
+
+/// An error in a transaction shows in its state.
+#[test]
+fn an_error_that_was_not_seen() {
+    let mut driver = session();
+    driver.data(Q, &query("BEGIN"));
+    driver.data(A, &[complete("BEGIN"), ready(b'T')].concat());
+    driver.data(Q, &query("SELECT * FROM a"));
+    driver.data(A, &[description(), rows(10, b"x")].concat());
+    driver.gap(A, 100_000);
+    driver.tail(A, b"\0\0Z\0\0\0\x05E");
+    driver.rest(A);
+    let found = end(driver);
+    assert!(found[1].contains("\"SELECT a\" -> failed "), "{found:?}");
+}
+
+/// One long value is skipped, whether all of it is captured or not.
+#[test]
+fn long_values() {
+    let long = vec![b'x'; 1_000_000];
+    for captured in [usize::MAX, 16 * 1024] {
+        let feed = |driver: &mut Driver, side, bytes: &[u8], rest: &[u8]| {
+            driver.data(side, &bytes[..bytes.len().min(captured)]);
+            match bytes.len().saturating_sub(captured) {
+                0 => driver.data(side, rest),
+                missing => driver.gap(side, (missing + rest.len()) as u64),
+            }
+        };
+        let mut driver = session();
+        let asked =
+            [parse("", "INSERT INTO t VALUES ($1) RETURNING a"), bind("", "", &long)].concat();
+        feed(&mut driver, Q, &asked, &[execute("", 0), sync()].concat());
+        feed(&mut driver, A, &empty(b"12"), &[]);
+        let last = [complete("INSERT 0 1"), ready(b'I')].concat();
+        feed(&mut driver, A, &rows(1, &long), &last);
+        driver.tail(A, &last[last.len() - 8..]);
+        let text = format!("SELECT '{}' FROM t", "x".repeat(100_000));
+        feed(&mut driver, Q, &query(&text), &[]);
+        driver.data(A, &result(1));
+        let found = calls(&driver.parts);
+        check(&driver.parts);
+        let cut = captured < usize::MAX;
+        assert!(found[0].contains("\"INSERT t\" -> "), "{found:?}");
+        assert_eq!(found[0].contains("cut"), cut, "{found:?}");
+        assert!(found[1].contains("\"SELECT\" -> 1 rows"), "{found:?}");
+    }
+}
+
+/// A batch of which only the first was captured.
+#[test]
+fn a_request_that_is_cut() {
+    let one = [bind("", "s", &[b'x'; 100]), execute("", 0)].concat();
+    let reply = [empty(b"2"), complete("INSERT 0 1")].concat();
+    let mut driver = session();
+    driver.data(Q, &[parse("s", "INSERT INTO t VALUES ($1)"), sync()].concat());
+    driver.data(A, &[empty(b"1"), ready(b'I')].concat());
+    driver.data(Q, &one.repeat(3));
+    driver.gap(Q, 97 * one.len() as u64 + 5);
+    driver.data(A, &[reply.repeat(100), ready(b'I')].concat());
+    // Statements are known as before: nothing in the answer says that one was prepared unseen.
+    driver.data(Q, &[one.clone(), sync()].concat());
+    driver.data(A, &[reply.clone(), ready(b'I')].concat());
+    let found = end(driver);
+    assert_eq!(found[0], "orphan");
+    assert!(found[1].contains("\"INSERT t\" -> cut "), "{found:?}");
+    assert!(found[2].contains("\"INSERT t\" -> 1 affected"), "{found:?}");
+    assert_eq!(found.len(), 3);
+}
+
+/// What is prepared while nobody sees it may have any name.
+#[test]
+fn names_are_forgotten_with_what_was_missed() {
+    let mut driver = session();
+    let prepare = |table: &str| [parse("s", &format!("SELECT * FROM {table}")), sync()].concat();
+    let execute = [bind("", "s", b""), execute("", 0), sync()].concat();
+    let answer = [empty(b"2"), complete("SELECT 0"), ready(b'I')].concat();
+    driver.data(Q, &prepare("a"));
+    driver.data(A, &[empty(b"1"), ready(b'I')].concat());
+    driver.gap(Q, 100);
+    driver.data(A, &[empty(b"31"), ready(b'I')].concat());
+    driver.data(Q, &execute);
+    driver.data(A, &answer);
+    let found = end(driver);
+    assert!(found.last().unwrap().contains("? -> (SELECT) 0 rows"), "{found:?}");
+}
