@@ -11,6 +11,7 @@ mod outage;
 mod output;
 mod receivers;
 mod record;
+mod redis;
 mod shapes;
 mod sockets;
 mod timing;
@@ -38,6 +39,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
+    suite("redis", "redis-py and go-redis, RESP2 and RESP3, by the server's own count", redis::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),

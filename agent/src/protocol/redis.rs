@@ -41,7 +41,9 @@
 //!
 //! After each of these the next call begins where the first bytes of a client's turn are a command,
 //! while nothing is outstanding: the next message boundary that the protocol lets anybody
-//! recognise. That is certain for clients that wait for their replies. So a connection that was
+//! recognise. The first such call is told when the server's turn is over, if that had one reply
+//! for each command: where the client's turn was joined is not known, and a pipeline may be written
+//! in many pieces. All this is certain for clients that wait for their replies. So a connection that was
 //! ever in *doubt* (joined midway, or any of the above) and where commands were seen to be sent
 //! while replies to earlier ones were under way (*overlapped*), or that has pushes at any time, is
 //! given up for good.

@@ -1,4 +1,5 @@
-"""Calls of redis-py: `client.py PORT LOG MODE TAG`, MODE is sync or async and the protocol (sync3).
+"""Calls of redis-py: `client.py PORT LOG MODE TAG [PARTS]`, MODE is sync or async and the protocol
+(sync3), PARTS some of the functions below (simple,batches), otherwise everything is done.
 
 Each call has a word of its own in its keys, beginning with TAG, and a line in the log: what was
 asked of the library, how it ended, and when. What one call does is the same in both modes.
@@ -139,11 +140,17 @@ async def messages(client):
     await call("GET", lambda key: client.get(key))
 
 
+ALL = (simple, batches, errors, waits, scripts, messages, large)
+
+
 async def main():
     client = connect()
-    for part in (simple, batches, errors, waits, scripts, messages, large):
+    parts = [globals()[name] for name in sys.argv[5].split(",")] if len(sys.argv) > 5 else ALL
+    for part in parts:
         await part(client)
     await result(client.aclose() if ASYNC else client.close())
+    if parts is not ALL:
+        return
     other = connect(db=5, username="default", password="secret-password" if "PASSWORD" in os.environ else None)
     await simple(other, database="5")
     await result(other.aclose() if ASYNC else other.close())

@@ -85,8 +85,10 @@ pub(super) struct Batch {
     awaited: VecDeque<(Reply, u32)>,
     /// Replies that came.
     pub(super) replies: u32,
-    /// There may be more commands than were seen.
+    /// There may be more commands than were seen, behind those.
     pub(super) open_ended: bool,
+    /// The stream was joined where it begins: there may be more commands before those.
+    pub(super) resumed: bool,
     /// One of its commands waits for something to happen.
     pub(super) waits: bool,
     pub(super) namespace: Option<Arc<str>>,
@@ -231,7 +233,18 @@ impl Batch {
 
     /// True if no reply is awaited any more.
     pub(super) fn is_answered(&self) -> bool {
-        self.awaited.is_empty() && !self.open_ended
+        self.awaited.is_empty() && !self.is_unsure()
+    }
+
+    /// True if only the end of the server's turn says how many commands it has.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.open_ended || self.resumed
+    }
+
+    /// True if the replies of the server's turn, now over, are all to commands of this call: from
+    /// the first that was seen on, and each that was seen has one.
+    pub(super) fn is_certain(&self) -> bool {
+        self.awaited.is_empty() && (!self.resumed || self.replies == self.commands)
     }
 
     /// True if replies that are not one each are awaited.

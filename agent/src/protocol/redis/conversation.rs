@@ -33,6 +33,8 @@ pub(super) struct Conversation {
     /// The client spoke last.
     asked_last: bool,
     requests: Requests,
+    /// The next call is the first that is seen again.
+    resumes: bool,
     /// The command under way, once its name is known.
     current: Option<Current>,
     /// The command under way, or the last, as it is told.
@@ -233,8 +235,8 @@ impl Conversation {
                 self.responses = Responses::Lost;
                 self.desync_all(parts);
             }
-            Responses::Values if self.waiting.front().is_some_and(|batch| batch.open_ended) => {
-                self.end_open_ended(parts);
+            Responses::Values if self.waiting.front().is_some_and(Batch::is_unsure) => {
+                self.end_unsure(parts);
             }
             Responses::Values | Responses::Lost => {}
         }

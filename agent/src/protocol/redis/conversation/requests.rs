@@ -31,6 +31,7 @@ impl Conversation {
             match detect::resume(bytes) {
                 Detection::Is(_) if self.waiting.is_empty() => {
                     self.requests = Requests::Commands;
+                    self.resumes = true;
                 }
                 Detection::Unsure if self.waiting.is_empty() => return Step::Need,
                 _ => return Step::SkipTurn,
@@ -123,6 +124,7 @@ impl Conversation {
             let mut batch = std::mem::take(&mut self.spare);
             let namespace = self.namespace.clone().filter(|_| self.selects == 0);
             batch.begin(at, turn, namespace);
+            batch.resumed = std::mem::take(&mut self.resumes);
             self.waiting.push_back(batch);
         }
         self.nameless = None;
@@ -325,19 +327,17 @@ impl Conversation {
     }
 
     /// The server's turn behind a call of which perhaps not all was seen is over.
-    pub(super) fn end_open_ended(&mut self, parts: &mut Vec<Part>) {
-        let only = self.waiting.len() == 1;
-        let Some(batch) = self.waiting.front_mut() else { return };
-        let certain = batch.next().is_none() && batch.replies > 0 && self.value.is_at_start();
-        if !certain || !only || self.in_line {
-            self.desync_all(parts);
-            return;
+    pub(super) fn end_unsure(&mut self, parts: &mut Vec<Part>) {
+        let at_end = self.waiting.len() == 1 && self.value.is_at_start() && !self.in_line;
+        let Some(batch) = self.waiting.front_mut().filter(|_| at_end) else {
+            return self.desync_all(parts);
+        };
+        if !batch.is_certain() {
+            return self.desync_all(parts);
         }
-        batch.open_ended = false;
-        batch.changed = true;
-        let at = self.replied_at;
+        batch.changed |= batch.open_ended;
         self.announce(parts);
-        self.answered(at, false, parts);
+        self.answered(self.replied_at, false, parts);
     }
 }
 

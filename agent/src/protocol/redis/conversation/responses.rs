@@ -1,6 +1,6 @@
 //! The stream of replies, and of what the server sends unasked.
 
-use super::super::batch::{Family, Reply};
+use super::super::batch::{Batch, Family, Reply};
 use super::super::resp::{Item, Place, Read, Value, item};
 use super::{Conversation, Reading, Requests, Responses};
 use crate::protocol::{Part, Step};
@@ -121,8 +121,8 @@ impl Conversation {
             (Reading::Confirmation { .. }, None) => false,
             (Reading::Reply, awaited) => {
                 // A value in front of which there were attributes is read like any other.
-                let open_ended = self.waiting.front().is_some_and(|batch| batch.open_ended);
-                if awaited.is_none() && !open_ended {
+                let unsure = self.waiting.front().is_some_and(Batch::is_unsure);
+                if awaited.is_none() && !unsure {
                     return Err(self.orphan(parts));
                 }
                 true
@@ -288,7 +288,7 @@ impl Conversation {
         let only = self.waiting.len() == 1 && !self.pushes && !self.subscriptions.any();
         let nameless = self.nameless.is_some();
         if let Some(batch) = self.waiting.front_mut()
-            && (only && !nameless && batch.announced && batch.answering && !batch.open_ended)
+            && (only && !nameless && batch.announced && batch.answering && !batch.is_unsure())
             && !batch.awaits_confirmations()
         {
             let last = batch.commands == batch.replies + 1;
