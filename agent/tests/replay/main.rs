@@ -11,6 +11,7 @@ mod outcome;
 mod property;
 mod random;
 mod recording;
+mod redis;
 mod talk;
 mod traps;
 mod wire;

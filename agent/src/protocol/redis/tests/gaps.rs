@@ -7,8 +7,8 @@ use crate::protocol::{Side, Step};
 /// A connection that is known since a call before `turns`, so that positions begin at 1000.
 fn known(turns: &[(Side, Vec<u8>)]) -> Driver {
     let mut driver = Driver::joined(&DETECTOR, 0, 0);
-    driver.data(Q, &array("ECHO ~971"));
-    driver.data(A, &[&b"$991\r\n"[..], &[b'x'; 991], b"\r\n"].concat());
+    driver.data(Q, &array("ECHO ~978"));
+    driver.data(A, &[&b"$992\r\n"[..], &[b'x'; 992], b"\r\n"].concat());
     turns.iter().for_each(|(side, bytes)| driver.data(*side, bytes));
     driver
 }

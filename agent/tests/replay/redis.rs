@@ -1,0 +1,205 @@
+//! Captures of redis-py and a real server on loopback, and what the client itself wrote down:
+//!
+//! ```text
+//! tcpdump -i lo -w redis-py-resp2.pcap tcp port 16391
+//! workloads/redis/client.py 16391 redis-py-resp2.log sync2 call simple,batches,errors,waits,scripts,messages
+//! workloads/redis/client.py 16391 redis-py-resp3.log async3 call simple,batches,errors,waits,scripts,messages
+//! ```
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use tracebee::trace::{Kind, Span, Value};
+
+use crate::outcome::{Outcome, replay};
+use crate::random::Random;
+
+const RUNS: [(&str, &[u8], &str); 2] = [
+    (
+        "RESP2",
+        include_bytes!("../fixtures/redis-py-resp2.pcap"),
+        include_str!("../fixtures/redis-py-resp2.log"),
+    ),
+    (
+        "RESP3",
+        include_bytes!("../fixtures/redis-py-resp3.pcap"),
+        include_str!("../fixtures/redis-py-resp3.log"),
+    ),
+];
+
+/// Captures with one packet in a hundred missing that are made of each run.
+const DAMAGED: u64 = 60;
+
+#[derive(Deserialize)]
+struct Truth {
+    call: String,
+    operation: String,
+    size: Option<i64>,
+    error: Option<String>,
+    start: u64,
+    end: u64,
+}
+
+/// A capture file in parts: its header, and its packets with theirs.
+struct Capture<'a> {
+    header: &'a [u8],
+    packets: Vec<&'a [u8]>,
+}
+
+impl<'a> Capture<'a> {
+    fn new(file: &'a [u8]) -> Self {
+        let (header, mut rest) = file.split_at(24);
+        let mut packets = Vec::new();
+        while rest.len() >= 16 {
+            let length = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+            let (packet, behind) = rest.split_at(16 + length);
+            packets.push(packet);
+            rest = behind;
+        }
+        assert!(rest.is_empty() && packets.len() > 100);
+        Self { header, packets }
+    }
+
+    /// What comes of it with the packets that are wanted.
+    fn with(&self, wanted: impl Fn(usize) -> bool) -> Outcome {
+        let mut file = self.header.to_vec();
+        let packets = self.packets.iter().enumerate();
+        packets.filter(|(n, _)| wanted(*n)).for_each(|(_, packet)| file.extend(*packet));
+        replay(&[&file])
+    }
+
+    /// When a packet was captured.
+    fn time(&self, number: usize) -> u64 {
+        let number_at = |at: usize| {
+            u64::from(u32::from_le_bytes(self.packets[number][at..at + 4].try_into().unwrap()))
+        };
+        number_at(0) * 1_000_000_000 + number_at(4) * 1_000
+    }
+}
+
+fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+    match span.attribute(key)? {
+        Value::Static(text) => Some(text),
+        Value::Text(text) => Some(text),
+        Value::Shared(text) => Some(text),
+        Value::Int(_) | Value::Bool(_) => None,
+    }
+}
+
+fn size(span: &Span) -> Option<i64> {
+    match span.attribute("db.operation.batch.size")? {
+        Value::Int(size) => Some(*size),
+        _ => None,
+    }
+}
+
+/// All that is said of a call, but for the database, which is not known everywhere.
+fn essence(span: &Span) -> String {
+    let attributes: Vec<_> =
+        span.attributes.iter().filter(|(key, _)| *key != "db.namespace").collect();
+    format!("{} {} {} {} {attributes:?}", span.start, span.end, span.name, span.error)
+}
+
+/// Packets that are out of reach for good when a connection joined midway has pushes: its
+/// subscriptions are not known.
+fn of_subscriber(span: &Span) -> bool {
+    span.name.contains("SUBSCRIBE")
+}
+
+#[test]
+fn every_call_is_one_span() {
+    for (name, file, log) in RUNS {
+        let outcome = Capture::new(file).with(|_| true);
+        assert_eq!(outcome.losses(), [], "{name}");
+        assert!(outcome.spans.iter().all(|span| span.kind == Kind::Client));
+        let mut found = 0;
+        for line in log.lines() {
+            let truth: Truth = serde_json::from_str(line).unwrap();
+            let is_its = |span: &&Span| {
+                text(span, "db.query.text").unwrap().split([' ', ':', ';']).any(|w| w == truth.call)
+            };
+            let spans: Vec<&Span> = outcome.spans.iter().filter(is_its).collect();
+            let [span] = spans[..] else { panic!("{name} {}: {spans:#?}", truth.call) };
+            let said = (&*span.name, size(span), text(span, "db.response.status_code"));
+            let expected = (&*truth.operation, truth.size, truth.error.as_deref());
+            assert_eq!(said, expected, "{name} {}", truth.call);
+            assert_eq!(text(span, "db.namespace"), Some("0"));
+            // The capture's clock has microseconds.
+            assert!(span.start + 1000 >= truth.start && span.end <= truth.end, "{name} {said:?}");
+            found += 1;
+        }
+        assert!(found > 60, "{name}: {found}");
+    }
+}
+
+/// From any packet on, and up to any: what is told is told as it was, and what begins behind the
+/// first whole turn is told.
+#[test]
+fn cut_anywhere() {
+    for (name, file, _) in RUNS {
+        let capture = Capture::new(file);
+        let whole = capture.with(|_| true).spans;
+        let all: HashSet<String> = whole.iter().map(essence).collect();
+        for cut in 0..capture.packets.len() {
+            let after = capture.with(|n| n >= cut);
+            let told: HashSet<String> = after.spans.iter().map(essence).collect();
+            for span in &told {
+                assert!(all.contains(span), "{name}, from packet {cut}: {span}");
+            }
+            let begin = capture.time(cut);
+            for span in whole.iter().filter(|span| span.start > begin && !of_subscriber(span)) {
+                let span = essence(span);
+                assert!(told.contains(&span), "{name}, from packet {cut}: not told: {span}");
+            }
+            let before = capture.with(|n| n < cut);
+            for span in &before.spans {
+                let span = essence(span);
+                assert!(all.contains(&span), "{name}, to packet {cut}: {span}");
+            }
+        }
+    }
+}
+
+/// Packets are missing at random: nothing wrong is told, and what is not told is counted.
+#[test]
+fn one_packet_in_a_hundred_missing() {
+    let mut told = 0;
+    let mut calls = 0;
+    for (name, file, _) in RUNS {
+        let capture = Capture::new(file);
+        let whole = capture.with(|_| true).spans;
+        let all: HashSet<String> = whole.iter().map(essence).collect();
+        for seed in 0..DAMAGED {
+            let mut random = Random::new(seed);
+            let missing: HashSet<usize> =
+                (0..capture.packets.len()).filter(|_| random.chance(1)).collect();
+            let outcome = capture.with(|n| !missing.contains(&n));
+            for span in &outcome.spans {
+                let span = essence(span);
+                let cut = span.contains("response_cut");
+                assert!(cut || all.contains(&span), "{name}, seed {seed}: {span}");
+            }
+            let lost: u64 = outcome.losses().iter().map(|(_, n)| n).sum();
+            assert!(
+                outcome.spans.len() == whole.len() || lost > 0,
+                "{name}, seed {seed}: nothing is counted"
+            );
+            told += outcome.spans.len();
+            calls += whole.len();
+        }
+    }
+    // Each loss costs a call or two.
+    assert!(told * 100 > calls * 90, "{told} of {calls}");
+}
+
+/// HTTP is never taken for Redis, nor Redis for HTTP.
+#[test]
+fn each_to_its_own() {
+    let http = replay(&[include_bytes!("../fixtures/loopback-http.pcap")]);
+    assert!(http.spans.iter().all(|span| span.attribute("db.system.name").is_none()));
+    for (name, file, _) in RUNS {
+        for span in Capture::new(file).with(|_| true).spans {
+            assert_eq!(text(&span, "db.system.name"), Some("redis"), "{name}");
+        }
+    }
+}
