@@ -15,11 +15,11 @@ mod filter;
 mod group;
 mod json;
 mod otlp;
-mod output;
+pub(crate) mod output;
 mod queue;
 mod quiet;
 pub mod summary;
-mod text;
+pub(crate) mod text;
 mod view;
 
 use std::io;
@@ -53,6 +53,8 @@ pub struct Config {
     pub output: Output,
     /// What of it is shown; OTLP is never filtered.
     pub filter: Filter,
+    /// Bytes that each queue may hold, where its size in spans is not given.
+    pub queue: usize,
 }
 
 /// Why exporting cannot start.
@@ -133,7 +135,10 @@ impl Exporters {
     ) -> Result<Self, StartError> {
         let inlet = Inlet { otlp: None, output: None, stats, output_closed: Arc::default() };
         let mut exporters = Exporters { inlet, otlp: None, output: None };
-        if let Some(otlp) = config.otlp {
+        if let Some(mut otlp) = config.otlp {
+            if let Limit::Bytes(_) = otlp.queue {
+                otlp.queue = Limit::Bytes(config.queue);
+            }
             exporters.start_otlp(otlp)?;
         }
         let format = match config.output {
@@ -142,7 +147,7 @@ impl Exporters {
             Output::None => None,
         };
         if let Some(format) = format {
-            exporters.start_output(format, config.filter, stdout)?;
+            exporters.start_output(format, config.filter, Limit::Bytes(config.queue), stdout)?;
         }
         Ok(exporters)
     }
@@ -221,9 +226,10 @@ impl Exporters {
         &mut self,
         format: output::Format,
         filter: Filter,
+        limit: Limit,
         mut stdout: Box<dyn io::Write + Send>,
     ) -> Result<(), StartError> {
-        let queue = Arc::new(Queue::new(Limit::default(), Arc::clone(&self.inlet.stats)));
+        let queue = Arc::new(Queue::new(limit, Arc::clone(&self.inlet.stats)));
         self.inlet.output = Some(Arc::clone(&queue));
         let closed = Arc::clone(&self.inlet.output_closed);
         let (done_sender, done) = mpsc::channel();
@@ -264,6 +270,44 @@ impl Inlet {
     pub fn output_closed(&self) -> bool {
         self.output_closed.load(Ordering::Relaxed)
     }
+}
+
+/// Sends one request without spans, with all that `config` says of certificates and headers, and
+/// waits for the answer for at most `limit`.
+///
+/// # Errors
+/// What the receiver or the way to it answered instead.
+pub fn reach(config: &OtlpConfig, limit: Duration) -> Result<(), Unreached> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Unreached::Setup(error.to_string()))?;
+    let answer = runtime.block_on(async {
+        let client =
+            otlp::Client::new(config).map_err(|error| Unreached::Setup(error.to_string()))?;
+        match tokio::time::timeout(limit, client.knock()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Unreached::NoAnswer(format!("no answer within {limit:?}"))),
+        }
+    });
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    answer
+}
+
+/// Why a receiver did not take a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreached {
+    /// The client could not be built.
+    #[error("{0}")]
+    Setup(String),
+    /// Nobody answered, or somebody who cannot take spans now.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// It answered that it does not take this.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Waits until a sink has ended, or died, or the deadline has passed.

@@ -7,6 +7,7 @@
 
 use opentelemetry::{SpanId, TraceId};
 use rustc_hash::FxHashMap;
+use tracebee_common::sample::{self, Share};
 
 use crate::source::{Opened, Role, Time};
 use crate::trace::Identity;
@@ -20,6 +21,11 @@ pub struct MessageKey {
 }
 
 impl MessageKey {
+    /// By which both ends decide alike whether the call is left out under load.
+    pub fn number(self) -> Share {
+        sample::number(self.client, self.server, self.position)
+    }
+
     /// The key of the request at `position`; none if the connection's sequence numbers are
     /// unknown.
     pub fn new(opened: &Opened, role: Role, position: u64) -> Option<Self> {
@@ -34,25 +40,27 @@ impl MessageKey {
 
 /// How long a request that was sent waits at least for its server's end, and at most twice as
 /// long: the accept queue and the socket buffer of a busy server, not more.
-const KEEP: u64 = 30_000_000_000;
+pub const KEEP: u64 = 30_000_000_000;
 /// Requests of one generation at most; the two together hold two seconds' worth at 100,000 calls
-/// a second to other hosts, at 80 bytes each. As many as a table of its size takes.
-const MAX_WAITING: usize = 131_072 / 8 * 7;
+/// a second to other hosts, at 48 bytes each. As many as a table of its size takes. Less memory
+/// ([`Budget`](crate::limit::budget::Budget)) is fewer.
+pub const MAX_WAITING: usize = 131_072 / 8 * 7;
 
 /// Requests sent from this host whose server's end has not been seen yet.
 ///
 /// In two generations, of which the older one is forgotten as a whole: nothing has to be noted of
 /// a request that is answered, and nearly all are at once.
-#[derive(Default)]
 pub struct SameHost {
     young: FxHashMap<MessageKey, Sent>,
     old: FxHashMap<MessageKey, Sent>,
     /// When the young generation began.
     since: Time,
+    max: usize,
 }
 
-/// What the server's end of a call needs to know of the client's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the server's end of a call needs to know of the client's. `tracestate` is not in it: both
+/// ends see the same request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Trace id of both.
     pub trace_id: TraceId,
@@ -62,20 +70,33 @@ pub struct Sent {
     pub depth: u8,
     /// W3C trace flags.
     pub flags: u8,
-    /// W3C `tracestate`.
-    pub trace_state: Option<Box<str>>,
+}
+
+impl Default for SameHost {
+    fn default() -> Self {
+        Self::with_max(MAX_WAITING)
+    }
 }
 
 impl SameHost {
+    /// Of at most `max` requests a generation.
+    pub fn with_max(max: usize) -> Self {
+        Self {
+            young: FxHashMap::default(),
+            old: FxHashMap::default(),
+            since: Time::default(),
+            max: max.clamp(1, MAX_WAITING),
+        }
+    }
+
     /// A client on this host began to send the request `key`.
     pub fn sent(&mut self, key: MessageKey, time: Time, identity: &Identity) {
         self.expire(time);
-        if self.young.len() >= MAX_WAITING {
+        if self.young.len() >= self.max {
             self.age(time);
         }
         let Identity { trace_id, span_id, depth, flags, .. } = *identity;
-        let trace_state = identity.trace_state.clone();
-        self.young.insert(key, Sent { trace_id, span_id, depth, flags, trace_state });
+        self.young.insert(key, Sent { trace_id, span_id, depth, flags });
     }
 
     /// A server on this host read the request `key`: who sent it, if that was on this host.

@@ -11,6 +11,9 @@ use self::calls::{Calls, Owners};
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
+use crate::limit::budget::Budget;
+use crate::limit::shed::Step;
+use crate::link::SameHost;
 use crate::protocol::Ends;
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
@@ -20,8 +23,9 @@ use crate::trace::{Identity, Span, Tracer};
 use crate::workload::Workloads;
 use crate::workload::wire::Addressed;
 
-/// Connections that are followed at once. Each takes about a kilobyte; the oldest go first.
-pub const MAX_CONNECTIONS: usize = 65_536;
+/// A connection that was silent for so long, with nothing open, is forgotten: its end may have been
+/// lost. If it speaks again it is announced again, as one that is joined midway.
+const IDLE: u64 = 600_000_000_000;
 
 /// How long a stream must be silent before an answer whose framing was not captured, and whose
 /// last bytes look like its end, is taken for ended. The next request ends it earlier.
@@ -34,6 +38,10 @@ pub enum Wish {
     Ignore(ConnectionId),
     /// All bytes, not only the first of each turn.
     Everything(ConnectionId),
+    /// It is forgotten, but may still be there: announce it again if it speaks.
+    Announce(ConnectionId),
+    /// There is no room for it: no more records, but tell how many calls it made in the end.
+    Count(ConnectionId),
     /// It is gone: forget it.
     Release(ConnectionId),
 }
@@ -43,8 +51,11 @@ struct Connection {
     endpoint: Option<Arc<Endpoint>>,
     streams: Streams,
     pairing: Pairing<Identity>,
-    /// The last who read or wrote.
+    /// The last who read or wrote, and when that was.
     thread: Thread,
+    last: Time,
+    /// Bytes that are accounted for in [`Pipeline::held`].
+    held: usize,
     /// When the peer, or this side, said that nothing more comes.
     peer_finished: Option<Time>,
     finished: Option<Time>,
@@ -58,6 +69,9 @@ struct Connection {
 /// Everything between a source and the exporters.
 pub struct Pipeline {
     connections: FxHashMap<ConnectionId, Connection>,
+    limits: Budget,
+    /// Bytes of messages that were not read whole, of all connections.
+    held: usize,
     selection: Selection,
     request_timeout: Option<u64>,
     parts: Vec<Timed>,
@@ -99,6 +113,8 @@ impl Pipeline {
     ) -> Self {
         Self {
             connections: FxHashMap::default(),
+            limits: Budget::unlimited(),
+            held: 0,
             selection,
             request_timeout: request_timeout
                 .map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
@@ -106,6 +122,28 @@ impl Pipeline {
             wishes: Vec::new(),
             calls: Calls::new(tracer, stats, owners, clock),
         }
+    }
+
+    /// The same within other limits.
+    pub fn with_limits(mut self, limits: Budget) -> Self {
+        self.calls.same_host = SameHost::with_max(limits.waiting);
+        self.limits = limits;
+        self
+    }
+
+    /// From `now` on, so much is left out.
+    pub fn shed(&mut self, step: Step, now: Time) {
+        if (Step::BODIES..).contains(&step) && self.calls.step == Step::NONE {
+            let all_needed = self.connections.values().filter(|c| c.pipelined).count();
+            self.calls.stats.lose(Loss::Bodies, all_needed as u64);
+        }
+        self.calls.step = step;
+        self.calls.sampling.set(step.share(), now);
+    }
+
+    /// How many connections are followed, and how many can be.
+    pub fn connections(&self) -> (usize, usize) {
+        (self.connections.len(), self.limits.connections)
     }
 
     /// Takes in one event.
@@ -125,6 +163,7 @@ impl Pipeline {
                     connection.take(&mut self.parts, thread, 0, &mut self.calls);
                 }
             }
+            Event::LeftOut { id, calls } => self.left_out(id, calls),
             Event::Ended { id, time, end } => self.end(id, time, end),
             Event::Lost { id, .. } => {
                 if let Some(connection) = self.connections.get_mut(&id) {
@@ -143,6 +182,8 @@ impl Pipeline {
             workloads.expire(now);
         }
         self.calls.same_host.expire(now);
+        self.calls.sampling.expire(now);
+        self.forget_idle(now);
         let quiet = Time(now.0.saturating_sub(QUIET));
         for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
             connection.streams.rest(quiet, &mut self.parts);
@@ -190,9 +231,9 @@ impl Pipeline {
             self.wishes.push(Wish::Ignore(opened.id));
             return;
         }
-        if self.connections.len() >= MAX_CONNECTIONS {
-            self.calls.stats.lose(Loss::TableFull, 1);
-            self.wishes.push(Wish::Ignore(opened.id));
+        if self.connections.len() >= self.limits.connections {
+            self.calls.stats.lose(Loss::ConnectionLimit, 1);
+            self.wishes.push(Wish::Count(opened.id));
             return;
         }
         match &mut self.calls.owners {
@@ -211,6 +252,8 @@ impl Pipeline {
             streams: Streams::new(opened.role, opened.midlife),
             pairing: Pairing::default(),
             thread: Thread::default(),
+            last: opened.time,
+            held: 0,
             peer_finished: None,
             finished: None,
             ignored: false,
@@ -224,8 +267,19 @@ impl Pipeline {
     fn data(&mut self, data: &Data<'_>) {
         let Some(connection) = self.connections.get_mut(&data.id) else { return };
         connection.thread = data.thread;
+        connection.last = data.time;
         connection.streams.data(data, &mut self.parts);
         connection.take(&mut self.parts, data.thread, data.waited, &mut self.calls);
+        self.held = self.held - connection.held + connection.streams.held();
+        connection.held = connection.streams.held();
+        let none_kept = self.calls.step == Step::ALL;
+        if connection.held > 0 && (none_kept || self.held > self.limits.unparsed) {
+            self.calls.stats.lose(Loss::MemoryLimit, 1);
+            connection.streams.lost(&mut self.parts);
+            connection.take(&mut self.parts, data.thread, 0, &mut self.calls);
+            self.held = self.held - connection.held + connection.streams.held();
+            connection.held = connection.streams.held();
+        }
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
             self.wishes.push(Wish::Ignore(data.id));
@@ -233,8 +287,46 @@ impl Pipeline {
             && connection.streams.need_everything(connection.pairing.len())
         {
             connection.pipelined = true;
+            if self.calls.step >= Step::BODIES {
+                self.calls.stats.lose(Loss::Bodies, 1);
+            }
             self.wishes.push(Wish::Everything(data.id));
         }
+    }
+
+    /// Whole calls were left out by the kernel, or of a connection that is not followed.
+    fn left_out(&mut self, id: ConnectionId, calls: u32) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            self.calls.stats.lose(Loss::ConnectionLimit, calls.into());
+            return;
+        };
+        self.calls.stats.lose(Loss::Shed, calls.into());
+        connection.streams.left_out(&mut self.parts);
+        let thread = connection.thread;
+        connection.take(&mut self.parts, thread, 0, &mut self.calls);
+    }
+
+    /// In a capture the source does this: there is nobody to announce a connection again.
+    fn forget_idle(&mut self, now: Time) {
+        if matches!(self.calls.owners, Owners::Addressed(_)) {
+            return;
+        }
+        let Self { connections, wishes, held, .. } = self;
+        connections.retain(|id, connection| {
+            let kept =
+                !connection.pairing.is_empty() || now.0.saturating_sub(connection.last.0) < IDLE;
+            if !kept {
+                *held -= connection.held;
+                wishes.push(Wish::Announce(*id));
+            }
+            kept
+        });
+    }
+
+    fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let connection = self.connections.remove(&id)?;
+        self.held -= connection.held;
+        Some(connection)
     }
 
     fn end(&mut self, id: ConnectionId, time: Time, end: End) {
@@ -257,7 +349,7 @@ impl Pipeline {
         let thread = connection.thread;
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
         if let End::Closed { error, .. } = end {
-            if let Some(mut connection) = self.connections.remove(&id) {
+            if let Some(mut connection) = self.remove(id) {
                 let (reason, when) = connection.why_unanswered(error, time);
                 let Connection { pairing, endpoint, opened, .. } = &mut connection;
                 pairing.close(endpoint.as_ref(), reason, when, &mut self.calls.of(opened));
@@ -265,7 +357,7 @@ impl Pipeline {
             self.wishes.push(Wish::Release(id));
         }
         if end == End::Unseen
-            && let Some(connection) = self.connections.remove(&id)
+            && let Some(connection) = self.remove(id)
         {
             self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
             self.wishes.push(Wish::Release(id));

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cli::ReplayArgs;
-use crate::export::{Config, Exporters, Output, summary};
+use crate::export::{Config, Exporters, Output, QUEUE_BYTES, summary};
 use crate::pipeline::{Pipeline, Wish};
 use crate::run::{RunError, stop_on_signals};
 use crate::select::{SelectArgs, Selection};
@@ -147,7 +147,9 @@ impl Replay {
         for wish in self.pipeline.wishes() {
             match wish {
                 Wish::Ignore(id) => self.capture.ignore(id),
-                Wish::Everything(_) | Wish::Release(_) => {}
+                // A capture holds what it holds.
+                Wish::Count(id) => self.capture.ignore(id),
+                Wish::Everything(_) | Wish::Announce(_) | Wish::Release(_) => {}
             }
         }
     }
@@ -163,7 +165,7 @@ pub fn replay(args: ReplayArgs) -> Result<(), RunError> {
     let stop = stop_on_signals()?;
     let stats = Arc::new(Stats::default());
     let exporters = Exporters::start(
-        Config { otlp, output, filter: args.filter.filter() },
+        Config { otlp, output, filter: args.filter.filter(), queue: QUEUE_BYTES },
         Arc::clone(&stats),
     )?;
     let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);

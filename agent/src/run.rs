@@ -10,6 +10,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::cli::RunArgs;
 use crate::export::{self, Config, ConfigError, Exporters, Output, StartError, summary};
+use crate::limit::budget::{Budget, TooLittle};
+use crate::limit::held;
+use crate::limit::watch::Watch;
 use crate::pipeline::{Pipeline, Wish};
 use crate::record::{RecordError, Recorder};
 use crate::select::Selection;
@@ -25,6 +28,9 @@ pub enum RunError {
     /// A flag or variable makes no sense: exit code 2.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// There is too little memory: exit code 2, as flags decide.
+    #[error(transparent)]
+    Memory(#[from] TooLittle),
     /// Exporting could not start.
     #[error(transparent)]
     Export(#[from] StartError),
@@ -71,15 +77,19 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     let output = args.output.unwrap_or(if otlp.is_some() { Output::None } else { Output::Text });
     let stop = stop_on_signals()?;
     let stats = Arc::new(Stats::default());
-    let mut live = Live::start(args.capture, args.ring_size, Arc::clone(&stats))?;
+    let budget = Budget::of(&args.limits)?;
+    held::count_here();
+    let mut live = Live::start(args.capture, budget.ring, Arc::clone(&stats))?;
     let exporters = Exporters::start(
-        Config { otlp, output, filter: args.filter.filter() },
+        Config { otlp, output, filter: args.filter.filter(), queue: budget.queue },
         Arc::clone(&stats),
     )?;
     let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
     let tracer = Tracer::new(args.trusted_proxy.into_iter().collect());
     let mut pipeline =
-        Pipeline::new(Selection::new(args.select, receiver), tracer, timeout, Arc::clone(&stats));
+        Pipeline::new(Selection::new(args.select, receiver), tracer, timeout, Arc::clone(&stats))
+            .with_limits(budget);
+    let mut limits = Limits { watch: Watch::new(&budget, Arc::clone(&stats)), full: false };
     let mut recorder = match &args.record.record {
         Some(path) => {
             Some(Recorder::create(path, args.record.record_max, &mut pipeline, Arc::clone(&stats))?)
@@ -95,6 +105,7 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     while !stop.load(Ordering::Relaxed) && !exporters.output_closed() {
         turn(&mut live, &mut pipeline, &mut recorder, &exporters, POLL);
         let now = now();
+        limits.keep(now, &mut live, &mut pipeline);
         if now.0 >= next_tick {
             next_tick = now.0 + TICK;
             pipeline.tick(now);
@@ -142,10 +153,37 @@ fn turn(
         match wish {
             Wish::Ignore(id) => live.ignore(id),
             Wish::Everything(id) => live.everything(id),
+            Wish::Announce(id) => live.announce(id),
+            Wish::Count(id) => live.count(id),
             Wish::Release(id) => live.release(id),
         }
     }
     exporters.push(pipeline.spans());
+}
+
+/// Keeps the whole within its limits.
+struct Limits {
+    watch: Watch,
+    /// The kernel was told that there is no room for more connections.
+    full: bool,
+}
+
+impl Limits {
+    fn keep(&mut self, now: Time, live: &mut Live, pipeline: &mut Pipeline) {
+        if let Some(step) = self.watch.look(now, || live.ring()) {
+            // The kernel first: what it still lets through is sorted out behind it.
+            live.shed(step, now);
+            pipeline.shed(step, now);
+        }
+        live.follow(now);
+        let (connections, most) = pipeline.connections();
+        // With some distance, or each connection that ends would let one in.
+        let full = if self.full { connections > most / 16 * 15 } else { connections >= most };
+        if full != self.full {
+            self.full = full;
+            live.full(full);
+        }
+    }
 }
 
 /// Counts what the kernel side has lost.
@@ -172,6 +210,6 @@ pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, RunError> {
 
 /// True if the error is the user's: exit code 2.
 pub fn is_usage(error: &RunError) -> bool {
-    matches!(error, RunError::Config(_))
+    matches!(error, RunError::Config(_) | RunError::Memory(_))
         || matches!(error, RunError::Export(export::StartError::Client(_)))
 }

@@ -51,9 +51,14 @@ impl Selection {
 
     /// True if the connection is to be traced.
     pub fn wants(&self, opened: &Opened) -> bool {
-        let ports = [opened.local.port(), opened.remote.port()];
+        self.wants_socket(opened.pid, opened.local, opened.remote)
+    }
+
+    /// The same of a socket of the process `pid`; one that listens has no port at its other end.
+    pub fn wants_socket(&self, pid: u32, local: SocketAddr, remote: SocketAddr) -> bool {
+        let ports = [local.port(), remote.port()];
         let args = &self.args;
-        if self.receives(opened.local) || self.receives(opened.remote) {
+        if self.receives(local) || self.receives(remote) {
             return false;
         }
         if args.ports.exclude_port.iter().any(|port| ports.contains(port)) {
@@ -63,13 +68,13 @@ impl Selection {
         if !port.is_empty() && !port.iter().any(|port| ports.contains(port)) {
             return false;
         }
-        if !args.pid.is_empty() && !args.pid.contains(&opened.pid) {
+        if !args.pid.is_empty() && !args.pid.contains(&pid) {
             return false;
         }
         if args.exe.is_empty() && args.exclude_exe.is_empty() {
             return true;
         }
-        let name = executable(opened.pid);
+        let name = executable(pid);
         let is = |wanted: &String| name.as_deref() == Some(wanted.as_str());
         !args.exclude_exe.iter().any(is) && (args.exe.is_empty() || args.exe.iter().any(is))
     }

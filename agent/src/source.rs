@@ -173,6 +173,13 @@ pub enum Event<'a> {
         /// How.
         end: End,
     },
+    /// So many calls of this socket were left out by the kernel under load, before its next event.
+    LeftOut {
+        /// The socket.
+        id: ConnectionId,
+        /// How many.
+        calls: u32,
+    },
     /// Events of this socket were lost before this point (a full ring): its position in the
     /// streams is still right, its messages since the last event are unknown.
     Lost {

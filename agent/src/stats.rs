@@ -31,6 +31,19 @@ pub enum Loss {
     BadPacket,
     /// A table was full and an entry had to go.
     TableFull,
+    /// Left out under load, by sampling (counted in calls, at each of their ends).
+    Shed,
+    /// Long texts left out of a span under load (counted in spans).
+    Trimmed,
+    /// A connection whose messages can only be told apart by all of their bytes, which under load
+    /// were not captured.
+    Bodies,
+    /// Beyond `--max-connections`: calls of connections that were not followed; connections, where
+    /// the kernel could not count their calls.
+    ConnectionLimit,
+    /// Given up because messages that were not read whole took too much memory together (counted
+    /// in connections; calls under way on them are counted apart).
+    MemoryLimit,
     /// Events that were traced and are not in the recording of the run: it could not be written as
     /// fast, reached its limit or failed.
     Unrecorded,
@@ -47,7 +60,7 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 15] = [
+    pub const ALL: [Loss; 20] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
@@ -58,6 +71,11 @@ impl Loss {
         Loss::CaptureGap,
         Loss::BadPacket,
         Loss::TableFull,
+        Loss::Shed,
+        Loss::Trimmed,
+        Loss::Bodies,
+        Loss::ConnectionLimit,
+        Loss::MemoryLimit,
         Loss::Unrecorded,
         Loss::Stopped,
         Loss::QueueFull,
@@ -83,6 +101,11 @@ impl Loss {
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
             Loss::TableFull => "table_full",
+            Loss::Shed => "shed",
+            Loss::Trimmed => "trimmed",
+            Loss::Bodies => "bodies",
+            Loss::ConnectionLimit => "connection_limit",
+            Loss::MemoryLimit => "memory_limit",
             Loss::Unrecorded => "unrecorded",
             Loss::Stopped => "stopped",
             Loss::QueueFull => "queue_full",

@@ -121,6 +121,7 @@ impl Streams {
             half.begin(data.position);
             if turned {
                 half.quiet = false;
+                half.resume(data.position);
             }
             if half.wants() < data.position {
                 self.gap(data.direction, data.position, data.time, out);
@@ -146,6 +147,19 @@ impl Streams {
             self.gap(Direction::Sent, position, time, out);
         }
         self.reach(Direction::Sent, position, time, out);
+    }
+
+    /// Bytes of memory that messages take which were not read whole.
+    pub fn held(&self) -> usize {
+        self.received.held() + self.sent.held()
+    }
+
+    /// Whole exchanges were left out: both streams go on with the first bytes of a turn, wherever
+    /// that is.
+    pub fn left_out(&mut self, out: &mut Vec<Timed>) {
+        self.lost(out);
+        self.received.resumes = true;
+        self.sent.resumes = true;
     }
 
     /// Records were lost: any message of either side may be among them.
@@ -355,9 +369,6 @@ impl Streams {
             self.drain(time, data.time, out);
         }
         debug_assert!(at <= bytes.len());
-        if let Some(kept) = kept {
-            self.half(data.direction).give_back(kept);
-        }
     }
 
     /// Whose bytes these are, once the protocol is known; bytes that do not tell yet are kept.

@@ -23,6 +23,9 @@ use environ::Told;
 use host::Host;
 use process::{Process, Stat};
 
+/// `process.runtime.name` of an executable, where its name tells.
+pub(crate) use name::runtime as runtime_of;
+
 /// Most processes that are remembered, at about 2 KiB each. At the limit the one whose last call
 /// is longest ago goes.
 const MAX_PROCESSES: usize = 4096;

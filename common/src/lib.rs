@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod record;
+pub mod sample;
 pub mod sequence;
 
 /// What the kernel captures of a connection. User space sets it by the socket cookie, at any
@@ -18,6 +19,25 @@ pub mod mode {
     pub const EVERYTHING: u32 = 1;
     /// Nothing: no records at all.
     pub const IGNORE: u32 = 2;
+    /// No records, but calls are counted and told of when the connection ends.
+    pub const COUNT: u32 = 3;
+    /// As [`HEADS`]; and the connection is announced again, because user space forgot it.
+    pub const ANNOUNCE: u32 = 4;
+}
+
+/// What the kernel leaves out of all connections under load: the one value of the load map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Load {
+    /// Which share of calls is left out where they are asked ([`sample`]).
+    pub asked: u32,
+    /// The same where they are answered. It follows later when it rises, so that a request that
+    /// was told of when it was sent is told of when it is read.
+    pub answered: u32,
+    /// Not 0: [`mode::EVERYTHING`] is no more than [`mode::HEADS`].
+    pub no_bodies: u32,
+    /// Not 0: connections that were not announced yet are not; their calls are counted.
+    pub no_connections: u32,
 }
 
 /// Bytes captured of one turn (what one side says before the other speaks) in mode
@@ -27,14 +47,17 @@ pub const HEAD_LIMIT: u32 = 16 * 1024;
 /// Most bytes that one record carries. A power of two: the kernel side bounds lengths by masking.
 pub const CAPTURE_MAX: usize = 32 * 1024;
 
+/// Connections that the kernel can be told something about at a time.
+pub const MAX_CONTROLLED: u32 = 65_536;
+
 /// Value of the control map, key: the socket cookie.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Control {
     /// One of [`mode`].
     pub mode: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// With [`mode::ANNOUNCE`], a number that no earlier such word about the connection had.
+    pub told: u32,
     /// No record for sent bytes that end at or before this stream position.
     pub skip_sent: u64,
     /// No record for received bytes that end at or before this stream position.

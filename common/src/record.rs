@@ -102,8 +102,8 @@ pub struct Data {
     pub tail: [u8; TAIL],
     /// How many of them are known: the last `tail_length` bytes of the range, at the front.
     pub tail_length: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// Calls of this connection that were left out so far ([`crate::Load`]), without records.
+    pub left_out: u32,
 }
 
 /// Bytes of [`Data::tail`].
@@ -164,6 +164,10 @@ pub struct State {
     pub new: u8,
     /// Explicit padding.
     pub reserved: u16,
+    /// As in [`Data`].
+    pub left_out: u32,
+    /// Explicit padding.
+    pub reserved2: u32,
 }
 
 /// Bytes of a command line that are told. A power of two, for the verifier.
@@ -198,7 +202,7 @@ const _: () = {
     assert!(size_of::<Conn>() == 88);
     assert!(size_of::<Data>() == 72);
     assert!(size_of::<Sent>() == 32);
-    assert!(size_of::<State>() == 48);
+    assert!(size_of::<State>() == 56);
     assert!(size_of::<Process>() == 64);
     assert!((ARGUMENTS_MAX + ENVIRONMENT_MAX).is_power_of_two());
 };

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use core::ffi::c_void;
 use tracebee_common::{
-    CAPTURE_MAX, mode,
+    CAPTURE_MAX,
     record::{Data, TAIL},
 };
 
@@ -47,7 +47,7 @@ const SHORT: u64 = 4096;
 /// How many of `length` bytes to capture now.
 #[inline(always)]
 pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
-    let limit = if state.mode == mode::EVERYTHING || length <= SHORT {
+    let limit = if state.whole != 0 || length <= SHORT {
         CAPTURE_MAX as u64 - 1
     } else {
         state.budget as u64

@@ -19,9 +19,6 @@ static RING: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
-/// Wake the reader whenever so much more is waiting; in between, its timer does. Each wake-up is an
-/// interrupt: one per event is what makes agents expensive.
-const WAKE_BYTES: u64 = 512 * 1024;
 const BPF_RB_AVAIL_DATA: u64 = 0;
 const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
@@ -48,7 +45,8 @@ pub(crate) fn count(slot: u32) {
 #[inline(always)]
 pub(crate) fn output(bytes: &[u8]) -> bool {
     let waiting = RING.query(BPF_RB_AVAIL_DATA);
-    let crosses = waiting % WAKE_BYTES + bytes.len() as u64 >= WAKE_BYTES;
+    let step = layout::wake_bytes() as u64;
+    let crosses = (waiting & (step - 1)) + bytes.len() as u64 >= step;
     let flags = if crosses { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     let written = RING.output::<[u8]>(bytes, flags).is_ok();
     if !written {

@@ -114,6 +114,10 @@ globals! {
     env_start = MM_ENV_START;
     /// `struct mm_struct.env_end`.
     env_end = MM_ENV_END;
+    /// Wake the reader whenever so many more bytes are waiting in the ring, a power of two; in
+    /// between, its timer does. Each wake-up is an interrupt: one per event is what makes agents
+    /// expensive.
+    wake_bytes = WAKE_BYTES;
     /// Thread group id of the agent, whose own traffic is none of its business.
     own_pid = OWN_PID;
 }

@@ -75,7 +75,9 @@ pub(crate) unsafe fn arrived<M: Memory>(
         };
         tcp.state.received_sequence = end;
         tcp.state.received = position + length as u64;
-        if !socket::turn(tcp.state, RECEIVED) || tcp.state.received <= tcp.state.skip_received {
+        if !socket::turn(tcp.state, RECEIVED, position)
+            || tcp.state.received <= tcp.state.skip_received
+        {
             return;
         }
         if !emit::open(tcp, who.pid) {
@@ -107,7 +109,7 @@ pub(crate) unsafe fn arrived<M: Memory>(
             turn: tcp.state.turn,
             tail: tail.bytes,
             tail_length: tail.length,
-            reserved: 0,
+            left_out: tcp.state.calls,
         };
         bytes::output(scratch, captured);
     }

@@ -129,7 +129,7 @@ pub(crate) unsafe fn tell<M: Memory>(
         turn: tcp.state.turn,
         tail: tail.bytes,
         tail_length: tail.length,
-        reserved: 0,
+        left_out: tcp.state.calls,
     };
     bytes::output(scratch, captured);
 }
@@ -150,11 +150,12 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
         }
         state.sent = position;
         state.sent_sequence = sequence;
+        let told = state.pending != 0 || state.left_out == 0;
         state.pending = 0;
-        if state.mode == mode::IGNORE || position < state.skip_sent {
+        state.announced = position;
+        if state.mode == mode::IGNORE || !told || position < state.skip_sent {
             return;
         }
-        state.announced = position;
         // The last of it went with the last packet or earlier: by now the peer may have read it.
         let moved = emit::now().saturating_sub(u64::from(socket::rested(tcp.tp)) * 1000);
         let time = if moved > tcp.state.told { moved } else { tcp.state.told };

@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::{Array, HashMap},
     programs::BtfTracePointContext,
 };
-use tracebee_common::{Control, HEAD_LIMIT, mode, sequence};
+use tracebee_common::{Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode, record, sample, sequence};
 
 use crate::{
     emit, layout,
@@ -41,8 +41,19 @@ pub(crate) struct Socket {
     pub(crate) turn: u32,
     /// Bytes that may still be captured in this turn.
     pub(crate) budget: u32,
+    /// One of [`mode`], without [`mode::ANNOUNCE`].
     pub(crate) mode: u32,
     pub(crate) generation: u32,
+    /// Calls that were left out.
+    pub(crate) calls: u32,
+    /// [`Control::told`] of the last word to announce it again.
+    pub(crate) announcement: u32,
+    /// Not 0: the exchange under way is left out.
+    pub(crate) left_out: u8,
+    /// Not 0: as much as a record holds is captured.
+    pub(crate) whole: u8,
+    /// Explicit padding.
+    pub(crate) reserved2: u16,
     pub(crate) role: u8,
     /// 0 none yet, 1 received, 2 sent.
     pub(crate) direction: u8,
@@ -55,11 +66,15 @@ pub(crate) const SENT: u8 = 2;
 
 /// What user space wants of single connections, by cookie.
 #[map]
-static CONTROL: HashMap<u64, Control> = HashMap::with_max_entries(65_536, 0);
+static CONTROL: HashMap<u64, Control> = HashMap::with_max_entries(MAX_CONTROLLED, 0);
 
 /// Grows with every change of [`CONTROL`], so that a socket looks there only when there is news.
 #[map]
 static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
+
+/// What is left out of all connections.
+#[map]
+static LOAD: Array<Load> = Array::with_max_entries(1, 0);
 
 /// A TCP socket and what we remember of it.
 pub(crate) struct Tcp<M> {
@@ -157,27 +172,69 @@ pub(crate) unsafe fn rested<M: Memory>(tp: M) -> u32 {
     if rested > u32::MAX as u64 { u32::MAX } else { rested as u32 }
 }
 
-/// Notes that bytes went in `direction` and reads news from user space. False: leave it alone.
+/// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user
+/// space. False: leave it alone.
 #[inline(always)]
-pub(crate) fn turn(state: &mut Socket, direction: u8) -> bool {
-    if let Some(generation) = GENERATION.get(0)
-        && *generation != state.generation
-    {
-        state.generation = *generation;
-        // SAFETY: a torn read of the value gives a late or early limit, never a bad access.
-        if let Some(control) = unsafe { CONTROL.get(&state.cookie) } {
-            state.mode = control.mode;
-            state.skip_sent = control.skip_sent;
-            state.skip_received = control.skip_received;
-        }
-    }
+pub(crate) fn turn(state: &mut Socket, direction: u8, position: u64) -> bool {
+    news(state);
     if state.mode == mode::IGNORE {
         return false;
     }
+    let Some(load) = LOAD.get(0) else { return true };
+    state.whole = (state.mode == mode::EVERYTHING && load.no_bodies == 0) as u8;
     if state.direction != direction {
         state.direction = direction;
         state.turn = state.turn.wrapping_add(1);
         state.budget = HEAD_LIMIT;
+        let asks = if state.role == record::ROLE_CLIENT { SENT } else { RECEIVED };
+        if direction == asks {
+            state.left_out = leaves_out(state, load, position) as u8;
+            state.calls = state.calls.wrapping_add(state.left_out as u32);
+        }
     }
-    true
+    state.left_out == 0
+}
+
+/// Reads what user space wants of this connection, if there is news.
+#[inline(always)]
+pub(crate) fn news(state: &mut Socket) {
+    let Some(generation) = GENERATION.get(0) else { return };
+    if *generation == state.generation {
+        return;
+    }
+    state.generation = *generation;
+    // SAFETY: a torn read of the value gives a late or early limit, never a bad access.
+    let Some(control) = (unsafe { CONTROL.get(&state.cookie) }) else { return };
+    if control.mode == mode::ANNOUNCE {
+        // Once: the word stays in the table until the connection is gone.
+        if control.told != state.announcement {
+            state.announcement = control.told;
+            state.opened = 0;
+            state.mode = mode::HEADS;
+        }
+    } else {
+        if control.mode == mode::COUNT && state.mode != mode::COUNT {
+            // Nobody was told of the calls before, either. The messages of two sides are a call.
+            state.calls = state.turn.div_ceil(2);
+            state.left_out = 1;
+        }
+        state.mode = control.mode;
+    }
+    state.skip_sent = control.skip_sent;
+    state.skip_received = control.skip_received;
+}
+
+/// True if the exchange that begins at `position` is to be left out. Which calls are sampled is
+/// only certain where it is known which end this is; user space decides about the others.
+#[inline(always)]
+fn leaves_out(state: &Socket, load: &Load, position: u64) -> bool {
+    if state.mode == mode::COUNT || load.no_connections != 0 && state.opened == 0 {
+        return true;
+    }
+    let (client, server, share) = match state.role {
+        record::ROLE_CLIENT => (state.sent_base, state.received_base, load.asked),
+        record::ROLE_SERVER => (state.received_base, state.sent_base, load.answered),
+        _ => return false,
+    };
+    share != 0 && sample::number(client, server, position) < share
 }

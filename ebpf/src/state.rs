@@ -50,7 +50,14 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
             return;
         }
         let Some(state) = H::get(sk) else { return };
-        if state.opened == 0 || state.mode == mode::IGNORE && new != tcp::CLOSE {
+        let closed = new == tcp::CLOSE;
+        if closed {
+            // Of a connection that said nothing since.
+            socket::news(state);
+        }
+        let counted = closed && state.calls != 0;
+        let silent = matches!(state.mode, mode::IGNORE | mode::COUNT);
+        if state.opened == 0 && !counted || silent && !closed {
             return;
         }
         let written: u32 = tp.read(layout::write_seq());
@@ -72,6 +79,8 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
             old,
             new,
             reserved: 0,
+            left_out: tcp.state.calls,
+            reserved2: 0,
         };
         emit::output(emit::as_bytes(&record));
     }

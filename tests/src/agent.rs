@@ -24,6 +24,11 @@ pub fn capture_by(how: &str) {
     let _ = CAPTURE.set(how.into());
 }
 
+/// What [`capture_by`] said.
+pub fn captured_by() -> Option<&'static str> {
+    CAPTURE.get().map(String::as_str)
+}
+
 /// The program under test: `TRACEBEE_BIN`, or built now.
 pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("TRACEBEE_BIN") {

@@ -8,6 +8,7 @@ pub mod check;
 pub mod clients;
 pub mod paths;
 pub mod plan;
+pub mod postgres;
 pub mod process;
 pub mod report;
 pub mod servers;

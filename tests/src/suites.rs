@@ -3,12 +3,14 @@
 use crate::Suite;
 
 mod cleanup;
+mod doctor;
 mod foreign;
 mod matrix;
 mod midlife;
 mod namespaces;
 mod outage;
 mod output;
+mod postgres;
 mod receivers;
 mod record;
 mod redis;
@@ -36,12 +38,14 @@ pub(crate) const ALL: &[Suite] = &[
     suite("timing", "durations are those that the client measured", timing::run),
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
+    suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
     suite("redis", "redis-py and go-redis, RESP2 and RESP3, by the server's own count", redis::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
+    suite("doctor", "what works here is said, each lack with its remedy", doctor::run),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 

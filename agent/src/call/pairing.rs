@@ -14,20 +14,22 @@ const MAX_OPEN: usize = 1024;
 
 /// What came of a connection's parts.
 pub trait Sink<I> {
-    /// A request began: decides who the call is.
-    fn began(&mut self, position: u64, started: Time, request: &Request) -> I;
+    /// A request began: decides who the call is; none if it is left out, whatever comes of it.
+    fn began(&mut self, position: u64, started: Time, request: &mut Request) -> Option<I>;
     /// A call ended.
     fn ended(&mut self, call: Call, identity: I);
     /// A call is lost: `None` if it was never seen to begin.
     fn lost(&mut self, identity: Option<I>);
+    /// A call that was left out is over.
+    fn left_out(&mut self);
     /// No call of the connection will be seen from here on.
     fn unreadable(&mut self, why: Unreadable);
 }
 
 #[derive(Clone)]
 struct Open<I> {
-    identity: I,
-    request: Request,
+    /// What it becomes; none if it is left out: nobody is told of it.
+    told_as: Option<(I, Request)>,
     position: u64,
     started: Time,
     waited: u64,
@@ -39,7 +41,7 @@ struct Open<I> {
     /// Where its response ends, once that is known.
     end: Option<u64>,
     response_body: Option<u64>,
-    /// A span was made already (a timeout): the answer is only awaited, not told.
+    /// It is accounted for already (a timeout): the answer is only awaited, not told.
     told: bool,
 }
 
@@ -67,16 +69,15 @@ impl<I: Clone> Pairing<I> {
     ) {
         for Timed { part, time } in parts.drain(..) {
             match part {
-                Part::Request { at, request } => {
+                Part::Request { at, mut request } => {
                     if self.open.len() >= MAX_OPEN
                         && let Some(oldest) = self.open.pop_front()
                     {
-                        sink.lost((!oldest.told).then_some(oldest.identity));
+                        oldest.lose(sink);
                     }
-                    let identity = sink.began(at, time, &request);
+                    let identity = sink.began(at, time, &mut request);
                     self.open.push_back(Open {
-                        identity,
-                        request,
+                        told_as: identity.map(|identity| (identity, request)),
                         position: at,
                         started: time,
                         waited,
@@ -90,8 +91,9 @@ impl<I: Clone> Pairing<I> {
                     });
                 }
                 Part::Asked(request) => {
-                    if let Some(last) = self.open.back_mut() {
-                        last.request = request;
+                    let last = self.open.back_mut().and_then(|last| last.told_as.as_mut());
+                    if let Some((_, known)) = last {
+                        *known = request;
                     }
                 }
                 Part::RequestEnd { body, .. } => {
@@ -122,7 +124,7 @@ impl<I: Clone> Pairing<I> {
                 Part::Orphan => sink.lost(None),
                 Part::Desync => {
                     if let Some(call) = self.remove_unanswered() {
-                        sink.lost((!call.told).then_some(call.identity));
+                        call.lose(sink);
                     }
                 }
                 Part::Unreadable(why) => sink.unreadable(why),
@@ -171,9 +173,7 @@ impl<I: Clone> Pairing<I> {
     /// Gives up all open calls: their answers cannot be told apart any more.
     pub fn lose(&mut self, sink: &mut impl Sink<I>) {
         for call in self.open.drain(..) {
-            if !call.told {
-                sink.lost(Some(call.identity));
-            }
+            call.lose(sink);
         }
     }
 
@@ -213,6 +213,15 @@ impl<I: Clone> Pairing<I> {
 }
 
 impl<I> Open<I> {
+    fn lose(self, sink: &mut impl Sink<I>) {
+        match self.told_as {
+            // It has its span.
+            _ if self.told => {}
+            Some((identity, _)) => sink.lost(Some(identity)),
+            None => sink.left_out(),
+        }
+    }
+
     fn tell(
         self,
         endpoint: &Arc<Endpoint>,
@@ -223,6 +232,10 @@ impl<I> Open<I> {
         if self.told {
             return;
         }
+        let Some((identity, request)) = self.told_as else {
+            sink.left_out();
+            return;
+        };
         let call = Call {
             endpoint: Arc::clone(endpoint),
             thread: self.thread,
@@ -230,12 +243,12 @@ impl<I> Open<I> {
             started: self.started,
             ended: ended.max(self.started),
             waited: self.waited,
-            request: self.request,
+            request,
             response: self.response,
             no_answer,
             request_body: self.request_body,
             response_body: self.response_body,
         };
-        sink.ended(call, self.identity);
+        sink.ended(call, identity);
     }
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::export::Unreached;
 use crate::export::config::{OtlpConfig, Protocol};
 use crate::export::queue::Queue;
 use crate::stats::Stats;
@@ -69,6 +70,17 @@ impl Client {
         }
         .map(Client)
         .map_err(|reason| ClientError::Setup { endpoint: config.endpoint.to_string(), reason })
+    }
+
+    /// Asks for nothing, to hear whether anybody answers.
+    pub(super) async fn knock(&self) -> Result<(), Unreached> {
+        match self.send(&Payload::new(Vec::new())).await {
+            Answer::Taken { .. } => Ok(()),
+            Answer::Later { error, .. } => Err(Unreached::NoAnswer(error)),
+            Answer::TooLarge { error } | Answer::Refused { error } => {
+                Err(Unreached::Refused(error))
+            }
+        }
     }
 
     /// One attempt.

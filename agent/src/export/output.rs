@@ -32,13 +32,10 @@ pub(super) enum Format {
 const BATCH: usize = 512;
 
 impl Format {
-    /// Text for standard output as it is: colours only on a terminal and if nobody objects
-    /// (<https://no-color.org>: set and not empty).
+    /// Text for standard output as it is.
     pub(super) fn text_for_stdout() -> Format {
-        let terminal = io::stdout().is_terminal();
-        let objection = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Format::Text(Renderer::new(Look {
-            colour: terminal && !objection,
+            colour: colour_on_stdout(),
             columns: terminal_columns(),
             zone: TimeZone::system(),
         }))
@@ -89,8 +86,15 @@ pub(super) fn run(
     }
 }
 
+/// True if standard output takes colours: only a terminal, and only if nobody objects
+/// (<https://no-color.org>: set and not empty).
+pub(crate) fn colour_on_stdout() -> bool {
+    let objection = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !objection
+}
+
 /// The width of the terminal at standard output, asked anew for each batch: people resize.
-fn terminal_columns() -> Option<usize> {
+pub(crate) fn terminal_columns() -> Option<usize> {
     let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;
     // Some terminals in containers report a width of zero.
     Some(usize::from(columns)).filter(|columns| *columns > 0)

@@ -3,10 +3,11 @@
 //! ```text
 //! 12:01:02.345  shop        ← GET /movies/7?lang=en            200    3.2 ms  10.0.0.9
 //! 12:01:02.341  cart          → POST /v2/pay               timeout    1.50 s  pay.example:443
+//! 12:01:02.350  cart          → SELECT * FROM carts WHERE id = $1    1 row    0.4 ms  10.0.0.5
 //! ```
 
-mod paint;
-mod width;
+pub(crate) mod paint;
+pub(crate) mod width;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -173,8 +174,15 @@ impl Renderer {
     }
 }
 
-/// Method and target; for protocols that have neither, the span's name.
+/// Method and target, or the first word of a query and the rest of it; for calls that have
+/// neither, the span's name.
 fn words(span: &Span) -> (&str, Option<String>) {
+    if let Some(query) = view::text(span, "db.query.text") {
+        let mut words = query.split_whitespace();
+        let first = words.next().unwrap_or(&span.name);
+        let rest = words.collect::<Vec<_>>().join(" ");
+        return (first, Some(rest).filter(|rest| !rest.is_empty()));
+    }
     let Some(method) = view::text(span, "http.request.method") else { return (&span.name, None) };
     let target = view::target(span).map(|(path, query)| match query {
         Some(query) => format!("{path}?{query}"),
@@ -183,7 +191,7 @@ fn words(span: &Span) -> (&str, Option<String>) {
     (method, target)
 }
 
-/// The status code, else why there is none.
+/// The status code, or how many rows a query read or wrote, else why there is none.
 fn status(span: &Span) -> (String, Style) {
     if let Some(code) = view::int(span, "http.response.status_code") {
         let style = match code {
@@ -194,6 +202,16 @@ fn status(span: &Span) -> (String, Style) {
             _ => Style::Plain,
         };
         return (code.to_string(), style);
+    }
+    if !span.error && span.attribute("db.system.name").is_some() {
+        let rows = view::int(span, "db.response.returned_rows")
+            .or_else(|| view::int(span, "tracebee.db.affected_rows"));
+        let text = match rows {
+            Some(1) => "1 row".to_owned(),
+            Some(rows) => format!("{rows} rows"),
+            None => "ok".to_owned(),
+        };
+        return (text, Style::Good);
     }
     let style = if span.error { Style::Error } else { Style::Dim };
     let text = view::text(span, "error.type").unwrap_or(if span.error { "error" } else { "-" });

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use opentelemetry::SpanId;
+use tracebee_common::sample::{self, Share};
 
 use crate::call::Call;
 use crate::call::pairing::Sink;
 use crate::clock::Clock;
+use crate::limit::sample::Sampling;
+use crate::limit::shed::Step;
 use crate::link::{MessageKey, SameHost, Sent};
 use crate::protocol::{Request, Unreadable};
 use crate::source::{Opened, Role, Time};
@@ -24,6 +27,9 @@ const SEQUENCE: &str = "seq";
 pub(super) struct Calls {
     pub(super) stats: Arc<Stats>,
     pub(super) same_host: SameHost,
+    /// What is left out, and of calls, which.
+    pub(super) step: Step,
+    pub(super) sampling: Sampling,
     ids: Ids,
     tracer: Tracer,
     pub(super) owners: Owners,
@@ -41,15 +47,15 @@ pub(super) enum Owners {
     Addressed(Addressed),
 }
 
-/// The server span of a request that `client` sent.
-fn under(client: Sent, span_id: SpanId) -> Identity {
+/// The server span of a request that `client` sent; `trace_state` is what the request says.
+fn under(client: Sent, span_id: SpanId, trace_state: Option<Box<str>>) -> Identity {
     Identity {
         trace_id: client.trace_id,
         span_id,
         parent: Some(Parent { span_id: client.span_id, remote: false, link: SEQUENCE }),
         depth: client.depth.saturating_add(1),
         flags: client.flags,
-        trace_state: client.trace_state,
+        trace_state,
     }
 }
 
@@ -60,6 +66,8 @@ impl Calls {
             stats,
             owners,
             same_host: SameHost::default(),
+            step: Step::NONE,
+            sampling: Sampling::default(),
             ids: Ids::new(),
             tracer,
             clock,
@@ -94,22 +102,38 @@ pub(super) struct CallsOf<'a> {
 impl Sink<Identity> for CallsOf<'_> {
     /// Precedence: a header's parent is the client span's; the client span is the server span's;
     /// the header's is the server span's only if the client span is not ours.
-    fn began(&mut self, position: u64, started: Time, request: &Request) -> Identity {
+    ///
+    /// What is left out is decided here for the asking end and for calls whose two ends have no
+    /// key in common. The answering end follows the other, which may not have been seen yet: that
+    /// is decided when the call is over.
+    fn began(&mut self, position: u64, started: Time, request: &mut Request) -> Option<Identity> {
         let Self { calls, opened } = self;
         let role = opened.role.unwrap_or(Role::Server);
+        let key = MessageKey::new(opened, role, position);
+        if (role == Role::Client || key.is_none())
+            && calls.sampling.leaves_out(number(opened, key, position))
+        {
+            return None;
+        }
         let http = match request {
             Request::Http(http) => http,
             // It carries no context, and no server's span waits for it.
-            Request::Database(_) => return calls.root(),
+            Request::Database(_) => return (calls.step < Step::ALL).then(|| calls.root()),
         };
-        let key = MessageKey::new(opened, role, position);
         let span_id = calls.ids.span_id();
+        if calls.step >= Step::TEXT && http.trim() {
+            calls.stats.lose(Loss::Trimmed, 1);
+        }
+        let remote = Remote::of(http);
         if role == Role::Server
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
         {
-            return under(client, span_id);
+            return Some(under(client, span_id, remote.and_then(|remote| remote.state)));
         }
-        let identity = match Remote::of(http) {
+        if calls.step == Step::ALL {
+            return None;
+        }
+        let identity = match remote {
             Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
                 trace_id,
                 span_id,
@@ -123,10 +147,10 @@ impl Sink<Identity> for CallsOf<'_> {
         if let (Role::Client, Some(key)) = (role, key) {
             calls.same_host.sent(key, started, &identity);
         }
-        identity
+        Some(identity)
     }
 
-    fn ended(&mut self, call: Call, mut identity: Identity) {
+    fn ended(&mut self, mut call: Call, mut identity: Identity) {
         let Self { calls, opened } = self;
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
@@ -134,7 +158,27 @@ impl Sink<Identity> for CallsOf<'_> {
             && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
         {
-            identity = under(client, identity.span_id);
+            let remote = match &call.request {
+                Request::Http(http) => Remote::of(http),
+                Request::Database(_) => None,
+            };
+            let trace_state = remote.and_then(|remote| remote.state);
+            identity = under(client, identity.span_id, trace_state);
+        }
+        if call.endpoint.role == Role::Server
+            && identity.parent.as_ref().is_none_or(|parent| parent.link != SEQUENCE)
+            && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
+            && calls.sampling.may_have_left_out(key.number())
+        {
+            // The other end, here or on another host, is not told of, or need not be.
+            calls.stats.lose(Loss::Shed, 1);
+            return;
+        }
+        if calls.step >= Step::TEXT
+            && let Request::Database(database) = &mut call.request
+            && database.trim()
+        {
+            calls.stats.lose(Loss::Trimmed, 1);
         }
         count(&calls.stats.calls);
         if call.endpoint.role == Role::Client && identity.parent.is_none() {
@@ -156,6 +200,10 @@ impl Sink<Identity> for CallsOf<'_> {
         self.calls.stats.lose(loss, 1);
     }
 
+    fn left_out(&mut self) {
+        self.calls.stats.lose(Loss::Shed, 1);
+    }
+
     fn unreadable(&mut self, why: Unreadable) {
         let loss = match why {
             Unreadable::Encrypted => Loss::Encrypted,
@@ -163,4 +211,14 @@ impl Sink<Identity> for CallsOf<'_> {
         };
         self.calls.stats.lose(loss, 1);
     }
+}
+
+/// The number that decides whether a call is left out: the same at both ends, where they have a
+/// key in common.
+fn number(opened: &Opened, key: Option<MessageKey>, position: u64) -> Share {
+    let own = || {
+        let id = opened.id.0;
+        sample::number((id >> 32) as u32, id as u32, position)
+    };
+    key.map_or_else(own, MessageKey::number)
 }

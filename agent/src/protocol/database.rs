@@ -48,6 +48,24 @@ pub struct Request {
     /// It waits, on purpose, until something happens: how long it takes says nothing of the
     /// database, and an answer may never come.
     pub waits: bool,
+    /// A long text was left out ([`trim`](Self::trim)).
+    pub trimmed: bool,
+}
+
+/// What a query text may have to stay when texts are left out: half a line.
+const SHORT: usize = 64;
+
+impl Request {
+    /// Leaves a long query text out, but not its summary; false if there is none.
+    pub fn trim(&mut self) -> bool {
+        let long = self.statement.as_ref().filter(|statement| statement.text.len() > SHORT);
+        if let Some(statement) = long {
+            let rest = Statement { text: Box::default(), ..Statement::clone(statement) };
+            self.statement = Some(Arc::new(rest));
+            self.trimmed = true;
+        }
+        self.trimmed
+    }
 }
 
 /// How a call ended.

@@ -92,6 +92,29 @@ pub struct Request {
     pub tracestate: Option<Box<str>>,
     /// `Forwarded`, `X-Forwarded-For`, ...: rare, so behind one pointer.
     pub forwarded: Option<Box<Forwarded>>,
+    /// Long texts were left out ([`trim`](Self::trim)).
+    pub trimmed: bool,
+}
+
+/// What a query or a `User-Agent` may have to stay when texts are left out: half a line.
+const SHORT: usize = 64;
+
+impl Request {
+    /// Leaves out a long query and a long `User-Agent`; false if there are none. What decides where
+    /// the call belongs, what it is named and who asked is kept.
+    pub fn trim(&mut self) -> bool {
+        let path = self.target.find('?').unwrap_or(self.target.len());
+        let cut = self.target.len() - path > SHORT;
+        if cut {
+            self.target = self.target[..path].into();
+        }
+        let long = self.user_agent.as_ref().is_some_and(|agent| agent.len() > SHORT);
+        if long {
+            self.user_agent = None;
+        }
+        self.trimmed |= cut || long;
+        self.trimmed
+    }
 }
 
 /// What proxies said about the original request, several lines of one name joined by commas.

@@ -1,9 +1,11 @@
 //! The live kernel as a source of events.
 
+mod fill;
 pub mod layout;
 mod listening;
 pub mod loader;
 mod order;
+mod shed;
 
 use std::{
     borrow::Cow,
@@ -14,15 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustc_hash::FxHashSet;
-use tracebee_common::{Control, counter, mode, record};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tracebee_common::{Control, Load, counter, mode, record};
 use zerocopy::FromBytes as _;
 
-use self::layout::Backend;
+use self::fill::Fill;
 use self::listening::Listening;
 use self::order::{Next, Order};
+use self::shed::Shed;
 use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
 use crate::cli::Capture;
+use crate::limit::shed::Step;
+use crate::limit::watch::Ring;
 use crate::stats::{Loss, Stats};
 pub use loader::LoadError;
 
@@ -37,6 +42,12 @@ pub struct Live {
     listening: Listening,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
+    /// Calls that the kernel left out of connections, where there are any.
+    left_out: FxHashMap<u64, u32>,
+    shed: Shed,
+    fill: Fill,
+    /// Connections that were announced again.
+    announced: u32,
     reported: [u64; counter::COUNT as usize],
     recursion_misses: u64,
 }
@@ -52,7 +63,13 @@ impl Live {
         stats: Arc<Stats>,
     ) -> Result<Self, LoadError> {
         let kernel = loader::load(capture, ring_bytes)?;
+        let fill =
+            Fill::of(kernel.ring.as_fd(), ring_bytes.get() as usize).map_err(LoadError::Ring)?;
         Ok(Self {
+            left_out: FxHashMap::default(),
+            shed: Shed::default(),
+            fill,
+            announced: 0,
             kernel,
             stats,
             order: Order::default(),
@@ -70,17 +87,15 @@ impl Live {
 
     /// How they see what goes through sockets, as the command line calls it.
     pub fn capture(&self) -> &'static str {
-        match self.kernel.backend {
-            Backend::Socket => "socket",
-            Backend::Syscall => "syscall",
-        }
+        self.kernel.backend.name()
     }
 
     /// Waits up to `timeout` for the ring to fill up to its threshold, then hands over what is
     /// there. False: more may be waiting.
     pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
         wait(self.kernel.ring.as_fd(), timeout);
-        let Self { kernel, stats, order, listening, .. } = self;
+        self.fill.look();
+        let Self { kernel, stats, order, listening, left_out, .. } = self;
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
                 && opened.role.is_none()
@@ -100,10 +115,15 @@ impl Live {
                 continue;
             }
             let id = ConnectionId(header.cookie);
-            order.take(header.cookie, header.number, &item, |next| give(id, next, &mut on));
+            let place = (header.number, header.kind == record::CONN);
+            order.take(header.cookie, place, &item, |next| {
+                give(id, next, left_out, &mut on);
+            });
         }
         if read < BATCH {
-            order.drained(Instant::now, |cookie, next| give(ConnectionId(cookie), next, &mut on));
+            order.drained(Instant::now, |cookie, next| {
+                give(ConnectionId(cookie), next, left_out, &mut on);
+            });
         }
         stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
         read < BATCH
@@ -137,9 +157,53 @@ impl Live {
         self.control(id, Control { mode: mode::EVERYTHING, ..Control::default() });
     }
 
+    /// Stops all records of a connection but its last, which says how many calls it made.
+    pub fn count(&mut self, id: ConnectionId) {
+        self.control(id, Control { mode: mode::COUNT, ..Control::default() });
+    }
+
+    /// Has a connection announced again, if it speaks again.
+    pub fn announce(&mut self, id: ConnectionId) {
+        self.announced = self.announced.wrapping_add(1).max(1);
+        self.order.forget(id.0);
+        let told = self.announced;
+        self.control(id, Control { mode: mode::ANNOUNCE, told, ..Control::default() });
+    }
+
+    /// Leaves out more, or less, of all connections from `now` on.
+    pub fn shed(&mut self, step: Step, now: Time) {
+        let load = self.shed.step(step, now);
+        self.tell(load);
+    }
+
+    /// There is no more room for connections, or there is again.
+    pub fn full(&mut self, full: bool) {
+        let load = self.shed.full(full);
+        self.tell(load);
+    }
+
+    /// What is to be told to the kernel some time after [`shed`](Self::shed).
+    pub fn follow(&mut self, now: Time) {
+        if let Some(load) = self.shed.due(now) {
+            self.tell(load);
+        }
+    }
+
+    /// How full the ring was since this was last asked.
+    pub fn ring(&mut self) -> Ring {
+        Ring { fill: self.fill.most(), refused: self.kernel.counter(counter::RING_FULL) }
+    }
+
+    fn tell(&mut self, load: Load) {
+        if let Err(error) = self.kernel.shed(load) {
+            tracing::error!("telling the kernel programs what to leave out: {error}");
+        }
+    }
+
     /// Forgets a connection that is gone.
     pub fn release(&mut self, id: ConnectionId) {
         self.order.forget(id.0);
+        self.left_out.remove(&id.0);
         if self.controlled.remove(&id.0) {
             self.kernel.release(id.0);
         }
@@ -164,10 +228,39 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
     }
 }
 
-fn give(id: ConnectionId, next: Next<'_>, on: &mut impl FnMut(Event<'_>)) {
+fn give(
+    id: ConnectionId,
+    next: Next<'_>,
+    left_out: &mut FxHashMap<u64, u32>,
+    on: &mut impl FnMut(Event<'_>),
+) {
     match next {
-        Next::Record(bytes) => decode(bytes, on),
+        Next::Record(bytes) => {
+            let total = calls_left_out(bytes);
+            if total != 0 {
+                let before = left_out.insert(id.0, total).unwrap_or(0);
+                // Less: a record that was given up and came late.
+                let calls = total.saturating_sub(before);
+                if calls != 0 {
+                    on(Event::LeftOut { id, calls });
+                }
+            }
+            decode(bytes, on);
+        }
         Next::Lost(records) => on(Event::Lost { id, records }),
+    }
+}
+
+/// How many calls of its connection were left out before this record, in all.
+fn calls_left_out(bytes: &[u8]) -> u32 {
+    match record::Header::ref_from_prefix(bytes) {
+        Ok((header, _)) if header.kind == record::DATA => {
+            record::Data::ref_from_prefix(bytes).map_or(0, |(data, _)| data.left_out)
+        }
+        Ok((header, _)) if header.kind == record::STATE => {
+            record::State::ref_from_prefix(bytes).map_or(0, |(state, _)| state.left_out)
+        }
+        _ => 0,
     }
 }
 

@@ -90,6 +90,7 @@ mod kind {
     pub(super) const KERNEL_LOST: u8 = 10;
     pub(super) const UNRECORDED: u8 = 11;
     pub(super) const END: u8 = 12;
+    pub(super) const LEFT_OUT: u8 = 13;
 }
 
 /// Flags of records.

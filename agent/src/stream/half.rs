@@ -33,12 +33,12 @@ pub(super) struct Half {
     pub(super) reached_at: Time,
     /// Nothing means anything until the next turn.
     pub(super) quiet: bool,
+    /// What is missing next was left out whole: the next turn begins with a message.
+    pub(super) resumes: bool,
     /// Nothing will follow this position.
     pub(super) finish: Option<u64>,
     tail: Tail,
     kept: Option<Kept>,
-    /// An empty buffer, so that split messages do not allocate each time.
-    spare: Vec<u8>,
 }
 
 impl Half {
@@ -48,6 +48,14 @@ impl Half {
             self.started = true;
             self.understood = position;
             self.reached = position;
+        }
+    }
+
+    /// A turn begins at `position`: if what is missing before it was left out, it is no gap.
+    pub(super) fn resume(&mut self, position: u64) {
+        if std::mem::take(&mut self.resumes) && self.wants() < position {
+            self.kept = None;
+            self.understood = position;
         }
     }
 
@@ -92,25 +100,18 @@ impl Half {
         self.kept.take()
     }
 
-    /// Returns the buffer of [`take`](Self::take) for the next time.
-    pub(super) fn give_back(&mut self, mut kept: Kept) {
-        kept.bytes.clear();
-        // A long head should not hold its memory for the life of the connection.
-        if kept.bytes.capacity() <= 4096 {
-            self.spare = kept.bytes;
-        }
-    }
-
     /// Keeps bytes for the parser; false if they are more than any message head may have.
     pub(super) fn keep(&mut self, bytes: &[u8], time: Time) -> bool {
         if bytes.len() > MAX_UNPARSED {
             return false;
         }
-        let mut buffer = std::mem::take(&mut self.spare);
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        self.kept = Some(Kept { bytes: buffer, time });
+        self.kept = Some(Kept { bytes: bytes.to_vec(), time });
         true
+    }
+
+    /// Bytes of memory that are kept.
+    pub(super) fn held(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.capacity())
     }
 
     /// Gives up what was kept.

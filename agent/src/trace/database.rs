@@ -13,6 +13,7 @@
 //!   late in it, are unknown.
 //! - `tracebee.db.waits`: the call waits, on purpose, until something happens (`BLPOP`). It is not
 //!   slow, whatever `--slow` says, and no answer within `--request-timeout` is not an error of it.
+//! - `tracebee.trimmed`: the text was left out under load.
 //! - A call that another, sent along with it, kept from being carried out has the `error.type`
 //!   `skipped`. One whose failure has no code has `_OTHER`.
 
@@ -22,7 +23,7 @@ use super::{Attributes, Described, Known, MAX_TEXT, Tracer, Value, bounded};
 use crate::protocol::database::{Batches, Request, Response};
 
 /// Attributes of a span that has them all.
-const CAPACITY: usize = 19;
+const CAPACITY: usize = 20;
 
 /// The attribute of a call that waits until something happens (`BLPOP`): it takes long, and is not
 /// slow.
@@ -97,6 +98,9 @@ pub(super) fn describe(
         }
     }
 
+    if request.trimmed {
+        attributes.push(("tracebee.trimmed", Value::Bool(true)));
+    }
     let remote = call.endpoint.remote;
     let address = tracer.addresses.text(remote.ip());
     attributes.push(("server.address", address.clone()));

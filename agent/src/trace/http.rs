@@ -5,6 +5,7 @@
 //!   reason as `error.type`; no status is invented.
 //! - `tracebee.socket.wait_ns` (server): nanoseconds that the request lay in the socket before the
 //!   process read it. It comes before the span's start.
+//! - `tracebee.trimmed`: long texts (query, user agent) were left out under load.
 //! - `tracebee.link`: how the parent was found, where there is one.
 
 use std::net::SocketAddr;
@@ -105,6 +106,9 @@ pub(super) fn describe(
     if kind == Kind::Server && call.waited > 0 {
         let waited = call.waited.try_into().unwrap_or(i64::MAX);
         attributes.push(("tracebee.socket.wait_ns", Value::Int(waited)));
+    }
+    if request.trimmed {
+        attributes.push(("tracebee.trimmed", Value::Bool(true)));
     }
     let name = name.map_or_else(|| tracer.names.bare(method), |name| name.name);
     Described { name, error, attributes }

@@ -69,7 +69,7 @@ pub(super) fn base_of(path: &str) -> &str {
 }
 
 /// `process.runtime.name` of an executable, where its name tells.
-pub(super) fn runtime(executable: &str) -> Option<&'static str> {
+pub(crate) fn runtime(executable: &str) -> Option<&'static str> {
     match path::family(executable) {
         "python" => Some("cpython"),
         "pypy" => Some("pypy"),

@@ -8,6 +8,7 @@ mod fuzz;
 mod generator;
 mod live;
 mod outcome;
+mod postgres;
 mod property;
 mod random;
 mod recording;

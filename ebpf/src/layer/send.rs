@@ -1,7 +1,7 @@
 //! Bytes on their way out.
 
 use aya_ebpf::programs::BtfTracePointContext;
-use tracebee_common::{mode, record};
+use tracebee_common::record;
 
 use super::storage;
 use crate::{
@@ -34,11 +34,11 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
         let position = send::position(&mut tcp);
         let end = position + left;
         let continued = end == tcp.state.announced && tcp.state.pending != 0;
-        if continued && tcp.state.mode != mode::EVERYTHING {
+        if continued && tcp.state.whole == 0 {
             return;
         }
         tcp.state.announced = end;
-        if !socket::turn(tcp.state, SENT) {
+        if !socket::turn(tcp.state, SENT, position) {
             return;
         }
         tcp.state.pending = send::PENDING;

@@ -47,7 +47,7 @@ pub(super) fn entered(ctx: &BtfTracePointContext) {
         }
         let position = send::position(&mut tcp);
         tcp.state.announced = position + left;
-        if !socket::turn(tcp.state, SENT) {
+        if !socket::turn(tcp.state, SENT, position) {
             return;
         }
         tcp.state.pending = send::PENDING;
@@ -84,7 +84,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         tcp.state.sent = position;
         tcp.state.sent_sequence = sequence;
         tcp.state.announced = position;
-        if !socket::turn(tcp.state, SENT) || position <= tcp.state.skip_sent {
+        if !socket::turn(tcp.state, SENT, before) || position <= tcp.state.skip_sent {
             return;
         }
         let length = position - before;

@@ -68,14 +68,14 @@ type Objects = BTreeSet<(&'static str, u64)>;
 
 /// What could be left behind.
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     objects: Objects,
     uprobes: String,
     pinned: BTreeSet<String>,
 }
 
 impl State {
-    fn now() -> Result<Self> {
+    pub(super) fn now() -> Result<Self> {
         let mut objects = Objects::new();
         for kind in ["prog", "map", "link"] {
             let output = Command::new("bpftool").args(["-j", kind, "show"]).output()?;
@@ -132,6 +132,11 @@ fn others() -> bool {
     let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.any(|pid| owned(pid).is_ok_and(|objects| objects.iter().any(|(kind, _)| *kind == "prog")))
+}
+
+/// Everything is as it was `before`, in the end.
+pub(super) fn settled(report: &mut Report, after: &str, before: &State) -> Result<()> {
+    gone(report, after, before, &Objects::new())
 }
 
 fn gone(report: &mut Report, after: &str, before: &State, own: &Objects) -> Result<()> {

@@ -70,9 +70,9 @@ impl Grpc {
 
 /// Which statuses may be retried: opentelemetry-proto docs/specification.md, "Failures".
 fn answer(status: &Status) -> Answer {
-    if status.source().is_some() {
+    if let Some(cause) = status.source() {
         // Made on this side, by a connection that failed.
-        return Answer::no_answer(chain(status));
+        return Answer::no_answer(chain(cause));
     }
     let error = format!("{}: {}", status.code().description(), status.message());
     if is_too_large(status) {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::super::{Config, Exporters, Filter, OtlpConfig, Output, Protocol};
+use super::super::{Config, Exporters, Filter, OtlpConfig, Output, Protocol, QUEUE_BYTES};
 use super::receiver::{Pki, Receiver, Reply};
 use super::{client_span, flatten, otlp_config, span};
 use crate::stats::{Loss, Stats};
@@ -30,7 +30,12 @@ fn config(protocol: Protocol, address: &str, variables: &[(&str, &str)]) -> Otlp
 
 fn start(otlp: OtlpConfig) -> (Exporters, Arc<Stats>) {
     let stats = Arc::new(Stats::default());
-    let config = Config { otlp: Some(otlp), output: Output::None, filter: Filter::default() };
+    let config = Config {
+        otlp: Some(otlp),
+        output: Output::None,
+        filter: Filter::default(),
+        queue: QUEUE_BYTES,
+    };
     (Exporters::start(config, Arc::clone(&stats)).expect("starts"), stats)
 }
 
@@ -286,6 +291,7 @@ fn sinks_do_not_disturb_each_other() {
         output: Output::Text,
         filter: super::super::FilterArgs { service: vec!["cart".into()], ..Default::default() }
             .filter(),
+        queue: QUEUE_BYTES,
     };
     let exporters = Exporters::start_with(config, Arc::clone(&stats), Box::new(screen.clone()))
         .expect("starts");

@@ -2,7 +2,7 @@
 
 /// What a piece of text means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     Plain,
     Dim,
     Bold,
@@ -20,7 +20,7 @@ const NAME_COLOURS: [&str; 6] = ["36", "35", "34", "96", "95", "94"];
 
 impl Style {
     /// The same name always has the same colour.
-    pub(super) fn of_name(name: &str) -> Style {
+    pub(crate) fn of_name(name: &str) -> Style {
         let sum =
             name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         Style::Name((sum % NAME_COLOURS.len() as u32) as u8)
@@ -43,7 +43,7 @@ impl Style {
 }
 
 /// Appends `text`, in colour if `colour`.
-pub(super) fn paint(out: &mut String, style: Style, text: &str, colour: bool) {
+pub(crate) fn paint(out: &mut String, style: Style, text: &str, colour: bool) {
     let code = style.code();
     if !colour || code.is_empty() {
         out.push_str(text);

@@ -35,6 +35,35 @@ fn lines_are_aligned() {
 }
 
 #[test]
+fn queries_are_one_line_with_their_rows() {
+    let mut query = client_span(2);
+    query.attributes.clear();
+    set(&mut query, "db.system.name", Value::Static("postgresql"));
+    set(&mut query, "db.query.text", Value::Text("SELECT *\n  FROM users\nWHERE id = $1".into()));
+    set(&mut query, "db.response.returned_rows", Value::Int(1));
+    set(&mut query, "server.address", Value::Static("10.0.0.5"));
+    let mut failed = query.clone();
+    failed.error = true;
+    set(&mut failed, "error.type", Value::Static("42P01"));
+    let mut nameless = query.clone();
+    nameless.name = "SELECT shop".into();
+    nameless.attributes.retain(|(key, _)| *key == "db.system.name");
+    let out = render(plain(None), &[query, failed, nameless]);
+    let calls = out.lines().map(|line| {
+        let call = line.split_once("→ ").map_or("", |(_, call)| call);
+        call.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(
+        calls.collect::<Vec<_>>(),
+        [
+            "SELECT * FROM users WHERE id = $1 1 row 1.50 s 10.0.0.5",
+            "SELECT * FROM users WHERE id = $1 42P01 1.50 s 10.0.0.5",
+            "SELECT shop ok 1.50 s",
+        ]
+    );
+}
+
+#[test]
 fn long_text_is_cut_on_a_terminal_and_kept_in_a_pipe() {
     let mut call = span(1);
     set(&mut call, "url.path", Value::Text(format!("/{}", "x".repeat(200)).into()));

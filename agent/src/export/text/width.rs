@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 ///
 /// Paths and user agents are written by strangers: an escape sequence would move the cursor,
 /// change the title or worse; bidirectional overrides make a line read as another one.
-pub(super) fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || !text.chars().any(unsafe_to_print)
     {
         return Cow::Borrowed(text);
@@ -18,7 +18,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// Cuts at `width` columns, between characters, with `…` where something is missing.
-pub(super) fn fit(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn fit(text: &str, width: usize) -> Cow<'_, str> {
     if width_of(text) <= width {
         return Cow::Borrowed(text);
     }
@@ -36,7 +36,7 @@ pub(super) fn fit(text: &str, width: usize) -> Cow<'_, str> {
 }
 
 /// Columns that `text` takes on a terminal.
-pub(super) fn width_of(text: &str) -> usize {
+pub(crate) fn width_of(text: &str) -> usize {
     text.width()
 }
 

@@ -208,6 +208,7 @@ impl<'a> Kept<'a> {
             host: self.host.and_then(|host| exact(host, MAX_HOST)),
             user_agent: self.user_agent.map(|agent| cut(agent, MAX_USER_AGENT)),
             traceparent: self.traceparent.get().and_then(|value| exact(value, MAX_TRACEPARENT)),
+            trimmed: false,
             tracestate: self.tracestate.into_text(),
             forwarded: self.forwarded.map(|lists| {
                 Box::new(Forwarded {

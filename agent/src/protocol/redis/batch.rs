@@ -323,6 +323,7 @@ impl Batch {
             operation: None,
             executions: 1,
             waits: self.waits && !whole,
+            trimmed: false,
         }
     }
 }

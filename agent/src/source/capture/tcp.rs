@@ -19,7 +19,7 @@ use connection::{Belongs, Connection, On, PATIENCE};
 
 /// Connections that are followed at once, those that ended a while ago included; as many as the
 /// pipeline follows. At the limit those that were silent longest go.
-const MAX_CONNECTIONS: usize = crate::pipeline::MAX_CONNECTIONS;
+const MAX_CONNECTIONS: usize = crate::limit::budget::MAX_CONNECTIONS;
 /// The part of them that goes at once, so that looking for it costs little for each.
 const EVICTED: usize = MAX_CONNECTIONS / 8;
 /// Most bytes that all connections together keep of what cannot be told yet.

@@ -1,18 +1,14 @@
 //! Which end a connection is that is older than the agent: one whose own port is listened on was
 //! accepted. Where nothing listens any more, the bytes tell.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::sockets;
+
 /// Network namespaces that are remembered.
 const MAX_NAMESPACES: usize = 1024;
-/// Most bytes of a table that are read: some 100,000 sockets.
-const MAX_TABLE: u64 = 16 << 20;
-/// `TCP_LISTEN` as the tables have it (`include/net/tcp_states.h`).
-const LISTEN: &str = "0A";
-
 /// The ports that are listened on, by network namespace. Each is looked at once: connections older
 /// than the agent were accepted before that.
 #[derive(Debug, Default)]
@@ -33,24 +29,12 @@ impl Listening {
 /// The tables of a process that is gone are empty.
 fn read(pid: u32) -> FxHashSet<u16> {
     let mut ports = FxHashSet::default();
-    for table in ["tcp", "tcp6"] {
-        let mut text = String::new();
-        if let Ok(file) = File::open(format!("/proc/{pid}/net/{table}"))
-            && file.take(MAX_TABLE).read_to_string(&mut text).is_ok()
-        {
-            ports.extend(text.lines().filter_map(listener));
+    sockets::each(Path::new("/proc"), pid, |socket| {
+        if socket.listens() {
+            ports.insert(socket.local.port());
         }
-    }
+    });
     ports
-}
-
-/// The port of a line of `/proc/net/tcp`, if it is a listener's: number, own address and port,
-/// peer's, state, all hexadecimal.
-fn listener(line: &str) -> Option<u16> {
-    let mut fields = line.split_ascii_whitespace().skip(1);
-    let (_, port) = fields.next()?.rsplit_once(':')?;
-    let state = fields.nth(1)?;
-    (state == LISTEN).then(|| u16::from_str_radix(port, 16).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -58,17 +42,6 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-
-    #[test]
-    fn lines() {
-        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000";
-        assert_eq!(listener(line), Some(8080));
-        assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
-        for bad in ["", "0:", "0: x", "  sl  local_address rem_address   st tx_queue", "0: :Z y 0A"]
-        {
-            assert_eq!(listener(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn this_process_listens() {

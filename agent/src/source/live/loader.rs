@@ -9,10 +9,11 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, counter};
+use tracebee_common::{Control, Load, counter};
 
 use super::layout::{self, Backend, LayoutError, VMLINUX};
 use crate::cli::Capture;
+use crate::privilege::Privileges;
 
 /// The kernel programs, compiled from `ebpf/` by `cargo xtask ebpf` and committed.
 static OBJECT: &[u8] =
@@ -60,11 +61,14 @@ pub enum LoadError {
     #[error("opening the log of the eBPF programs: {0}")]
     Log(#[from] aya_log::Error),
     /// One program was refused or could not be attached.
-    #[error("attaching {0}: {1}; this kernel lacks what {2} needs")]
-    Program(&'static str, ProgramError, &'static str),
+    #[error("attaching {0}: {why}; this kernel lacks what --capture {2} needs", why = reason(.1))]
+    Program(&'static str, #[source] ProgramError, &'static str),
+    /// The ring cannot be mapped.
+    #[error("mapping the ring buffer: {0}")]
+    Ring(#[source] std::io::Error),
     /// A map is not as expected.
     #[error("opening map {0}: {1}")]
-    Map(&'static str, MapError),
+    Map(&'static str, #[source] MapError),
 }
 
 /// What runs in the kernel, with the handles to talk to it. Dropping it detaches everything.
@@ -77,6 +81,7 @@ pub struct Kernel {
     pub backend: Backend,
     control: HashMap<MapData, u64, ControlValue>,
     generation: Array<MapData, u32>,
+    load: Array<MapData, LoadValue>,
     counters: PerCpuArray<MapData, u64>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
@@ -90,25 +95,51 @@ struct ControlValue(Control);
 // SAFETY: `Control` is `repr(C)`, made of integers, without implicit padding.
 unsafe impl aya::Pod for ControlValue {}
 
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct LoadValue(Load);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for LoadValue {}
+
+/// Bytes that wait in the ring when the reader is woken: 30 wake-ups a second at 16 MB/s. Of a
+/// small ring an eighth, so that it has room while the reader comes.
+const WAKE_BYTES: u32 = 512 * 1024;
+
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
 /// # Errors
 /// Privileges, type information or a program that tracing needs are missing.
 pub fn load(capture: Capture, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
-    if !privileged() {
+    if !Privileges::of_this_process().may_trace() {
         return Err(LoadError::Privilege);
     }
-    match capture {
-        Capture::Socket => load_backend(Backend::Socket, ring_bytes),
-        Capture::Syscall => load_backend(Backend::Syscall, ring_bytes),
-        Capture::Auto => load_backend(Backend::Socket, ring_bytes).or_else(|error| match error {
-            LoadError::Program(..) | LoadError::Layout(LayoutError::Missing(..)) => {
-                tracing::info!("{error}; trying --capture syscall");
-                load_backend(Backend::Syscall, ring_bytes)
-            }
-            other => Err(other),
-        }),
+    load_best(capture, ring_bytes, |backend, error| {
+        tracing::info!("capture={}: {error}; trying another", backend.name());
+    })
+}
+
+/// The same whether or not the privileges look sufficient; `passed` hears of each backend that was
+/// passed over, and why.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_best(
+    capture: Capture,
+    ring_bytes: NonZeroU32,
+    mut passed: impl FnMut(Backend, &LoadError),
+) -> Result<Kernel, LoadError> {
+    let (mut backend, others) = Backend::of(capture);
+    let mut loaded = load_backend(backend, ring_bytes);
+    for &other in others {
+        match &loaded {
+            Err(error) if error.is_of_the_backend() => passed(backend, error),
+            _ => break,
+        }
+        backend = other;
+        loaded = load_backend(backend, ring_bytes);
     }
+    loaded
 }
 
 fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
@@ -122,6 +153,8 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     // Constant to the verifier: what is not logged is not even loaded.
     loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
+    let wake = WAKE_BYTES.min(ring_bytes.get().next_power_of_two() / 8);
+    loader.override_global("WAKE_BYTES", &wake, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
     }
@@ -133,7 +166,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     let mut ebpf = loader.load(OBJECT)?;
     let log = EbpfLogger::init(&mut ebpf)?;
     let programs = programs(backend);
-    let refused = |name| move |error| LoadError::Program(name, error, backend.flag());
+    let refused = |name| move |error| LoadError::Program(name, error, backend.name());
     for &(name, tracepoint) in programs {
         program(&mut ebpf, name)
             .and_then(|program| program.load(tracepoint, &btf))
@@ -155,6 +188,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         control: HashMap::try_from(take("CONTROL")?).map_err(|e| LoadError::Map("CONTROL", e))?,
         generation: Array::try_from(take("GENERATION")?)
             .map_err(|e| LoadError::Map("GENERATION", e))?,
+        load: Array::try_from(take("LOAD")?).map_err(|e| LoadError::Map("LOAD", e))?,
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         attached: programs.len(),
@@ -165,12 +199,50 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     })
 }
 
+impl LoadError {
+    /// True if another backend may work where this one did not.
+    fn is_of_the_backend(&self) -> bool {
+        matches!(self, Self::Program(..) | Self::Layout(LayoutError::Missing(..)))
+    }
+}
+
+/// Why a program was refused, in one line: the verifier's last word is behind pages of its log.
+fn reason(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            match verdict(&log) {
+                Some(line) => format!("{io_error}; the verifier says: {line}"),
+                None => io_error.to_string(),
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The line of a verifier's log that says why: the last one before its statistics.
+fn verdict(log: &str) -> Option<&str> {
+    const STATISTICS: [&str; 4] = ["processed ", "verification time", "stack depth", "max_states"];
+    log.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start)))
+}
+
 impl Backend {
-    /// The flag that asks for it.
-    fn flag(self) -> &'static str {
+    /// The best that was asked for, and what is tried where the kernel does not take it.
+    fn of(capture: Capture) -> (Self, &'static [Self]) {
+        match capture {
+            Capture::Auto => (Self::Socket, &[Self::Syscall]),
+            Capture::Socket => (Self::Socket, &[]),
+            Capture::Syscall => (Self::Syscall, &[]),
+        }
+    }
+
+    /// As the command line calls it.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Socket => "--capture socket",
-            Self::Syscall => "--capture syscall",
+            Self::Socket => "socket",
+            Self::Syscall => "syscall",
         }
     }
 }
@@ -182,6 +254,14 @@ impl Kernel {
         self.control.insert(cookie, ControlValue(control), 0)?;
         self.current_generation = self.current_generation.wrapping_add(1).max(1);
         self.generation.set(0, self.current_generation, 0)
+    }
+
+    /// Tells the kernel what to leave out of all connections.
+    ///
+    /// # Errors
+    /// The map does not take it, which the kernel has no reason for.
+    pub fn shed(&mut self, load: Load) -> Result<(), MapError> {
+        self.load.set(0, LoadValue(load), 0)
     }
 
     /// Forgets what [`control`](Self::control) said.
@@ -219,15 +299,15 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, 
     ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
 }
 
-/// True if the process may load and attach tracing programs: CAP_SYS_ADMIN (21), or CAP_BPF (39)
-/// with CAP_PERFMON (38), in the effective set.
-fn privileged() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    let has = |bit: u32| effective & (1 << bit) != 0;
-    has(21) || (has(39) && has(38))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_last_word() {
+        let log = "0: R1=ctx() R10=fp0\n; code\n7: (85) call bpf_loop#181\nR1 min value is negative\n\
+                   processed 123 insns (limit 1000000) max_states_per_insn 4\n\n";
+        assert_eq!(verdict(log), Some("R1 min value is negative"));
+        assert_eq!(verdict("processed 1 insns\n"), None);
+    }
 }

@@ -11,8 +11,14 @@ use rustc_hash::FxHashMap;
 /// How long a record that was overtaken may take.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Records that wait in all. Overtaking is rare and short: more than this is loss.
-const MAX_HELD: usize = 1024;
+/// Bytes of memory of the records that wait in all: a hundred of the longest. Overtaking is rare and
+/// short: more than this is loss.
+const MAX_HELD: usize = 4 << 20;
+
+/// Bytes of memory that a record takes which waits.
+fn cost(record: &[u8]) -> usize {
+    record.len() + 48
+}
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,19 +44,24 @@ pub(super) struct Order {
     connections: FxHashMap<u64, Connection>,
     /// Those in which something waits.
     waiting: Vec<u64>,
+    /// Bytes of what waits.
     held: usize,
 }
 
 impl Order {
-    /// Takes a record in and gives out, in order, what is due.
+    /// Takes a record in and gives out, in order, what is due. What is known of a connection begins
+    /// with the record that announces it (`first`), whatever its number.
     pub(super) fn take(
         &mut self,
         cookie: u64,
-        number: u32,
+        (number, first): (u32, bool),
         bytes: &[u8],
         mut give: impl FnMut(Next<'_>),
     ) {
-        let connection = self.connections.entry(cookie).or_default();
+        let connection = self.connections.entry(cookie).or_insert_with(|| Connection {
+            next: if first { number } else { 0 },
+            ..Connection::default()
+        });
         let ahead = number.wrapping_sub(connection.next);
         if ahead == 0 {
             connection.next = number.wrapping_add(1);
@@ -73,7 +84,7 @@ impl Order {
             .held
             .partition_point(|(held, _)| held.wrapping_sub(connection.next) <= ahead);
         connection.held.insert(at, (number, bytes.into()));
-        self.held += 1;
+        self.held += cost(bytes);
         if self.held > MAX_HELD {
             self.held -= connection.give_up(&mut give);
         }
@@ -103,15 +114,15 @@ impl Order {
     /// Forgets a connection that is gone.
     pub(super) fn forget(&mut self, cookie: u64) {
         if let Some(connection) = self.connections.remove(&cookie) {
-            self.held -= connection.held.len();
+            self.held -= connection.held.iter().map(|(_, bytes)| cost(bytes)).sum::<usize>();
         }
     }
 }
 
 impl Connection {
-    /// Gives out what follows without a gap; how many it was.
+    /// Gives out what follows without a gap; how many bytes of memory it took.
     fn release(&mut self, give: &mut impl FnMut(Next<'_>)) -> usize {
-        let mut count = 0;
+        let (mut count, mut freed) = (0, 0);
         for (number, bytes) in &self.held {
             // Behind `next` if a number was given out twice.
             let ahead = number.wrapping_sub(self.next);
@@ -123,20 +134,21 @@ impl Connection {
             }
             give(Next::Record(bytes));
             count += 1;
+            freed += cost(bytes);
         }
         self.held.drain(..count);
-        count
+        freed
     }
 
-    /// Gives out everything, with the losses in between; how many it was.
+    /// Gives out everything, with the losses in between; how many bytes of memory it took.
     fn give_up(&mut self, give: &mut impl FnMut(Next<'_>)) -> usize {
-        let mut count = 0;
+        let mut freed = 0;
         while let Some((number, _)) = self.held.first() {
             give(Next::Lost(number.wrapping_sub(self.next)));
             self.next = *number;
-            count += self.release(give);
+            freed += self.release(give);
         }
-        count
+        freed
     }
 }
 
@@ -147,7 +159,7 @@ mod tests {
     /// Numbers given out, losses negative.
     fn taken(order: &mut Order, number: u32) -> Vec<i64> {
         let mut out = Vec::new();
-        order.take(7, number, &number.to_le_bytes(), |next| out.push(told(&next)));
+        order.take(7, (number, false), &number.to_le_bytes(), |next| out.push(told(&next)));
         out
     }
 
@@ -193,10 +205,11 @@ mod tests {
     #[test]
     fn it_is_bounded() {
         let mut order = Order::default();
-        let given: usize = (1..=MAX_HELD as u32 + 1).map(|n| taken(&mut order, n).len()).sum();
-        assert_eq!(given, MAX_HELD + 2);
+        let fit = MAX_HELD / cost(&[0; 4]);
+        let given: usize = (1..=fit as u32 + 1).map(|n| taken(&mut order, n).len()).sum();
+        assert_eq!(given, fit + 2);
         assert_eq!(order.held, 0);
-        assert_eq!(taken(&mut order, MAX_HELD as u32 + 9).len(), 0);
+        assert_eq!(taken(&mut order, fit as u32 + 9).len(), 0);
         order.forget(7);
         assert_eq!(order.held, 0);
         assert_eq!(drained(&mut order, LATE).len(), 0);
@@ -210,6 +223,15 @@ mod tests {
         assert_eq!(taken(&mut order, 2).len(), 0);
         assert_eq!(taken(&mut order, 1), [1, 2, 2]);
         assert_eq!(taken(&mut order, 2), [2]);
+    }
+
+    #[test]
+    fn an_announcement_is_a_beginning() {
+        let mut order = Order::default();
+        let mut given = Vec::new();
+        order.take(7, (41, true), &41u32.to_le_bytes(), |next| given.push(told(&next)));
+        assert_eq!(given, [41]);
+        assert_eq!(taken(&mut order, 42), [42]);
     }
 
     #[test]

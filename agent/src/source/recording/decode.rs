@@ -38,6 +38,7 @@ pub fn decode(bytes: &[u8]) -> Option<Item<'_>> {
         kind::ENDED => {
             Item::Event(Event::Ended { id: id(fields)?, time: time(fields)?, end: ended(fields)? })
         }
+        kind::LEFT_OUT => Item::Event(Event::LeftOut { id: id(fields)?, calls: fields.u32()? }),
         kind::LOST => Item::Event(Event::Lost { id: id(fields)?, records: fields.u32()? }),
         kind::TICK => Item::Tick(time(fields)?),
         kind::ANCHOR => {

@@ -98,6 +98,11 @@ fn encode_event(event: &Event<'_>, out: &mut Vec<u8>) {
             out.u64(sent);
             out.i32(error);
         }
+        Event::LeftOut { id, calls } => {
+            out.u8(kind::LEFT_OUT);
+            out.u64(id.0);
+            out.u32(*calls);
+        }
         Event::Lost { id, records } => {
             out.u8(kind::LOST);
             out.u64(id.0);

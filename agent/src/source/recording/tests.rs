@@ -105,6 +105,7 @@ fn event() -> impl Strategy<Value = Event<'static>> {
             position
         }),
         (id(), time(), end()).prop_map(|(id, time, end)| Event::Ended { id, time, end }),
+        (id(), any::<u32>()).prop_map(|(id, calls)| Event::LeftOut { id, calls }),
         (id(), any::<u32>()).prop_map(|(id, records)| Event::Lost { id, records }),
     ]
 }

@@ -51,6 +51,7 @@ fn the_named_fields_and_nothing_else() {
             user_agent: text("curl/8"),
             traceparent: text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             tracestate: text("a=1,b=2"),
+            trimmed: false,
             forwarded: Some(Box::new(Forwarded {
                 forwarded: text("for=1.2.3.4"),
                 x_forwarded_for: text("1.2.3.4, 5.6.7.8,9.9.9.9"),

@@ -46,6 +46,8 @@ pub(super) struct Cycle {
     unasked: bool,
     /// A statement was prepared or bound that was not seen to be asked for.
     foreign: bool,
+    /// The error was in what was not seen to be asked.
+    unclear: bool,
 }
 
 /// One call.
@@ -202,9 +204,11 @@ impl Cycle {
     pub(super) fn fail(&mut self, code: Option<Box<str>>, parts: &mut Vec<Part>) {
         self.end_answered(parts);
         (self.failed, self.copying) = (true, false);
-        if let Some(unit) = self.units.front_mut()
-            && !unit.answered
-        {
+        let Some(unit) = self.units.front_mut() else { return };
+        if self.request_cut && unit.pending == 0 && (self.foreign || unit.executions > 0) {
+            // It answers a message that was not seen.
+            self.unclear = true;
+        } else if !unit.answered {
             unit.outcome.failed = true;
             unit.outcome.code = code;
             unit.answer(parts);
@@ -234,7 +238,9 @@ impl Cycle {
         let mut first = true;
         for mut unit in std::mem::take(&mut self.units) {
             let reached = std::mem::take(&mut first);
-            if failed && !reached {
+            if self.unclear {
+                parts.push(Part::Desync);
+            } else if failed && !reached {
                 unit.skip(end, parts);
             } else if self.may_be_a_call(&unit) && unit.rows == 0 {
                 // Nobody saw whether it was executed, or failed.

@@ -353,6 +353,7 @@ impl Conversation {
             namespace: self.namespace.clone(),
             statement: prepared.and_then(|prepared| prepared.statement.clone()),
             operation: None,
+            trimmed: false,
             executions: 1,
             waits: false,
         }
