@@ -17,6 +17,7 @@ pub(super) fn detect(bytes: &[u8]) -> Detection {
                 .is_none_or(|words| name.takes(words.count().try_into().unwrap_or(u64::MAX)));
             if fits { Detection::Is(Side::Request) } else { Detection::IsNot }
         }
+        Start::Need => Detection::Unsure,
         _ => resume(bytes),
     }
 }
@@ -27,8 +28,7 @@ pub(super) fn resume(bytes: &[u8]) -> Detection {
         Start::Array { name, arguments, .. } if name.takes(arguments) => {
             Detection::Is(Side::Request)
         }
-        Start::Need if bytes.first() == Some(&b'*') => Detection::Unsure,
-        Start::Need => Detection::Unsure,
+        Start::Need if matches!(bytes, [] | [b'*', ..]) => Detection::Unsure,
         _ => Detection::IsNot,
     }
 }
