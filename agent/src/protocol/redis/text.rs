@@ -81,7 +81,14 @@ pub(super) fn push_command(text: &mut String, command: &str) {
     if text.len() + command.len() + 2 <= MAX_TEXT {
         text.push_str("; ");
         text.push_str(command);
-    } else if !is_full(text) {
+    } else {
+        push_cut(text);
+    }
+}
+
+/// Says that there is more of a command than was seen.
+pub(super) fn push_cut(text: &mut String) {
+    if !is_full(text) {
         text.push_str(MORE);
     }
 }

@@ -305,6 +305,9 @@ impl Conversation {
         self.requests = Requests::Lost;
         let begun = self.nameless.take().map(|nameless| nameless.turn);
         let current = self.current.map(|current| current.turn);
+        if current.is_some() {
+            text::push_cut(&mut self.told.text);
+        }
         self.end_command();
         // Perhaps a `SELECT` is among what is missing.
         self.namespace = None;
