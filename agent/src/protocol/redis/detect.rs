@@ -5,8 +5,8 @@
 //! together with its answer: [`conversation`](super::conversation) takes back what is not answered
 //! as Redis would.
 
-use super::super::{Detection, Side};
 use super::command::{Start, start, words};
+use crate::protocol::{Detection, Side};
 
 /// Judges the first bytes of a direction of a connection.
 pub(super) fn detect(bytes: &[u8]) -> Detection {
@@ -17,15 +17,20 @@ pub(super) fn detect(bytes: &[u8]) -> Detection {
                 .is_none_or(|words| name.takes(words.count().try_into().unwrap_or(u64::MAX)));
             if fits { Detection::Is(Side::Request) } else { Detection::IsNot }
         }
+        Start::Array { name, arguments, .. } if name.takes(arguments) => {
+            Detection::Is(Side::Request)
+        }
         Start::Need => Detection::Unsure,
-        _ => resume(bytes),
+        _ => Detection::IsNot,
     }
 }
 
-/// Judges the first bytes of a turn: only an array is evidence there.
+/// Judges the first bytes of a turn: only an array is evidence there. Which side says it may not be
+/// known, and servers confirm subscriptions by arrays that begin like those commands.
 pub(super) fn resume(bytes: &[u8]) -> Detection {
+    let confirms = |name: &[u8]| name.to_ascii_lowercase().ends_with(b"subscribe");
     match start(bytes) {
-        Start::Array { name, arguments, .. } if name.takes(arguments) => {
+        Start::Array { name, arguments, .. } if name.takes(arguments) && !confirms(name.sent) => {
             Detection::Is(Side::Request)
         }
         Start::Need if matches!(bytes, [] | [b'*', ..]) => Detection::Unsure,

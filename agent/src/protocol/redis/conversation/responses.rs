@@ -1,6 +1,7 @@
 //! The stream of replies, and of what the server sends unasked.
 
 use super::super::batch::{Batch, Family, Reply};
+use super::super::command::{Start, start};
 use super::super::resp::{Item, Place, Read, Value, item};
 use super::{Conversation, Reading, Requests, Responses};
 use crate::protocol::{Part, Step};
@@ -12,12 +13,7 @@ const MAX_KIND: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Message,
-    Confirmation {
-        what: Family,
-        begins: bool,
-    },
-    /// What a replica tells its master: this is no client's connection.
-    Replication,
+    Confirmation { what: Family, begins: bool },
     Other,
 }
 
@@ -92,18 +88,23 @@ impl Conversation {
             };
             self.subscriptions.any() || awaited.is_none_or(allowed)
         };
-        let may_be_replication = first == b'*' && !self.exchanged;
-        self.reading = Reading::Reply;
-        if first == b'>' || may_be_message || may_be_replication {
-            let Some(kind) = kind(bytes) else { return Ok(false) };
-            self.reading = match kind {
-                Kind::Replication if may_be_replication => {
+        if first == b'*' && !self.exchanged && self.doubt {
+            // A replica answers its master with commands, and which side is the client is not
+            // known of every connection that was joined midway.
+            match start(bytes) {
+                Start::Need => return Ok(false),
+                Start::Array { name, .. } if name.command.is_some() && !may_be_message => {
                     return Err(self.withdraw_all(parts));
                 }
-                Kind::Message if first == b'>' || may_be_message => Reading::Push,
-                Kind::Confirmation { what, begins } if first == b'>' || may_be_message => {
-                    Reading::Confirmation { what, begins }
-                }
+                _ => {}
+            }
+        }
+        self.reading = Reading::Reply;
+        if first == b'>' || may_be_message {
+            let Some(kind) = kind(bytes) else { return Ok(false) };
+            self.reading = match kind {
+                Kind::Message => Reading::Push,
+                Kind::Confirmation { what, begins } => Reading::Confirmation { what, begins },
                 _ if first == b'>' => Reading::Push,
                 _ => Reading::Reply,
             };
@@ -326,7 +327,6 @@ fn kind(bytes: &[u8]) -> Option<Kind> {
         b"unsubscribe" => confirmation(Family::Channels, false),
         b"punsubscribe" => confirmation(Family::Patterns, false),
         b"sunsubscribe" => confirmation(Family::Shards, false),
-        text if text.eq_ignore_ascii_case(b"REPLCONF") => Kind::Replication,
         _ => Kind::Other,
     })
 }

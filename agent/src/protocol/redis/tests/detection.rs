@@ -85,11 +85,29 @@ fn lines_need_an_answer_of_redis() {
     }
 }
 
+/// A server confirms a subscription by what looks like a command.
+#[test]
+fn a_confirmation_is_no_command() {
+    let confirmation = b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
+    assert_eq!(resume(confirmation), IsNot);
+    assert_eq!(resume(&array("SUBSCRIBE a")), IsNot);
+    assert_eq!(detect(&array("SUBSCRIBE a")), Is(Side::Request));
+}
+
 /// What a master sends its replica are commands, and what it gets for them are commands.
 #[test]
 fn a_replication_stream_joined_midway_is_no_call() {
     let mut driver = Driver::joined(&DETECTOR, 5000, 300);
     driver.data(Q, &[array("SELECT 0"), array("SET k v")].concat());
     driver.data(A, &array("REPLCONF ACK 5100"));
+    assert_eq!(end(driver), ["NotMine"]);
+}
+
+/// Sides that were mistaken for each other show by the first answer.
+#[test]
+fn a_client_taken_for_the_server() {
+    let mut driver = Driver::joined(&DETECTOR, 5000, 300);
+    driver.data(Q, &array("get set"));
+    driver.data(A, &array("GET k"));
     assert_eq!(end(driver), ["NotMine"]);
 }
