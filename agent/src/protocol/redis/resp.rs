@@ -108,6 +108,10 @@ pub(super) fn item(bytes: &[u8]) -> Read<Item<'_>> {
                 }
                 b'!' => {
                     let (text, end) = bulk(length);
+                    // Its first word is looked at.
+                    if (text.len() as u64) < length.min(MAX_HEADER as u64) {
+                        return Read::Need;
+                    }
                     Read::Is(Item::Error(text), end)
                 }
                 b';' => Read::Is(Item::Chunk { last: false }, bulk(length).1),
