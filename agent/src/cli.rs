@@ -1,5 +1,6 @@
 //! The command line: a contract that people's scripts rely on.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -83,6 +84,14 @@ pub struct RunArgs {
     /// How the run is recorded.
     #[command(flatten)]
     pub record: RecordArgs,
+    /// Serve metrics for Prometheus at http://ADDRESS/metrics, like 127.0.0.1:9464 [default: none]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "TRACEBEE_METRICS_LISTEN",
+        value_parser = metrics_address
+    )]
+    pub metrics_listen: Option<SocketAddr>,
     /// What is logged on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
     pub log_level: tracing::Level,
@@ -167,6 +176,10 @@ pub struct ReplayArgs {
     /// What is logged on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "TRACEBEE_LOG_LEVEL", default_value = "warn")]
     pub log_level: tracing::Level,
+}
+
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be an IP address and a port, like 127.0.0.1:9464".to_owned())
 }
 
 /// Smallest limit of a recording: room for a few of the largest records.

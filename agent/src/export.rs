@@ -42,7 +42,7 @@ pub use otlp::ClientError;
 use otlp::Encoded;
 pub use output::Output;
 use queue::Queue;
-pub use queue::{Limit, QUEUE_BYTES};
+pub use queue::{Depth, Limit, QUEUE_BYTES};
 
 /// What is exported, and where to.
 #[derive(Debug)]
@@ -85,6 +85,30 @@ pub struct Backlog {
     pub output: usize,
     /// Before the OTLP receiver.
     pub otlp: usize,
+}
+
+/// The queues, for those who want to know how much waits there.
+#[derive(Clone, Debug)]
+pub struct Queues(Inlet);
+
+/// How much waits; nothing without such a sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Before the OTLP receiver.
+    pub otlp: Depth,
+    /// Before standard output.
+    pub output: Depth,
+}
+
+impl Queues {
+    /// How much waits now.
+    pub fn depths(&self) -> Depths {
+        let Inlet { otlp, output, .. } = &self.0;
+        Depths {
+            otlp: otlp.as_ref().map_or_else(Depth::default, |queue| queue.depth()),
+            output: output.as_ref().map_or_else(Depth::default, |queue| queue.depth()),
+        }
+    }
 }
 
 /// Where spans enter: for the pipeline's thread, while another one keeps the [`Exporters`].
@@ -155,6 +179,11 @@ impl Exporters {
     /// An entrance for another thread.
     pub fn inlet(&self) -> Inlet {
         self.inlet.clone()
+    }
+
+    /// The queues, to be looked at by others.
+    pub fn queues(&self) -> Queues {
+        Queues(self.inlet())
     }
 
     /// See [`Inlet::push`].

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod export;
 pub mod limit;
 pub mod link;
+pub mod metrics;
 pub mod pipeline;
 pub mod privilege;
 pub mod protocol;

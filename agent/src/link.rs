@@ -12,6 +12,29 @@ use tracebee_common::sample::{self, Share};
 use crate::source::{Opened, Role, Time};
 use crate::trace::Identity;
 
+/// How the parent of a span was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Link {
+    /// The client span on this host sent the request: sequence numbers and offset are equal.
+    Sequence,
+    /// The request named it in a `traceparent` header.
+    Header,
+}
+
+impl Link {
+    /// Every kind.
+    pub const ALL: [Link; 2] = [Link::Sequence, Link::Header];
+
+    /// The value of the `tracebee.link` attribute.
+    pub fn name(self) -> &'static str {
+        match self {
+            Link::Sequence => "seq",
+            Link::Header => "header",
+        }
+    }
+}
+
 /// Name of a message that both ends of its connection compute alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageKey {

@@ -4,17 +4,18 @@ mod calls;
 mod recorded;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
-use self::calls::{Calls, Owners};
+use self::calls::{Calls, Owners, Tally};
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
 use crate::limit::budget::Budget;
 use crate::limit::shed::Step;
 use crate::link::SameHost;
-use crate::protocol::Ends;
+use crate::protocol::{Ends, Side};
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
@@ -30,6 +31,10 @@ const IDLE: u64 = 600_000_000_000;
 /// How long a stream must be silent before an answer whose framing was not captured, and whose
 /// last bytes look like its end, is taken for ended. The next request ends it earlier.
 const QUIET: u64 = 500_000_000;
+
+/// Connections for which there was no room that are remembered, to say in the end what was lost on
+/// them. Of others only the sum is known.
+const MAX_REFUSED: usize = 1024;
 
 /// What the pipeline wants of the source for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +54,8 @@ pub enum Wish {
 struct Connection {
     opened: Opened,
     endpoint: Option<Arc<Endpoint>>,
+    /// Which end the streams are of, as far as the endpoint tells.
+    role: Option<Role>,
     streams: Streams,
     pairing: Pairing<Identity>,
     /// The last who read or wrote, and when that was.
@@ -56,20 +63,31 @@ struct Connection {
     last: Time,
     /// Bytes that are accounted for in [`Pipeline::held`].
     held: usize,
-    /// When the peer, or this side, said that nothing more comes.
-    peer_finished: Option<Time>,
-    finished: Option<Time>,
+    /// Who said first that nothing more comes, and when.
+    finished: Option<(Finisher, Time)>,
     ignored: bool,
     /// The streams are those of one end, but calls are told as the other's.
     turned: bool,
     /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
+    tally: Tally,
+}
+
+/// An end of a connection, seen from the one that is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finisher {
+    Peer,
+    Own,
 }
 
 /// Everything between a source and the exporters.
 pub struct Pipeline {
     connections: FxHashMap<ConnectionId, Connection>,
     limits: Budget,
+    /// There was no room for a connection at some time.
+    was_full: bool,
+    /// Those for which there was none.
+    refused: FxHashMap<ConnectionId, Opened>,
     /// Bytes of messages that were not read whole, of all connections.
     held: usize,
     selection: Selection,
@@ -114,6 +132,8 @@ impl Pipeline {
         Self {
             connections: FxHashMap::default(),
             limits: Budget::unlimited(),
+            was_full: false,
+            refused: FxHashMap::default(),
             held: 0,
             selection,
             request_timeout: request_timeout
@@ -165,9 +185,11 @@ impl Pipeline {
             }
             Event::LeftOut { id, calls } => self.left_out(id, calls),
             Event::Ended { id, time, end } => self.end(id, time, end),
-            Event::Lost { id, .. } => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.streams.lost(&mut self.parts);
+            Event::Lost(lost) => {
+                if let Some(connection) = self.connections.get_mut(&lost.id) {
+                    connection.tally.records += u64::from(lost.records);
+                    connection.pairing.doubt();
+                    connection.streams.lost(&lost, &mut self.parts);
                     let thread = connection.thread;
                     connection.take(&mut self.parts, thread, 0, &mut self.calls);
                 }
@@ -190,8 +212,9 @@ impl Pipeline {
             let thread = connection.thread;
             connection.take(&mut self.parts, thread, 0, &mut self.calls);
             if let Some(timeout) = self.request_timeout {
-                let Connection { pairing, endpoint, opened, .. } = connection;
-                pairing.expire(endpoint.as_ref(), timeout, now, &mut self.calls.of(opened));
+                let Connection { pairing, endpoint, opened, tally, .. } = connection;
+                let sink = &mut self.calls.of(opened, tally);
+                pairing.expire(endpoint.as_ref(), timeout, now, sink);
             }
         }
     }
@@ -204,11 +227,13 @@ impl Pipeline {
     /// The agent stops: calls that are still under way get no span.
     pub fn stop(&mut self) {
         let quiet = Time(u64::MAX);
-        for connection in self.connections.values_mut().filter(|c| !c.pairing.is_empty()) {
-            connection.streams.rest(quiet, &mut self.parts);
-            let thread = connection.thread;
-            connection.take(&mut self.parts, thread, 0, &mut self.calls);
-            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+        for connection in self.connections.values_mut() {
+            if !connection.pairing.is_empty() {
+                connection.streams.rest(quiet, &mut self.parts);
+                let thread = connection.thread;
+                connection.take(&mut self.parts, thread, 0, &mut self.calls);
+            }
+            connection.stop(&mut self.calls);
         }
     }
 
@@ -232,7 +257,11 @@ impl Pipeline {
             return;
         }
         if self.connections.len() >= self.limits.connections {
-            self.calls.stats.lose(Loss::ConnectionLimit, 1);
+            // Its calls are counted when it ends.
+            self.was_full = true;
+            if self.refused.len() < MAX_REFUSED {
+                self.refused.insert(opened.id, opened.clone());
+            }
             self.wishes.push(Wish::Count(opened.id));
             return;
         }
@@ -249,19 +278,25 @@ impl Pipeline {
         }
         let connection = Connection {
             endpoint: None,
+            role: None,
             streams: Streams::new(opened.role, opened.midlife),
             pairing: Pairing::default(),
             thread: Thread::default(),
             last: opened.time,
             held: 0,
-            peer_finished: None,
             finished: None,
             ignored: false,
             turned: false,
             pipelined: false,
+            tally: Tally::default(),
             opened,
         };
         self.connections.insert(connection.opened.id, connection);
+        self.count_connections();
+    }
+
+    fn count_connections(&self) {
+        self.calls.stats.connections.store(self.connections.len() as u64, Ordering::Relaxed);
     }
 
     fn data(&mut self, data: &Data<'_>) {
@@ -275,7 +310,8 @@ impl Pipeline {
         let none_kept = self.calls.step == Step::ALL;
         if connection.held > 0 && (none_kept || self.held > self.limits.unparsed) {
             self.calls.stats.lose(Loss::MemoryLimit, 1);
-            connection.streams.lost(&mut self.parts);
+            connection.pairing.doubt();
+            connection.streams.give_up(&mut self.parts);
             connection.take(&mut self.parts, data.thread, 0, &mut self.calls);
             self.held = self.held - connection.held + connection.streams.held();
             connection.held = connection.streams.held();
@@ -294,13 +330,21 @@ impl Pipeline {
         }
     }
 
-    /// Whole calls were left out by the kernel, or of a connection that is not followed.
+    /// Whole calls were left out by the kernel.
     fn left_out(&mut self, id: ConnectionId, calls: u32) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            self.calls.stats.lose(Loss::ConnectionLimit, calls.into());
+        let connection = self.connections.get_mut(&id);
+        // Before its first record it waited for room, if there was ever none.
+        let waited = connection.as_ref().is_none_or(|c| c.thread == Thread::default());
+        let reason = if waited && self.was_full { Loss::ConnectionLimit } else { Loss::Shed };
+        self.calls.stats.lose(reason, calls.into());
+        let Some(connection) = connection else {
+            if let Some(opened) = self.refused.remove(&id) {
+                Tally { lost: calls.into(), ..Tally::default() }.tell(&opened);
+            }
             return;
         };
-        self.calls.stats.lose(Loss::Shed, calls.into());
+        connection.tally.lost += u64::from(calls);
+        connection.pairing.doubt();
         connection.streams.left_out(&mut self.parts);
         let thread = connection.thread;
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
@@ -311,12 +355,14 @@ impl Pipeline {
         if matches!(self.calls.owners, Owners::Addressed(_)) {
             return;
         }
-        let Self { connections, wishes, held, .. } = self;
+        let Self { connections, wishes, held, calls, .. } = self;
         connections.retain(|id, connection| {
-            let kept =
-                !connection.pairing.is_empty() || now.0.saturating_sub(connection.last.0) < IDLE;
+            let idle = now.0.saturating_sub(connection.last.0) >= IDLE;
+            // Those that are ignored are silent anyway.
+            let kept = !connection.pairing.is_empty() || connection.ignored || !idle;
             if !kept {
                 *held -= connection.held;
+                connection.conclude(calls);
                 wishes.push(Wish::Announce(*id));
             }
             kept
@@ -332,16 +378,17 @@ impl Pipeline {
     fn end(&mut self, id: ConnectionId, time: Time, end: End) {
         let Some(connection) = self.connections.get_mut(&id) else {
             if matches!(end, End::Closed { .. } | End::Unseen) {
+                self.refused.remove(&id);
                 self.wishes.push(Wish::Release(id));
             }
             return;
         };
         match (end, connection.turned) {
             (End::PeerFinished(_), false) | (End::Finished(_), true) => {
-                connection.peer_finished = Some(time);
+                connection.finished.get_or_insert((Finisher::Peer, time));
             }
             (End::PeerFinished(_), true) | (End::Finished(_), false) => {
-                connection.finished.get_or_insert(time);
+                connection.finished.get_or_insert((Finisher::Own, time));
             }
             (End::Closed { .. } | End::Unseen, _) => {}
         }
@@ -350,37 +397,39 @@ impl Pipeline {
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
         if let End::Closed { error, .. } = end {
             if let Some(mut connection) = self.remove(id) {
-                let (reason, when) = connection.why_unanswered(error, time);
-                let Connection { pairing, endpoint, opened, .. } = &mut connection;
-                pairing.close(endpoint.as_ref(), reason, when, &mut self.calls.of(opened));
+                connection.close(error, time, &mut self.calls);
             }
             self.wishes.push(Wish::Release(id));
         }
         if end == End::Unseen
-            && let Some(connection) = self.remove(id)
+            && let Some(mut connection) = self.remove(id)
         {
-            self.calls.stats.lose(Loss::Stopped, connection.pairing.untold());
+            connection.stop(&mut self.calls);
             self.wishes.push(Wish::Release(id));
         }
+        self.count_connections();
     }
 }
 
 impl Connection {
     fn take(&mut self, parts: &mut Vec<Timed>, thread: Thread, waited: u64, calls: &mut Calls) {
-        if self.endpoint.is_none()
-            && self.streams.spoken()
+        if self.streams.spoken()
             && let Some(role) = self.streams.role()
+            && self.role.replace(role) != Some(role)
         {
             let ends = self.streams.protocol().map_or(Ends::Both, |protocol| protocol.ends);
-            match (&calls.owners, ends, role) {
-                (Owners::Addressed(_), Ends::Both, Role::Client) => self.turn(Role::Server),
-                (Owners::Addressed(_), Ends::Client, Role::Server) => self.turn(Role::Client),
+            let told = match (&calls.owners, ends) {
+                (Owners::Addressed(_), Ends::Both) => Role::Server,
+                (Owners::Addressed(_), Ends::Client) => Role::Client,
+                _ => role,
+            };
+            if self.turned != (told != role) {
+                self.turn();
+            }
+            self.opened.role = Some(told);
+            if ends == Ends::Client && told == Role::Server {
                 // The client's end tells of the calls, on this host or another.
-                (_, Ends::Client, Role::Server) => {
-                    self.opened.role = Some(role);
-                    self.streams.leave();
-                }
-                _ => self.opened.role = Some(role),
+                self.streams.leave();
             }
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
@@ -393,7 +442,8 @@ impl Connection {
             parts.clear();
             return;
         }
-        let sink = &mut calls.of(&self.opened);
+        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        self.pairing.missed(self.streams.take_missed().unwrap_or(0), sink);
         self.pairing.take(parts, &self.streams, self.endpoint.as_ref(), thread, waited, sink);
         if self.streams.left() {
             self.pairing.lose(sink);
@@ -406,13 +456,46 @@ impl Connection {
             && self.streams.protocol().is_some_and(|protocol| protocol.ends == Ends::Client)
     }
 
-    /// Calls are told as the other end's, which is a `told`.
-    fn turn(&mut self, told: Role) {
-        self.turned = true;
-        let Opened { role, local, remote, .. } = &mut self.opened;
-        *role = Some(told);
+    /// It was closed: what is open gets no answer any more.
+    fn close(&mut self, error: Option<i32>, time: Time, calls: &mut Calls) {
+        let (reason, when) = self.why_unanswered(error, time);
+        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        if self.streams.blind(Side::Response) {
+            // Whether there was one nobody knows.
+            self.pairing.lose(sink);
+        }
+        self.pairing.close(self.endpoint.as_ref(), reason, when, sink);
+        self.conclude(calls);
+    }
+
+    /// Nothing more will be known of it.
+    fn stop(&mut self, calls: &mut Calls) {
+        let untold = self.pairing.untold();
+        self.tally.lost += untold;
+        calls.stats.lose(Loss::Stopped, untold);
+        self.conclude(calls);
+    }
+
+    /// Says what was lost on it.
+    fn conclude(&mut self, calls: &Calls) {
+        let unrecognised = self.streams.unrecognised();
+        calls.stats.lose(Loss::Unrecognised, unrecognised);
+        self.tally.lost += unrecognised;
+        self.tally.tell(&self.opened);
+    }
+
+    /// What was taken for the server is the client, or the reverse: calls are told as the other
+    /// end's.
+    fn turn(&mut self) {
+        self.turned = !self.turned;
+        let Opened { local, remote, .. } = &mut self.opened;
         std::mem::swap(local, remote);
-        std::mem::swap(&mut self.peer_finished, &mut self.finished);
+        if let Some((finisher, _)) = &mut self.finished {
+            *finisher = match finisher {
+                Finisher::Peer => Finisher::Own,
+                Finisher::Own => Finisher::Peer,
+            };
+        }
     }
 
     /// Why what is still open gets no answer, and since when that is certain.
@@ -420,16 +503,14 @@ impl Connection {
         if error.is_some() {
             return (NoAnswer::ConnectionReset, closed);
         }
-        let peer_first = match (self.peer_finished, self.finished) {
-            (Some(peer), Some(own)) => peer <= own,
-            (peer, _) => peer.is_some(),
-        };
-        match (peer_first, self.opened.role) {
-            (true, Some(Role::Server)) => {
-                (NoAnswer::ClientClosed, self.peer_finished.unwrap_or(closed))
-            }
-            (true, _) => (NoAnswer::PeerClosed, self.peer_finished.unwrap_or(closed)),
-            (false, _) => (NoAnswer::Closed, self.finished.unwrap_or(closed)),
+        match (self.finished, self.opened.role) {
+            (Some((Finisher::Peer, at)), Some(Role::Server)) => (NoAnswer::ClientClosed, at),
+            (Some((Finisher::Peer, at)), _) => (NoAnswer::PeerClosed, at),
+            (Some((Finisher::Own, at)), _) => (NoAnswer::Closed, at),
+            (None, _) => (NoAnswer::Closed, closed),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

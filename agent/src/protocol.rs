@@ -87,8 +87,14 @@ pub enum Step {
     SkipTurn,
     /// The connection speaks something else from here on (an upgrade, a tunnel): never ask again.
     Leave,
+    /// The connection goes on in this protocol, but nothing that follows can be told apart any more:
+    /// never ask again. Its messages are calls that are lost.
+    GiveUp,
     /// These bytes are not of this protocol. The engine gives up on what is open.
     NotMine,
+    /// What the connection was recognised by may have been something else, which the parser has
+    /// given up: it is to be recognised anew, from the next turn on.
+    Mistaken,
 }
 
 /// Most bytes that the engine keeps for a parser that said [`Step::Need`]: the longest message
@@ -166,7 +172,7 @@ pub enum Request {
 #[derive(Debug, Clone)]
 pub enum Response {
     /// HTTP/1.x.
-    Http(Box<http1::Response>),
+    Http(http1::Response),
     /// A database.
     Database(Box<database::Response>),
 }
@@ -183,7 +189,7 @@ impl Request {
 
 impl Response {
     /// The response to a call over HTTP.
-    pub fn http(self) -> Option<Box<http1::Response>> {
+    pub fn http(self) -> Option<http1::Response> {
         match self {
             Response::Http(response) => Some(response),
             Response::Database(_) => None,
@@ -234,4 +240,8 @@ pub trait Parser: Send {
     /// The connection is gone without an error. `side` came to `at`, and all of it was read, but
     /// it did not say that nothing follows.
     fn closed(&mut self, _side: Side, _at: u64, _parts: &mut Vec<Part>) {}
+
+    /// The connection is gone, and nothing more will be said of it: what may have been complete,
+    /// or not, is given up.
+    fn gone(&mut self, _parts: &mut Vec<Part>) {}
 }

@@ -293,9 +293,7 @@ fn used(event: &Event<'_>) -> Option<ConnectionId> {
     match event {
         Event::Program(_) | Event::Opened(_) => None,
         Event::Data(data) => Some(data.id),
-        Event::Sent { id, .. }
-        | Event::Ended { id, .. }
-        | Event::LeftOut { id, .. }
-        | Event::Lost { id, .. } => Some(*id),
+        Event::Sent { id, .. } | Event::Ended { id, .. } | Event::LeftOut { id, .. } => Some(*id),
+        Event::Lost(lost) => Some(lost.id),
     }
 }

@@ -1,5 +1,7 @@
 //! `tracebee replay`: files instead of the kernel, everything after it the same.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod playback;
 
 use std::fs;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::ReplayArgs;
 use crate::export::{Config, Exporters, Output, QUEUE_BYTES, summary};
+use crate::limit::budget::Budget;
 use crate::pipeline::{Pipeline, Wish};
 use crate::run::{RunError, stop_on_signals};
 use crate::select::{SelectArgs, Selection};
@@ -27,6 +30,9 @@ const TICK: u64 = 1_000_000_000;
 /// A time that is further ahead of the packet before is not believed until the next one agrees:
 /// no call may time out because one packet's time is damaged.
 const MAX_STEP: u64 = 24 * 3600 * 1_000_000_000;
+/// Most bytes that all connections of a capture together keep of messages whose end is to come: as
+/// many as the source keeps of what is out of order.
+const MAX_UNPARSED: usize = 64 << 20;
 /// How full, in percent, a queue may be before reading waits for it.
 const CROWDED: usize = 50;
 /// How long reading waits for an OTLP receiver that takes nothing; then spans are lost and
@@ -75,7 +81,8 @@ impl Replay {
                 tracer.fresh(),
                 request_timeout,
                 Arc::clone(stats),
-            ),
+            )
+            .with_limits(Budget { unparsed: MAX_UNPARSED, ..Budget::unlimited() }),
             settings,
             time: Time::default(),
             ticked: Time::default(),
@@ -238,13 +245,15 @@ impl Gate<'_> {
 
     /// Waits until no queue is fuller than `most` percent.
     fn wait(&mut self, most: usize) {
-        let deadline = Instant::now() + RECEIVER_PATIENCE;
+        // Looked at only if anything has to be waited for: this is asked after each call.
+        let mut deadline = None;
         loop {
             let backlog = self.exporters.backlog();
             let receiver = self.receiver_waits && backlog.otlp > most;
             if self.closed() || !(receiver || backlog.output > most) {
                 return;
             }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + RECEIVER_PATIENCE);
             if receiver && Instant::now() > deadline {
                 self.receiver_waits = false;
             }

@@ -4,7 +4,7 @@ use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -13,12 +13,13 @@ use crate::export::{self, Config, ConfigError, Exporters, Output, StartError, su
 use crate::limit::budget::{Budget, TooLittle};
 use crate::limit::held;
 use crate::limit::watch::Watch;
+use crate::metrics::{Listener, MetricsError, Sources};
 use crate::pipeline::{Pipeline, Wish};
 use crate::record::{RecordError, Recorder};
 use crate::select::Selection;
-use crate::source::Time;
 use crate::source::capture::file::OpenError;
 use crate::source::live::{Live, LoadError};
+use crate::source::{Event, Time};
 use crate::stats::Stats;
 use crate::trace::Tracer;
 
@@ -40,6 +41,9 @@ pub enum RunError {
     /// The recording could not begin.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// Nobody could ask for metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// Signals cannot be handled.
     #[error("installing the signal handlers: {0}")]
     Signals(std::io::Error),
@@ -59,8 +63,10 @@ const POLL: Duration = Duration::from_millis(50);
 const TICK: u64 = 1_000_000_000;
 /// Spans that are handed over together: few enough to still lie in the processor's cache.
 const HAND_OVER: usize = 64;
-/// The exporters' share of the two seconds that a stop may take.
-const FLUSH: Duration = Duration::from_millis(1500);
+/// Of the two seconds that a stop may take, for what is still in the ring: some 100,000 records.
+const DRAIN: Duration = Duration::from_millis(200);
+/// The exporters' share, after that.
+const FLUSH: Duration = Duration::from_millis(1300);
 /// The recording's, after the exporters': it was written all the while.
 const WRITE: Duration = Duration::from_millis(200);
 
@@ -76,6 +82,7 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     });
     let output = args.output.unwrap_or(if otlp.is_some() { Output::None } else { Output::Text });
     let stop = stop_on_signals()?;
+    let metrics = args.metrics_listen.map(Listener::bind).transpose()?;
     let stats = Arc::new(Stats::default());
     let budget = Budget::of(&args.limits)?;
     held::count_here();
@@ -84,6 +91,13 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
         Config { otlp, output, filter: args.filter.filter(), queue: budget.queue },
         Arc::clone(&stats),
     )?;
+    if let Some(metrics) = metrics {
+        metrics.serve(Sources {
+            stats: Arc::clone(&stats),
+            kernel: live.gauges(),
+            queues: exporters.queues(),
+        })?;
+    }
     let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
     let tracer = Tracer::new(args.trusted_proxy.into_iter().collect());
     let mut pipeline =
@@ -117,7 +131,12 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     // What was under way when the signal came, but no more than is there now.
-    turn(&mut live, &mut pipeline, &mut recorder, &exporters, Duration::ZERO);
+    live.detach();
+    let deadline = Instant::now() + DRAIN;
+    while !turn(&mut live, &mut pipeline, &mut recorder, &exporters, Duration::ZERO)
+        && Instant::now() < deadline
+    {}
+    live.finish(|event| take_in(event, &mut pipeline, &mut recorder, &exporters));
     collect(&mut live, &mut recorder);
     drop(live);
     pipeline.stop();
@@ -133,22 +152,15 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     Ok(())
 }
 
+/// One look at the ring. False: more may be waiting.
 fn turn(
     live: &mut Live,
     pipeline: &mut Pipeline,
     recorder: &mut Option<Recorder>,
     exporters: &Exporters,
     wait: Duration,
-) {
-    live.poll(wait, |event| {
-        match recorder {
-            Some(recorder) => recorder.event(pipeline, event),
-            None => pipeline.on(event),
-        }
-        if pipeline.finished() >= HAND_OVER {
-            exporters.push(pipeline.spans());
-        }
-    });
+) -> bool {
+    let drained = live.poll(wait, |event| take_in(event, pipeline, recorder, exporters));
     for wish in pipeline.wishes() {
         match wish {
             Wish::Ignore(id) => live.ignore(id),
@@ -159,6 +171,7 @@ fn turn(
         }
     }
     exporters.push(pipeline.spans());
+    drained
 }
 
 /// Keeps the whole within its limits.
@@ -183,6 +196,21 @@ impl Limits {
             self.full = full;
             live.full(full);
         }
+    }
+}
+
+fn take_in(
+    event: Event<'_>,
+    pipeline: &mut Pipeline,
+    recorder: &mut Option<Recorder>,
+    exporters: &Exporters,
+) {
+    match recorder {
+        Some(recorder) => recorder.event(pipeline, event),
+        None => pipeline.on(event),
+    }
+    if pipeline.finished() >= HAND_OVER {
+        exporters.push(pipeline.spans());
     }
 }
 

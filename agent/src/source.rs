@@ -180,12 +180,25 @@ pub enum Event<'a> {
         /// How many.
         calls: u32,
     },
-    /// Events of this socket were lost before this point (a full ring): its position in the
-    /// streams is still right, its messages since the last event are unknown.
-    Lost {
-        /// The socket.
-        id: ConnectionId,
-        /// How many records.
-        records: u32,
-    },
+    /// Events of this socket were lost before this point.
+    Lost(Lost),
+}
+
+/// Events of a socket that are missing (a full ring). Positions in the streams are still right:
+/// the next ones tell how many bytes are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The socket.
+    pub id: ConnectionId,
+    /// How many kernel records. None if nothing was lost, but messages went by that the source was
+    /// asked not to tell of.
+    pub records: u32,
+    /// How many received messages began meanwhile. All that one side says before the other
+    /// speaks is one message.
+    pub received: u32,
+    /// How many sent messages began meanwhile.
+    pub sent: u32,
+    /// Whose message the last of them is, if that is known: what comes next in this direction goes
+    /// on with it.
+    pub last: Option<Direction>,
 }

@@ -1,15 +1,18 @@
 //! What the agent did and what it lost, counted by reason.
 //!
 //! One set of counters for the whole process: the end summary prints them and the metrics
-//! endpoint will export them. Every loss has a named reason here; nothing is dropped silently.
+//! endpoint exports them. Every loss has a named reason here; nothing is dropped silently.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::link::Link;
 
 /// Why something was not traced or not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
 pub enum Loss {
-    /// A kernel record did not fit into the ring (counted in records).
+    /// A kernel record found no room in the ring, or was still there when the agent had to stop
+    /// (counted in records).
     RingFull,
     /// A kernel program was kept from running by recursion (`bpf_prog_info.recursion_misses`).
     Recursion,
@@ -17,12 +20,16 @@ pub enum Loss {
     Unreadable,
     /// A call was under way when the agent joined the connection.
     JoinedMidway,
-    /// A call was given up because bytes that its parser needed are missing.
+    /// A call was given up because bytes that its parser needed are missing, or all of it went by in
+    /// records that are lost.
     Gap,
     /// A connection of a known protocol was encrypted (counted in connections).
     Encrypted,
     /// A client asked for no answers on a connection of a known protocol (counted in connections).
     Unanswered,
+    /// Messages of a connection whose records were lost before any protocol was recognised: each
+    /// was perhaps a call.
+    Unrecognised,
     /// Bytes of a connection are missing in a capture (counted in runs of them). What that costs
     /// in calls is counted apart.
     CaptureGap,
@@ -38,8 +45,8 @@ pub enum Loss {
     /// A connection whose messages can only be told apart by all of their bytes, which under load
     /// were not captured.
     Bodies,
-    /// Beyond `--max-connections`: calls of connections that were not followed; connections, where
-    /// the kernel could not count their calls.
+    /// Calls of connections beyond `--max-connections`, which were not followed. The kernel counts
+    /// them; they are known when the connection ends.
     ConnectionLimit,
     /// Given up because messages that were not read whole took too much memory together (counted
     /// in connections; calls under way on them are counted apart).
@@ -60,7 +67,7 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 20] = [
+    pub const ALL: [Loss; 21] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
@@ -68,6 +75,7 @@ impl Loss {
         Loss::Gap,
         Loss::Encrypted,
         Loss::Unanswered,
+        Loss::Unrecognised,
         Loss::CaptureGap,
         Loss::BadPacket,
         Loss::TableFull,
@@ -98,6 +106,7 @@ impl Loss {
             Loss::Gap => "gap",
             Loss::Encrypted => "encrypted",
             Loss::Unanswered => "unanswered",
+            Loss::Unrecognised => "unrecognised",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
             Loss::TableFull => "table_full",
@@ -115,11 +124,68 @@ impl Loss {
     }
 }
 
+impl Loss {
+    /// What is counted.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Loss::RingFull => "records",
+            Loss::Recursion => "hooks",
+            Loss::Unreadable => "reads",
+            Loss::JoinedMidway | Loss::Gap | Loss::Shed | Loss::ConnectionLimit | Loss::Stopped => {
+                "calls"
+            }
+            Loss::Encrypted | Loss::Unanswered | Loss::Bodies | Loss::MemoryLimit => "connections",
+            Loss::Unrecognised => "messages",
+            Loss::CaptureGap => "gaps",
+            Loss::BadPacket => "packets",
+            Loss::TableFull => "entries",
+            Loss::Unrecorded => "events",
+            Loss::Trimmed | Loss::QueueFull | Loss::ExportFailed | Loss::ExportRejected => "spans",
+        }
+    }
+}
+
+/// What an OTLP receiver said to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum ExportResult {
+    /// It took the spans, perhaps not all of them.
+    Taken,
+    /// It did not answer, or asked for a later try.
+    Later,
+    /// It wants less at once.
+    TooLarge,
+    /// It refused them for good.
+    Refused,
+}
+
+impl ExportResult {
+    /// Every result, in the order of the counters.
+    pub const ALL: [ExportResult; 4] =
+        [ExportResult::Taken, ExportResult::Later, ExportResult::TooLarge, ExportResult::Refused];
+
+    /// The name of the result as metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExportResult::Taken => "taken",
+            ExportResult::Later => "later",
+            ExportResult::TooLarge => "too_large",
+            ExportResult::Refused => "refused",
+        }
+    }
+}
+
 /// Process-wide counters. All operations are relaxed: they are read for people, never for control.
 #[derive(Debug, Default)]
 pub struct Stats {
     /// Kernel records, or packets of a capture, read.
     pub events: AtomicU64,
+    /// Their bytes.
+    pub event_bytes: AtomicU64,
+    /// The most that ever waited in the ring when the agent looked, in bytes.
+    pub ring_peak: AtomicU64,
+    /// Connections that are followed now.
+    pub connections: AtomicU64,
     /// Calls that ended with a span.
     pub calls: AtomicU64,
     /// Spans handed to the exporters.
@@ -128,6 +194,8 @@ pub struct Stats {
     pub exported: AtomicU64,
     /// Client calls whose parent inside their process is unknown.
     pub unlinked: AtomicU64,
+    links: [AtomicU64; Link::ALL.len()],
+    export_results: [AtomicU64; ExportResult::ALL.len()],
     losses: [AtomicU64; Loss::ALL.len()],
 }
 
@@ -135,6 +203,26 @@ impl Stats {
     /// Counts `n` things lost for `reason`.
     pub fn lose(&self, reason: Loss, n: u64) {
         self.losses[reason as usize].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Counts a span whose parent was found by `link`.
+    pub fn linked(&self, link: Link) {
+        self.links[link as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many spans found their parent by `link` so far.
+    pub fn links(&self, link: Link) -> u64 {
+        self.links[link as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts what became of a request to a receiver.
+    pub fn answered(&self, result: ExportResult) {
+        self.export_results[result as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests to receivers had this result so far.
+    pub fn answers(&self, result: ExportResult) -> u64 {
+        self.export_results[result as usize].load(Ordering::Relaxed)
     }
 
     /// How much was lost for `reason` so far.

@@ -9,7 +9,7 @@ mod half;
 use half::Half;
 
 use crate::protocol::{DETECTORS, Detection, Detector, Parser, Part, Side, Step};
-use crate::source::{Data, Direction, End, Role, Time};
+use crate::source::{Data, Direction, End, Lost, Role, Time};
 
 /// Turns in which a connection that was joined midway may fail to look like any protocol before
 /// it is left alone: enough for the rest of a body and the messages around it.
@@ -30,7 +30,7 @@ pub struct Timed {
 /// What is known about a connection's protocol.
 enum State {
     /// Not yet recognised.
-    Unknown { strange: u32 },
+    Unknown,
     /// Spoken by both sides.
     Spoken(Box<dyn Parser>),
     /// Nothing that we understand, or no longer.
@@ -40,6 +40,8 @@ enum State {
 /// Both streams of one connection.
 pub struct Streams {
     role: Option<Role>,
+    /// True if the role was inferred from the bytes.
+    inferred: bool,
     /// True if the first bytes that we see need not be a message's first.
     midway: bool,
     received: Half,
@@ -47,7 +49,28 @@ pub struct Streams {
     last: Option<Direction>,
     state: State,
     protocol: Option<&'static Detector>,
+    /// The protocol is still spoken, but its messages cannot be told apart any more.
+    given_up: bool,
+    missed: Missed,
+    /// Turns that looked like nothing.
+    strange: u32,
     parts: Vec<Part>,
+}
+
+/// Messages that are not known but by their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    received: u64,
+    sent: u64,
+}
+
+impl Missed {
+    fn add(&mut self, direction: Direction, messages: u64) {
+        match direction {
+            Direction::Received => self.received += messages,
+            Direction::Sent => self.sent += messages,
+        }
+    }
 }
 
 impl Streams {
@@ -55,12 +78,16 @@ impl Streams {
     pub fn new(role: Option<Role>, midway: bool) -> Self {
         Self {
             role,
+            inferred: false,
             midway,
             received: Half::default(),
             sent: Half::default(),
             last: None,
-            state: State::Unknown { strange: 0 },
+            state: State::Unknown,
+            strange: 0,
             protocol: None,
+            given_up: false,
+            missed: Missed::default(),
             parts: Vec::new(),
         }
     }
@@ -94,7 +121,47 @@ impl Streams {
     pub fn need_everything(&self, open: usize) -> bool {
         match &self.state {
             State::Spoken(parser) => parser.needs_everything(open),
-            State::Unknown { .. } | State::Left => false,
+            State::Unknown | State::Left => false,
+        }
+    }
+
+    /// How many messages began unseen since the last call, or cannot be understood: those of the
+    /// requesting side, each perhaps a call. `None` as long as nobody knows which side that is.
+    pub fn take_missed(&mut self) -> Option<u64> {
+        let missed = std::mem::take(&mut self.missed);
+        match self.side(Direction::Received) {
+            Some(Side::Request) => Some(missed.received),
+            Some(Side::Response) => Some(missed.sent),
+            None => {
+                self.missed = missed;
+                None
+            }
+        }
+    }
+
+    /// Messages of the requesting side that began unseen, where no protocol was ever recognised:
+    /// each perhaps a call.
+    pub fn unrecognised(&mut self) -> u64 {
+        if !matches!(self.state, State::Unknown) {
+            return 0;
+        }
+        let missed = self.missed;
+        self.take_missed().unwrap_or(missed.received.max(missed.sent))
+    }
+
+    /// True if `side` came to `end` at a time that nobody knows, because events are missing.
+    pub fn unseen(&self, side: Side, end: u64) -> bool {
+        match self.direction(side) {
+            Direction::Received => self.received.unseen(end),
+            Direction::Sent => self.sent.unseen(end),
+        }
+    }
+
+    /// True if `side`, in the end, had come further than anybody saw, as events are missing.
+    pub fn blind(&self, side: Side) -> bool {
+        match self.direction(side) {
+            Direction::Received => self.received.unsure,
+            Direction::Sent => self.sent.unsure,
         }
     }
 
@@ -111,6 +178,9 @@ impl Streams {
     pub fn data(&mut self, data: &Data<'_>, out: &mut Vec<Timed>) {
         let turned = self.last != Some(data.direction);
         self.last = Some(data.direction);
+        if self.given_up && turned {
+            self.missed.add(data.direction, 1);
+        }
         if !self.left() {
             if turned {
                 // What was announced the other way and never shown is missing now.
@@ -119,9 +189,10 @@ impl Streams {
             }
             let half = self.half(data.direction);
             half.begin(data.position);
+            half.resume(data.position);
             if turned {
                 half.quiet = false;
-                half.resume(data.position);
+                half.begins = data.position;
             }
             if half.wants() < data.position {
                 self.gap(data.direction, data.position, data.time, out);
@@ -135,14 +206,19 @@ impl Streams {
         }
         let whole = data.bytes.len() as u64 == data.length;
         let last = if whole { data.bytes } else { data.tail };
-        self.half(data.direction).ends_with(data.position, data.length, last);
-        let reached = if data.pending { data.position } else { data.position + data.length };
+        let end = data.position + data.length;
+        let half = self.half(data.direction);
+        half.ends_with(data.position, data.length, last);
+        half.begin(data.position);
+        half.told(data.position, end);
+        let reached = if data.pending { data.position } else { end };
         self.reach(data.direction, reached, data.time, out);
     }
 
     /// The kernel accepted everything before `position`.
     pub fn sent(&mut self, position: u64, time: Time, out: &mut Vec<Timed>) {
         self.sent.begin(position);
+        self.sent.told(position, position);
         if !self.left() && self.sent.wants() < position {
             self.gap(Direction::Sent, position, time, out);
         }
@@ -157,27 +233,51 @@ impl Streams {
     /// Whole exchanges were left out: both streams go on with the first bytes of a turn, wherever
     /// that is.
     pub fn left_out(&mut self, out: &mut Vec<Timed>) {
-        self.lost(out);
-        self.received.resumes = true;
-        self.sent.resumes = true;
+        self.give_up(out);
+        self.received.skip();
+        self.sent.skip();
+    }
+
+    /// Gives up the messages that are under way, as if the rest of them were missing.
+    pub fn give_up(&mut self, out: &mut Vec<Timed>) {
+        self.midway = true;
+        for direction in [Direction::Received, Direction::Sent] {
+            self.forget(direction, out);
+        }
+    }
+
+    /// What follows in this direction may be anything, whatever it looks like.
+    fn forget(&mut self, direction: Direction, out: &mut Vec<Timed>) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        let (to, time) = (half.wants(), half.reached_at);
+        let begun = half.forget();
+        if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+            let step = parser.gap(side, to, &mut self.parts);
+            self.obey(direction, step);
+        }
+        let known = self.parts.iter().any(|part| matches!(part, Part::Request { .. }));
+        if begun && !known {
+            // A message of which not enough was seen.
+            self.missed.add(direction, 1);
+        }
+        self.drain(time, time, out);
+        self.half(direction).quiet = true;
     }
 
     /// Records were lost: any message of either side may be among them.
-    pub fn lost(&mut self, out: &mut Vec<Timed>) {
+    pub fn lost(&mut self, lost: &Lost, out: &mut Vec<Timed>) {
+        if !self.given_up && (self.left() || lost.records == 0) {
+            // Messages that nobody wanted to hear of.
+            return;
+        }
+        self.missed.add(Direction::Received, lost.received.into());
+        self.missed.add(Direction::Sent, lost.sent.into());
         self.midway = true;
+        self.last = lost.last.or(self.last);
         for direction in [Direction::Received, Direction::Sent] {
-            let side = self.side(direction);
-            let half = self.half(direction);
-            let (to, time) = (half.wants(), half.reached_at);
-            half.forget();
-            if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
-                let step = parser.gap(side, to, &mut self.parts);
-                self.obey(direction, step);
-                self.drain(time, time, out);
-            } else {
-                // What follows may be anything, whatever it looks like.
-                self.half(direction).quiet = true;
-            }
+            self.half(direction).lost(lost.last.is_some());
+            self.forget(direction, out);
         }
     }
 
@@ -191,8 +291,9 @@ impl Streams {
                 for direction in [Direction::Received, Direction::Sent] {
                     self.turn_over(direction, time, out);
                 }
-                for half in [&mut self.received, &mut self.sent] {
-                    if half.finish.is_some() {
+                for (half, end) in [(&mut self.received, received), (&mut self.sent, sent)] {
+                    half.unsure &= end > half.reached;
+                    if half.finish.is_some() && !half.unsure {
                         half.finish = Some(half.reached);
                     }
                 }
@@ -204,6 +305,10 @@ impl Streams {
         }
         self.finish(Direction::Received, time, out);
         self.finish(Direction::Sent, time, out);
+        if let (End::Closed { .. }, State::Spoken(parser)) = (end, &mut self.state) {
+            parser.gone(&mut self.parts);
+            self.drain(time, time, out);
+        }
     }
 
     /// Time went by: what ended before `before` without anything after it has ended.
@@ -241,7 +346,7 @@ impl Streams {
         let at = self.half(direction).reached;
         // The peer's FIN may be counted in the end. Unread bytes are not the normal end: closing
         // with them resets the connection.
-        let all_read = at + 1 >= end;
+        let all_read = at + 1 >= end && !self.half(direction).unsure;
         if let (State::Spoken(parser), Some(side), true) = (&mut self.state, side, all_read) {
             parser.closed(side, at, &mut self.parts);
             self.drain(time, time, out);
@@ -359,6 +464,7 @@ impl Streams {
                     half.quiet = true;
                     self.parts.push(Part::Desync);
                     self.state = State::Left;
+                    self.given_up = true;
                 }
                 Step::Took(_) | Step::Skip(_) => {
                     self.state = State::Left;
@@ -373,7 +479,7 @@ impl Streams {
 
     /// Whose bytes these are, once the protocol is known; bytes that do not tell yet are kept.
     fn recognise(&mut self, direction: Direction, bytes: &[u8], time: Time) -> Option<Side> {
-        let State::Unknown { strange } = &mut self.state else { return self.side(direction) };
+        let State::Unknown = self.state else { return self.side(direction) };
         let expected = match self.role {
             Some(Role::Client) if direction == Direction::Sent => Some(Side::Request),
             Some(Role::Server) if direction == Direction::Received => Some(Side::Request),
@@ -388,6 +494,7 @@ impl Streams {
                     if self.role.is_none() {
                         let client = (direction == Direction::Sent) == (side == Side::Request);
                         self.role = Some(if client { Role::Client } else { Role::Server });
+                        self.inferred = true;
                     }
                     self.state = State::Spoken((detector.parser)());
                     self.protocol = Some(detector);
@@ -397,8 +504,8 @@ impl Streams {
                 Detection::Is(_) | Detection::IsNot => {}
             }
         }
-        *strange += u32::from(!unsure);
-        let give_up = if self.midway { *strange >= STRANGE_TURNS } else { !unsure };
+        self.strange += u32::from(!unsure);
+        let give_up = if self.midway { self.strange >= STRANGE_TURNS } else { !unsure };
         let half = self.half(direction);
         if give_up || (unsure && !half.keep(bytes, time)) {
             self.state = State::Left;
@@ -414,8 +521,24 @@ impl Streams {
             Step::Skip(n) => self.half(direction).understood += n,
             Step::SkipTurn => self.half(direction).quiet = true,
             Step::Leave | Step::NotMine => self.state = State::Left,
+            Step::GiveUp => {
+                self.state = State::Left;
+                self.given_up = true;
+            }
+            Step::Mistaken => self.mistaken(direction),
             Step::Took(_) | Step::Need => {}
         }
+    }
+
+    /// What was recognised was none.
+    fn mistaken(&mut self, direction: Direction) {
+        self.strange += 1;
+        self.state = if self.strange < STRANGE_TURNS { State::Unknown } else { State::Left };
+        self.protocol = None;
+        if std::mem::take(&mut self.inferred) {
+            self.role = None;
+        }
+        self.half(direction).quiet = true;
     }
 
     fn drain(&mut self, begun: Time, now: Time, out: &mut Vec<Timed>) {
@@ -448,3 +571,6 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use opentelemetry::{SpanId, TraceId};
 
 use crate::call::{Call, Endpoint, NoAnswer};
 use crate::clock::Clock;
+use crate::link::Link;
 use crate::protocol::{Request, Response};
 use crate::source::Role;
 use crate::workload::Resource;
@@ -59,7 +60,7 @@ pub struct Parent {
     /// True if the parent comes from a header: somebody else's span.
     pub remote: bool,
     /// How it was found: the `tracebee.link` attribute (`seq`, `header`, ...).
-    pub link: &'static str,
+    pub link: Link,
 }
 
 /// A finished span, ready for any exporter.
@@ -194,7 +195,7 @@ impl Tracer {
         let described = match (request, response) {
             (Request::Http(request), response) => {
                 let response = response.and_then(Response::http);
-                http::describe(self, *request, response.as_deref(), &known)
+                http::describe(self, *request, response.as_ref(), &known)
             }
             (Request::Database(request), response) => {
                 let response = response.and_then(Response::database);
@@ -203,7 +204,7 @@ impl Tracer {
         };
         let Described { name, error, mut attributes } = described;
         if let Some(parent) = &parent {
-            attributes.push(("tracebee.link", Value::Static(parent.link)));
+            attributes.push(("tracebee.link", Value::Static(parent.link.name())));
         }
         Span {
             resource,

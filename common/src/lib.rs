@@ -49,6 +49,14 @@ pub const CAPTURE_MAX: usize = 32 * 1024;
 
 /// Connections that the kernel can be told something about at a time.
 pub const MAX_CONTROLLED: u32 = 65_536;
+/// One of so many parts of the ring is kept for the records that say how a connection ended, so
+/// that what was lost on it is known in the end: 64 bytes each.
+pub const RING_RESERVE: u32 = 4;
+
+/// The reader of the ring is woken whenever so many bytes more are waiting, but at least eight
+/// times before the ring is full; in between, its timer does. Each wake-up is an interrupt: one
+/// per event is what makes agents expensive.
+pub const RING_WAKE: u32 = 512 * 1024;
 
 /// Value of the control map, key: the socket cookie.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,7 +74,7 @@ pub struct Control {
 
 /// Slots of the kernel's counter array.
 pub mod counter {
-    /// Records that found the ring full.
+    /// Records that found no room in the ring.
     pub const RING_FULL: u32 = 0;
     /// Bytes announced by a hook that could not be read from the process.
     pub const UNREADABLE: u32 = 1;

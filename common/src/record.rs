@@ -2,6 +2,19 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// Numbers of the messages of a connection. All that one side says before the other speaks is one
+/// message; in most protocols, a request or a response.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Messages {
+    /// How many received ones have begun so far, wrapping.
+    pub received: u32,
+    /// How many sent ones.
+    pub sent: u32,
+}
+
 /// `Header::kind`: a [`Conn`].
 pub const CONN: u8 = 1;
 /// `Header::kind`: a [`Data`], followed by the captured bytes.
@@ -72,11 +85,13 @@ pub struct Conn {
     pub remote: [u8; 16],
 }
 
-/// `Header::flags` of [`Data`]: sent, not received.
+/// `Header::flags` of [`Data`]: sent, not received. Of [`State`]: the last message was.
 pub const FLAG_SENT: u8 = 1;
 /// `Header::flags` of [`Data`]: the end of a sent range may not have been accepted yet; a
 /// [`Sent`] follows when the call returns.
 pub const FLAG_PENDING: u8 = 2;
+/// `Header::flags` of [`Data`]: a message begins here.
+pub const FLAG_FIRST: u8 = 4;
 
 /// Bytes that went through a socket; the captured ones follow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -96,14 +111,16 @@ pub struct Data {
     pub tid: u32,
     /// At a read, microseconds since the connection's last packet (`tcp_sock.tcp_mstamp`).
     pub waited: u32,
-    /// Number of the turn on this connection: it grows whenever the direction changes.
-    pub turn: u32,
+    /// How many bytes of `tail` are known: the last of the range, at the front.
+    pub tail_length: u32,
     /// The last bytes, where not all were captured: a message of unknown length may end in them.
     pub tail: [u8; TAIL],
-    /// How many of them are known: the last `tail_length` bytes of the range, at the front.
-    pub tail_length: u32,
+    /// The messages so far, this one included, but for those that were left out.
+    pub messages: Messages,
     /// Calls of this connection that were left out so far ([`crate::Load`]), without records.
     pub left_out: u32,
+    /// Explicit padding.
+    pub reserved: u32,
 }
 
 /// Bytes of [`Data::tail`].
@@ -164,6 +181,8 @@ pub struct State {
     pub new: u8,
     /// Explicit padding.
     pub reserved: u16,
+    /// The messages so far, but for those that were left out.
+    pub messages: Messages,
     /// As in [`Data`].
     pub left_out: u32,
     /// Explicit padding.
@@ -200,9 +219,9 @@ pub struct Process {
 const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Conn>() == 88);
-    assert!(size_of::<Data>() == 72);
+    assert!(size_of::<Data>() == 80);
     assert!(size_of::<Sent>() == 32);
-    assert!(size_of::<State>() == 56);
+    assert!(size_of::<State>() == 64);
     assert!(size_of::<Process>() == 64);
     assert!((ARGUMENTS_MAX + ENVIRONMENT_MAX).is_power_of_two());
 };

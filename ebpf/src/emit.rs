@@ -40,13 +40,28 @@ pub(crate) fn count(slot: u32) {
     }
 }
 
-/// Writes one record; false if the ring is full, which is counted, and seen by the reader as a
+/// Writes one record; false if there is no room, which is counted, and seen by the reader as a
 /// jump of the number.
 #[inline(always)]
 pub(crate) fn output(bytes: &[u8]) -> bool {
+    write(bytes, layout::ring_room() as u64)
+}
+
+/// Writes one of the records that tell how a connection ended: into the rest of the ring, too.
+#[inline(always)]
+pub(crate) fn output_last(bytes: &[u8]) -> bool {
+    write(bytes, u64::MAX)
+}
+
+#[inline(always)]
+fn write(bytes: &[u8], room: u64) -> bool {
     let waiting = RING.query(BPF_RB_AVAIL_DATA);
-    let step = layout::wake_bytes() as u64;
-    let crosses = (waiting & (step - 1)) + bytes.len() as u64 >= step;
+    if waiting + bytes.len() as u64 > room {
+        count(counter::RING_FULL);
+        return false;
+    }
+    let wake = layout::ring_wake() as u64;
+    let crosses = (waiting & (wake - 1)) + bytes.len() as u64 >= wake;
     let flags = if crosses { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     let written = RING.output::<[u8]>(bytes, flags).is_ok();
     if !written {
@@ -55,12 +70,16 @@ pub(crate) fn output(bytes: &[u8]) -> bool {
     written
 }
 
-/// Writes one record and wakes the reader.
+/// Writes one record and wakes the reader; false as in [`output`].
 #[inline(always)]
-pub(crate) fn output_now(bytes: &[u8]) {
-    if RING.output::<[u8]>(bytes, BPF_RB_FORCE_WAKEUP).is_err() {
+pub(crate) fn output_now(bytes: &[u8]) -> bool {
+    let room = layout::ring_room() as u64;
+    let written = RING.query(BPF_RB_AVAIL_DATA) + bytes.len() as u64 <= room
+        && RING.output::<[u8]>(bytes, BPF_RB_FORCE_WAKEUP).is_ok();
+    if !written {
         count(counter::RING_FULL);
     }
+    written
 }
 
 /// The header of the socket's next record.
@@ -79,6 +98,20 @@ pub(crate) fn open<M: Memory>(tcp: &mut Tcp<M>, pid: u32) -> bool {
         return true;
     }
     process::tell(pid);
+    if tcp.state.pid == 0 {
+        tcp.state.pid = pid;
+    }
+    announce(tcp, output)
+}
+
+/// Announces a connection in the end that found no room before: for it, there is some.
+#[inline(always)]
+pub(crate) fn open_last<M: Memory>(tcp: &mut Tcp<M>) -> bool {
+    announce(tcp, output_last)
+}
+
+#[inline(always)]
+fn announce<M: Memory>(tcp: &mut Tcp<M>, output: impl FnOnce(&[u8]) -> bool) -> bool {
     let time = now();
     let header = header(tcp, record::CONN, 0, time);
     let tp = tcp.tp;
@@ -90,10 +123,10 @@ pub(crate) fn open<M: Memory>(tcp: &mut Tcp<M>, pid: u32) -> bool {
             established: tcp.state.established,
             sent_base: tcp.state.sent_base,
             received_base: tcp.state.received_base,
-            pid,
+            pid: tcp.state.pid,
             netns: 0,
             family: tp.read(layout::skc_family()),
-            local_port: tp.read(layout::skc_num()),
+            local_port: tcp.state.port,
             remote_port: u16::from_be(tp.read(layout::skc_dport())),
             role: tcp.state.role,
             reserved: 0,

@@ -58,6 +58,10 @@ globals! {
     write_seq = TP_WRITE_SEQ;
     /// `struct tcp_sock.copied_seq`.
     copied_seq = TP_COPIED_SEQ;
+    /// `struct tcp_sock.snd_una`.
+    snd_una = TP_SND_UNA;
+    /// `struct tcp_sock.rack.mstamp`: when the last acknowledged packet was sent, in microseconds.
+    rack_mstamp = TP_RACK_MSTAMP;
     /// `struct tcp_sock.snd_nxt`.
     snd_nxt = TP_SND_NXT;
     /// `struct tcp_sock.rcv_nxt`.
@@ -114,10 +118,10 @@ globals! {
     env_start = MM_ENV_START;
     /// `struct mm_struct.env_end`.
     env_end = MM_ENV_END;
-    /// Wake the reader whenever so many more bytes are waiting in the ring, a power of two; in
-    /// between, its timer does. Each wake-up is an interrupt: one per event is what makes agents
-    /// expensive.
-    wake_bytes = WAKE_BYTES;
     /// Thread group id of the agent, whose own traffic is none of its business.
     own_pid = OWN_PID;
+    /// Bytes that may wait in the ring, but for the ends of connections.
+    ring_room = RING_ROOM;
+    /// The reader is woken whenever so many bytes more are waiting, a power of two.
+    ring_wake = RING_WAKE;
 }

@@ -69,7 +69,10 @@ pub(crate) fn tell(pid: u32) {
             size_of::<Process>() + size,
         );
         // At once: the sooner user space looks, the more of it is still there.
-        emit::output_now(bytes);
+        if !emit::output_now(bytes) {
+            // With its next connection, then. Absent is what is wanted.
+            let _ = PROCESSES.remove(pid);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use tracebee_common::{
     counter,
-    record::{self, Data},
+    record::{self, Data, FLAG_FIRST},
 };
 
 use crate::{
@@ -75,9 +75,8 @@ pub(crate) unsafe fn arrived<M: Memory>(
         };
         tcp.state.received_sequence = end;
         tcp.state.received = position + length as u64;
-        if !socket::turn(tcp.state, RECEIVED, position)
-            || tcp.state.received <= tcp.state.skip_received
-        {
+        let Some(first) = socket::turn(tcp.state, RECEIVED, position) else { return };
+        if tcp.state.received <= tcp.state.skip_received {
             return;
         }
         if !emit::open(tcp, who.pid) {
@@ -98,7 +97,7 @@ pub(crate) unsafe fn arrived<M: Memory>(
         }
         let time = emit::now();
         scratch.data = Data {
-            header: emit::header(tcp, record::DATA, 0, time),
+            header: emit::header(tcp, record::DATA, if first { FLAG_FIRST } else { 0 }, time),
             position,
             length,
             captured: 0,
@@ -106,10 +105,11 @@ pub(crate) unsafe fn arrived<M: Memory>(
             tid: who.tid,
             // How long these bytes have been waiting to be read, at least.
             waited: socket::rested(tp),
-            turn: tcp.state.turn,
-            tail: tail.bytes,
             tail_length: tail.length,
+            tail: tail.bytes,
+            messages: tcp.state.messages,
             left_out: tcp.state.calls,
+            reserved: 0,
         };
         bytes::output(scratch, captured);
     }

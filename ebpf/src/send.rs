@@ -3,7 +3,7 @@
 use aya_ebpf::macros::map;
 use tracebee_common::{
     mode,
-    record::{self, Data, FLAG_PENDING, FLAG_SENT, Sent},
+    record::{self, Data, FLAG_FIRST, FLAG_PENDING, FLAG_SENT, Sent},
     sequence,
 };
 
@@ -82,7 +82,18 @@ pub(crate) fn sure(left: u64, space: i32) -> bool {
     left <= SURE && space as u64 >= left
 }
 
-/// Tells of `left` bytes at `position`; not `sure`: of them, only what is accepted later on.
+/// What is known of a send besides its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Told {
+    /// A message begins with it.
+    pub(crate) first: bool,
+    /// All of it will go; else, only what is accepted later on.
+    pub(crate) sure: bool,
+    /// When it goes.
+    pub(crate) time: u64,
+}
+
+/// Tells of `left` bytes at `position`.
 ///
 /// # Safety
 /// As [`position`].
@@ -93,7 +104,7 @@ pub(crate) unsafe fn tell<M: Memory>(
     position: u64,
     left: u64,
     body: Body,
-    sure: bool,
+    told: Told,
 ) {
     if !emit::open(tcp, who.pid) {
         return;
@@ -113,10 +124,12 @@ pub(crate) unsafe fn tell<M: Memory>(
     }
     tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
     // What we cannot read, the kernel may not be able to read either.
-    let pending = !sure || (captured as u64) < wanted;
+    let pending = !told.sure || (captured as u64) < wanted;
     tcp.state.pending = if pending { PENDING } else { 0 };
-    let flags = FLAG_SENT | if pending { FLAG_PENDING } else { 0 };
-    let time = emit::now();
+    let flags = FLAG_SENT
+        | if pending { FLAG_PENDING } else { 0 }
+        | if told.first { FLAG_FIRST } else { 0 };
+    let time = told.time;
     tcp.state.told = time;
     scratch.data = Data {
         header: emit::header(tcp, record::DATA, flags, time),
@@ -126,20 +139,41 @@ pub(crate) unsafe fn tell<M: Memory>(
         pid: who.pid,
         tid: who.tid,
         waited: 0,
-        turn: tcp.state.turn,
-        tail: tail.bytes,
         tail_length: tail.length,
+        tail: tail.bytes,
+        messages: tcp.state.messages,
         left_out: tcp.state.calls,
+        reserved: 0,
     };
     bytes::output(scratch, captured);
 }
 
-/// A send returned: how far a pending announcement really came.
+/// When the last of what a socket was given went, where it is told of by a send that returns: by
+/// then the peer may have read all of it.
 ///
 /// # Safety
 /// As [`position`].
 #[inline(always)]
-pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
+pub(crate) unsafe fn gone<M: Memory>(tcp: &Tcp<M>) -> u64 {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let given: u32 = tcp.tp.read(layout::write_seq());
+        let acknowledged: u32 = tcp.tp.read(layout::snd_una());
+        // When the last that is acknowledged left is known. Where that is not all, it went with the
+        // last packet, whichever way that went, or earlier.
+        let packet =
+            if acknowledged == given { layout::rack_mstamp() } else { layout::tcp_mstamp() };
+        let went = emit::now().saturating_sub(socket::since(tcp.tp, packet) * 1000);
+        if went > tcp.state.told { went } else { tcp.state.told }
+    }
+}
+
+/// A send returned: how far a pending announcement really came, and `when` the last of it went.
+///
+/// # Safety
+/// As [`position`].
+#[inline(always)]
+pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, when: impl FnOnce(&Tcp<M>) -> u64) {
     // SAFETY: passed on to the caller.
     unsafe {
         let sequence: u32 = tcp.tp.read(layout::write_seq());
@@ -156,9 +190,7 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>) {
         if state.mode == mode::IGNORE || !told || position < state.skip_sent {
             return;
         }
-        // The last of it went with the last packet or earlier: by now the peer may have read it.
-        let moved = emit::now().saturating_sub(u64::from(socket::rested(tcp.tp)) * 1000);
-        let time = if moved > tcp.state.told { moved } else { tcp.state.told };
+        let time = when(tcp);
         let sent = Sent { header: emit::header(tcp, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
     }

@@ -7,7 +7,9 @@ use aya_ebpf::{
     maps::{Array, HashMap},
     programs::BtfTracePointContext,
 };
-use tracebee_common::{Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode, record, sample, sequence};
+use tracebee_common::{
+    Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode, record, record::Messages, sample, sequence,
+};
 
 use crate::{
     emit, layout,
@@ -22,8 +24,8 @@ pub(crate) struct Socket {
     /// Number of the next record. Two threads that read and write at the same instant may give
     /// out one number twice, never leave one out: a jump is a loss.
     pub(crate) number: u32,
-    /// Explicit padding.
-    pub(crate) reserved: u32,
+    /// The process that used it first.
+    pub(crate) pid: u32,
     pub(crate) established: u64,
     /// Position that belongs to `sent_sequence`.
     pub(crate) sent: u64,
@@ -38,7 +40,8 @@ pub(crate) struct Socket {
     pub(crate) received_sequence: u32,
     pub(crate) sent_base: u32,
     pub(crate) received_base: u32,
-    pub(crate) turn: u32,
+    /// Messages that began: turns of each side.
+    pub(crate) messages: Messages,
     /// Bytes that may still be captured in this turn.
     pub(crate) budget: u32,
     /// One of [`mode`], without [`mode::ANNOUNCE`].
@@ -59,6 +62,10 @@ pub(crate) struct Socket {
     pub(crate) direction: u8,
     pub(crate) opened: u8,
     pub(crate) pending: u8,
+    /// Its own port: in the end it has none any more.
+    pub(crate) port: u16,
+    /// Explicit padding.
+    pub(crate) reserved: u16,
 }
 
 pub(crate) const RECEIVED: u8 = 1;
@@ -126,6 +133,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.role = role;
+        state.port = tp.read(layout::skc_num());
         state.sent_sequence = tp.read(layout::write_seq());
         state.received_sequence = tp.read(layout::copied_seq());
         state.sent_base = state.sent_sequence;
@@ -143,6 +151,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
 pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
     // SAFETY: passed on to the caller.
     unsafe {
+        state.port = tp.read(layout::skc_num());
         let sent: u64 = tp.read(layout::bytes_sent());
         let again: u64 = tp.read(layout::bytes_retrans());
         let next: u32 = tp.read(layout::snd_nxt());
@@ -166,33 +175,46 @@ pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
 /// `tp` is a `struct tcp_sock`.
 #[inline(always)]
 pub(crate) unsafe fn rested<M: Memory>(tp: M) -> u32 {
-    // SAFETY: passed on to the caller; a helper without arguments.
-    let (last, now) = unsafe { (tp.read::<u64>(layout::tcp_mstamp()), bpf_ktime_get_ns() / 1000) };
-    let rested = now.saturating_sub(last);
+    // SAFETY: passed on to the caller.
+    let rested = unsafe { since(tp, layout::tcp_mstamp()) };
     if rested > u32::MAX as u64 { u32::MAX } else { rested as u32 }
 }
 
-/// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user
-/// space. False: leave it alone.
+/// Microseconds since a time of the connection's own clock, which is the member at `offset`.
+///
+/// # Safety
+/// As [`rested`].
 #[inline(always)]
-pub(crate) fn turn(state: &mut Socket, direction: u8, position: u64) -> bool {
+pub(crate) unsafe fn since<M: Memory>(tp: M, offset: usize) -> u64 {
+    // SAFETY: passed on to the caller; a helper without arguments.
+    let (then, now) = unsafe { (tp.read::<u64>(offset), bpf_ktime_get_ns() / 1000) };
+    now.saturating_sub(then)
+}
+
+/// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user
+/// space. None: leave it alone; else, whether a message begins with them.
+#[inline(always)]
+pub(crate) fn turn(state: &mut Socket, direction: u8, position: u64) -> Option<bool> {
     news(state);
-    if state.mode == mode::IGNORE {
-        return false;
-    }
-    let Some(load) = LOAD.get(0) else { return true };
+    let load = LOAD.get(0)?;
     state.whole = (state.mode == mode::EVERYTHING && load.no_bodies == 0) as u8;
-    if state.direction != direction {
+    let first = state.direction != direction;
+    if first {
         state.direction = direction;
-        state.turn = state.turn.wrapping_add(1);
         state.budget = HEAD_LIMIT;
         let asks = if state.role == record::ROLE_CLIENT { SENT } else { RECEIVED };
         if direction == asks {
             state.left_out = leaves_out(state, load, position) as u8;
             state.calls = state.calls.wrapping_add(state.left_out as u32);
         }
+        if state.left_out == 0 {
+            // Also where nobody looks: how many there were is told in the end.
+            let Messages { received, sent } = &mut state.messages;
+            let number = if direction == SENT { sent } else { received };
+            *number = number.wrapping_add(1);
+        }
     }
-    state.left_out == 0
+    if state.mode == mode::IGNORE || state.left_out != 0 { None } else { Some(first) }
 }
 
 /// Reads what user space wants of this connection, if there is news.
@@ -214,8 +236,9 @@ pub(crate) fn news(state: &mut Socket) {
         }
     } else {
         if control.mode == mode::COUNT && state.mode != mode::COUNT {
-            // Nobody was told of the calls before, either. The messages of two sides are a call.
-            state.calls = state.turn.div_ceil(2);
+            // Nobody was told of the calls before, either.
+            let Messages { received, sent } = state.messages;
+            state.calls += if state.role == record::ROLE_CLIENT { sent } else { received };
             state.left_out = 1;
         }
         state.mode = control.mode;
@@ -228,6 +251,9 @@ pub(crate) fn news(state: &mut Socket) {
 /// only certain where it is known which end this is; user space decides about the others.
 #[inline(always)]
 fn leaves_out(state: &Socket, load: &Load, position: u64) -> bool {
+    if state.mode == mode::IGNORE {
+        return false;
+    }
     if state.mode == mode::COUNT || load.no_connections != 0 && state.opened == 0 {
         return true;
     }

@@ -3,14 +3,14 @@
 use aya_ebpf::programs::BtfTracePointContext;
 use tracebee_common::{
     mode,
-    record::{self, State, tcp},
+    record::{self, FLAG_SENT, State, tcp},
     sequence,
 };
 
 use crate::{
     emit, layout,
     memory::{Memory as _, Typed},
-    socket::{self, Socket, Tcp},
+    socket::{self, SENT, Socket, Tcp},
 };
 
 /// Where the states of sockets are kept, found by the typed argument of a tracepoint.
@@ -50,14 +50,14 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
             return;
         }
         let Some(state) = H::get(sk) else { return };
-        let closed = new == tcp::CLOSE;
-        if closed {
+        let last = new == tcp::CLOSE;
+        if last {
             // Of a connection that said nothing since.
             socket::news(state);
         }
-        let counted = closed && state.calls != 0;
-        let silent = matches!(state.mode, mode::IGNORE | mode::COUNT);
-        if state.opened == 0 && !counted || silent && !closed {
+        let silent = state.opened == 0 || matches!(state.mode, mode::IGNORE | mode::COUNT);
+        // A connection on which nothing was told, or to be told, is nobody's.
+        if silent && !(last && (state.number != 0 || state.calls != 0)) {
             return;
         }
         let written: u32 = tp.read(layout::write_seq());
@@ -70,18 +70,27 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
         let received = sequence::position(state.received, state.received_sequence, expected);
         let error: i32 = tp.read(layout::sk_err());
         let mut tcp = Tcp { tp, state, joined: false };
+        if tcp.state.opened == 0 && !emit::open_last(&mut tcp) {
+            return;
+        }
+        let flags = if tcp.state.direction == SENT { FLAG_SENT } else { 0 };
         let time = emit::now();
         let record = State {
-            header: emit::header(&mut tcp, record::STATE, 0, time),
+            header: emit::header(&mut tcp, record::STATE, flags, time),
             sent: sent.saturating_sub(fin_sent),
             received: received.saturating_sub(fin_received),
             error,
             old,
             new,
             reserved: 0,
+            messages: tcp.state.messages,
             left_out: tcp.state.calls,
             reserved2: 0,
         };
-        emit::output(emit::as_bytes(&record));
+        if last {
+            emit::output_last(emit::as_bytes(&record));
+        } else {
+            emit::output(emit::as_bytes(&record));
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::paths;
-use crate::process::Process;
+use crate::process::{Process, patient};
 use crate::span::{self, Span};
 
 /// How long the agent may take until it is ready.
@@ -128,6 +128,28 @@ impl Agent {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
+    /// Keeps it from running until [`go_on`](Self::go_on), as a busy host would.
+    pub fn pause(&self) {
+        self.process.signal(libc::SIGSTOP);
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn go_on(&self) {
+        self.process.signal(libc::SIGCONT);
+    }
+
+    /// Processor time of the agent so far, all threads together.
+    pub fn cpu(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.pid());
+        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        // pid (name) state ...: utime and stime are fields 14 and 15.
+        let fields = text.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        // SAFETY: plain library call.
+        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(mut self) -> Result<()> {
         self.process.signal(libc::SIGKILL);
@@ -146,7 +168,7 @@ impl Agent {
         let status = self.process.wait(STOP_LIMIT * 5)?;
         let took = asked.elapsed();
         let stderr = self.process.stderr();
-        if !status.success() || took > STOP_LIMIT {
+        if !status.success() || took > patient(STOP_LIMIT) {
             bail!("after signal {signal} the agent ended with {status} in {took:?}:\n{stderr}");
         }
         Ok(Stopped { status, took, stderr, stdout: self.dir.join(self.name + ".stdout") })

@@ -4,13 +4,16 @@
 //! Truth is what a workload wrote down itself, call by call; nothing here trusts the agent.
 
 pub mod agent;
+pub mod capture;
 pub mod check;
 pub mod clients;
 pub mod paths;
 pub mod plan;
 pub mod postgres;
 pub mod process;
+pub mod quota;
 pub mod report;
 pub mod servers;
 pub mod sink;
 pub mod span;
+pub mod wireshark;

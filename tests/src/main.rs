@@ -11,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Parser;
 use tempfile::TempDir;
+use tracebee_tests::process::be_patient;
 use tracebee_tests::report::Report;
 use tracebee_tests::{agent, paths};
 
@@ -27,6 +28,12 @@ struct Arguments {
     /// How the agent watches the kernel: auto, socket or syscall.
     #[arg(long, value_name = "HOW")]
     capture: Option<String>,
+    /// What `--capture auto` must pick on this kernel, checked by the suite `small`.
+    #[arg(long, value_name = "HOW")]
+    expect_capture: Option<String>,
+    /// Every limit of time so many times as long: for emulated machines.
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
+    patience: u32,
     /// Only list the suites.
     #[arg(long)]
     list: bool,
@@ -46,6 +53,8 @@ struct Setting {
     run: String,
     /// Long forms.
     full: bool,
+    /// What `--capture auto` must pick.
+    expect_capture: Option<String>,
 }
 
 impl Setting {
@@ -92,6 +101,7 @@ fn main() -> Result<ExitCode> {
         agent::capture_by(how);
     }
 
+    be_patient(arguments.patience);
     let started = Instant::now();
     let mut failed = Vec::new();
     for (number, Suite { name, run, .. }) in chosen.iter().enumerate() {
@@ -100,6 +110,7 @@ fn main() -> Result<ExitCode> {
             dir: tempfile::Builder::new().prefix(&format!("tracebee-{name}-")).tempdir()?,
             run: format!("r{:x}{number:x}", std::process::id()),
             full: arguments.full,
+            expect_capture: arguments.expect_capture.clone(),
         };
         let begun = Instant::now();
         let mut report = Report::default();

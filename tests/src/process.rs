@@ -6,12 +6,25 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 /// How long a program may take to start; Java and Python on a busy machine take seconds.
 pub const START_LIMIT: Duration = Duration::from_secs(30);
+
+static PATIENCE: AtomicU32 = AtomicU32::new(1);
+
+/// From now on everything may take so many times as long: the machine is an emulated one.
+pub fn be_patient(times: u32) {
+    PATIENCE.store(times.max(1), Ordering::Relaxed);
+}
+
+/// A limit on this machine.
+pub fn patient(limit: Duration) -> Duration {
+    limit * PATIENCE.load(Ordering::Relaxed)
+}
 
 /// A running program with its output in files.
 #[derive(Debug)]
@@ -89,6 +102,7 @@ impl Process {
         limit: Duration,
         mut ready: impl FnMut(&Self) -> bool,
     ) -> Result<()> {
+        let limit = patient(limit);
         let deadline = Instant::now() + limit;
         while !ready(self) {
             if let Some(status) = self.child.try_wait()? {
@@ -117,6 +131,7 @@ impl Process {
 
     /// Waits for the end of the program.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let limit = patient(limit);
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait()? {

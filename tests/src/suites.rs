@@ -3,18 +3,23 @@
 use crate::Suite;
 
 mod cleanup;
+mod differential;
 mod doctor;
 mod foreign;
+mod losses;
 mod matrix;
+mod metrics;
 mod midlife;
 mod namespaces;
 mod outage;
 mod output;
+mod overload;
 mod postgres;
 mod receivers;
 mod record;
 mod redis;
 mod shapes;
+mod small;
 mod sockets;
 mod timing;
 mod usage;
@@ -39,13 +44,31 @@ pub(crate) const ALL: &[Suite] = &[
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
     suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
+    suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
     suite("redis", "redis-py and go-redis, RESP2 and RESP3, by the server's own count", redis::run),
+    suite(
+        "losses",
+        "a ring that overflows: every call is there or counted, by connection",
+        losses::run,
+    ),
+    suite("metrics", "what Prometheus is told, whoever else asks", metrics::run),
     suite("cleanup", "nothing stays behind, after SIGTERM, SIGINT and SIGKILL", cleanup::run),
     suite("usage", "errors: one clear line and the right exit code", usage::run),
+    Suite {
+        name: "small",
+        about: "a cut of matrix, sockets and doctor, for other kernels and slow machines",
+        run: small::run,
+        only_named: true,
+    },
     suite("doctor", "what works here is said, each lack with its remedy", doctor::run),
+    suite(
+        "overload",
+        "too little processor time, too many connections: exact to the call",
+        overload::run,
+    ),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 

@@ -6,6 +6,7 @@ mod host;
 mod http;
 mod kernel;
 mod load;
+mod replay;
 mod report;
 pub(crate) mod sink;
 mod statistics;
@@ -21,6 +22,9 @@ pub(crate) enum Bench {
     /// nginx under wrk, both ends traced and every span exported by OTLP/gRPC: throughput with and
     /// without the agent, its processor time and memory
     Http(HttpArgs),
+    /// `tracebee replay` of generated captures: calls a second and core, and the memory that one
+    /// endless connection takes. Needs no privilege
+    Replay(ReplayArgs),
 }
 
 /// Flags of `bench http`.
@@ -53,9 +57,30 @@ pub(crate) struct HttpArgs {
     agent_args: Vec<String>,
 }
 
+/// Flags of `bench replay`.
+#[derive(Args)]
+pub(crate) struct ReplayArgs {
+    /// Times that the calls are replayed
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Calls in the capture
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    calls: u64,
+    /// Connections that they go over
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    connections: u64,
+    /// Length of the endless connection, which is not written to a file; 0: leave it out
+    #[arg(long, value_name = "GIB", default_value_t = 10)]
+    stream_gib: u64,
+    /// The agent to measure [default: built now as people run it, with the profile `release`]
+    #[arg(long, value_name = "PATH")]
+    agent: Option<PathBuf>,
+}
+
 /// Runs a benchmark and prints its report.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Http(args) => http::run(args),
+        Bench::Replay(args) => replay::run(args),
     }
 }

@@ -2,6 +2,9 @@
 
 mod bench;
 mod ebpf;
+mod vm;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -14,18 +17,22 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Measure what tracing costs (as root)
+    /// Measure what tracing costs
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run a command, or a live suite, on another of Debian's kernels (as root)
+    Vm(vm::VmArgs),
     /// The benchmarks' OTLP receiver: counts spans until it is killed
     #[command(hide = true)]
     Sink,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Task::parse() {
-        Task::Ebpf { check } => ebpf::run(check),
-        Task::Bench(bench) => bench::run(&bench),
-        Task::Sink => bench::sink::serve(),
+        Task::Ebpf { check } => ebpf::run(check)?,
+        Task::Bench(bench) => bench::run(&bench)?,
+        Task::Vm(args) => return vm::run(&args),
+        Task::Sink => bench::sink::serve()?,
     }
+    Ok(ExitCode::SUCCESS)
 }

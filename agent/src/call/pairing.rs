@@ -24,6 +24,8 @@ pub trait Sink<I> {
     fn left_out(&mut self);
     /// No call of the connection will be seen from here on.
     fn unreadable(&mut self, why: Unreadable);
+    /// So many calls went by in records that are lost.
+    fn missed(&mut self, calls: u64);
 }
 
 #[derive(Clone)]
@@ -48,11 +50,13 @@ struct Open<I> {
 /// The open calls of one connection, oldest first.
 pub struct Pairing<I> {
     open: VecDeque<Open<I>>,
+    /// Calls are counted as lost the last of which may yet be answered.
+    excused: bool,
 }
 
 impl<I> Default for Pairing<I> {
     fn default() -> Self {
-        Self { open: VecDeque::new() }
+        Self { open: VecDeque::new(), excused: false }
     }
 }
 
@@ -75,6 +79,7 @@ impl<I: Clone> Pairing<I> {
                     {
                         oldest.lose(sink);
                     }
+                    self.excused = false;
                     let identity = sink.began(at, time, &mut request);
                     self.open.push_back(Open {
                         told_as: identity.map(|identity| (identity, request)),
@@ -121,7 +126,11 @@ impl<I: Clone> Pairing<I> {
                 Part::Withdrawn => {
                     self.remove_unanswered();
                 }
-                Part::Orphan => sink.lost(None),
+                Part::Orphan => {
+                    if !std::mem::take(&mut self.excused) {
+                        sink.lost(None);
+                    }
+                }
                 Part::Desync => {
                     if let Some(call) = self.remove_unanswered() {
                         call.lose(sink);
@@ -139,6 +148,19 @@ impl<I: Clone> Pairing<I> {
         self.open.remove(oldest)
     }
 
+    /// Records are missing: what is open is about to be given up, and its answer may still come.
+    pub fn doubt(&mut self) {
+        self.excused |= !self.open.is_empty();
+    }
+
+    /// So many calls are known by nothing but their number.
+    pub fn missed(&mut self, calls: u64, sink: &mut impl Sink<I>) {
+        if calls > 0 {
+            self.excused = true;
+            sink.missed(calls);
+        }
+    }
+
     /// Ends the calls whose responses went through whole.
     fn complete(
         &mut self,
@@ -149,7 +171,9 @@ impl<I: Clone> Pairing<I> {
         let (reached, time) = streams.progress(Side::Response);
         while self.open.front().is_some_and(|call| call.end.is_some_and(|end| end <= reached)) {
             let Some(call) = self.open.pop_front() else { break };
-            if let Some(endpoint) = endpoint {
+            if call.end.is_some_and(|end| streams.unseen(Side::Response, end)) {
+                call.lose(sink);
+            } else if let Some(endpoint) = endpoint {
                 call.tell(endpoint, time, None, sink);
             }
         }

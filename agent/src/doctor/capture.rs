@@ -81,7 +81,7 @@ fn refused(error: &LoadError, privileges: Privileges) -> Finding {
              denies bpf(2)"
         }
         LoadError::Program(..) | LoadError::Layout(LayoutError::Missing(..)) => {
-            "report this with the kernel's version; Linux 6.18 has all that is needed"
+            "run Linux 6.1 or newer; where it is, report this with the kernel's version"
         }
         _ => "report this with the kernel's version",
     };

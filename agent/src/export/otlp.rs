@@ -114,7 +114,7 @@ pub(super) async fn run(
 ) {
     let max_batch = config.max_batch.get();
     let delay = config.schedule_delay;
-    let courier = Arc::new(Courier::new(client, &config, closing));
+    let courier = Arc::new(Courier::new(client, &config, closing, Arc::clone(&stats)));
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     while queue.wait_for(1).await {
         gather(&queue, max_batch, delay).await;

@@ -33,6 +33,15 @@ impl Default for Limit {
     }
 }
 
+/// How much waits in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// How many spans.
+    pub spans: u64,
+    /// Approximate bytes of memory that they take.
+    pub bytes: u64,
+}
+
 /// A span as it waits for its sink.
 pub(super) trait Item {
     /// Approximate bytes of memory that it takes.
@@ -183,6 +192,12 @@ impl<T: Item> Queue<T> {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lock().spans.len()
+    }
+
+    /// How much waits.
+    pub(super) fn depth(&self) -> Depth {
+        let state = self.lock();
+        Depth { spans: state.spans.len() as u64, bytes: state.bytes as u64 }
     }
 
     /// How full it is, in percent.

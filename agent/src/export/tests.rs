@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
 
 use super::{OtlpArgs, OtlpConfig};
+use crate::link::Link;
 use crate::trace::{Kind, Parent, Span, Value};
 use crate::workload::Resource;
 
@@ -51,7 +52,7 @@ pub(super) fn span(id: u64) -> Span {
 pub(super) fn client_span(id: u64) -> Span {
     Span {
         resource: Arc::clone(&CART),
-        parent: Some(Parent { span_id: SpanId::from(0x99), remote: true, link: "header" }),
+        parent: Some(Parent { span_id: SpanId::from(0x99), remote: true, link: Link::Header }),
         trace_state: Some("a=1".into()),
         kind: Kind::Client,
         name: "POST".into(),

@@ -4,8 +4,8 @@
 //! agent stays full: it does not get the processor time that it needs. Both have one remedy, less
 //! work, and one order: bodies, then long texts, then whole calls, half of them at first.
 //!
-//! Up is quick: a ring that is full loses at random, where shedding loses whole calls. Down is
-//! slow, and slower each time that it proved too early.
+//! Up is quick, by as much as found no room: a ring that is full loses at random, where shedding
+//! loses whole calls. Down is slow, and slower each time that it proved too early.
 
 use tracebee_common::sample::{Share, WHOLE};
 
@@ -51,8 +51,18 @@ impl Step {
         }
     }
 
-    fn up(self) -> Self {
-        Step(self.0 + 1).min(Self::LAST)
+    /// One step up, or so many that it fits if so much (in percent) did not.
+    fn up(self, refused: u32) -> Self {
+        let mut step = Step(self.0 + 1);
+        let mut told = 50;
+        if refused >= told {
+            step = step.max(Step(Self::TEXT.0 + 1));
+        }
+        while 100 - refused.min(100) < told && told > 1 {
+            told /= 2;
+            step.0 += 1;
+        }
+        step.min(Self::LAST)
     }
 
     fn down(self) -> Self {
@@ -67,14 +77,14 @@ pub struct Load {
     pub memory: u32,
     /// How full the ring was when the agent came to read it, in percent.
     pub ring: u32,
-    /// Records found the ring full since the last time.
-    pub overflowed: bool,
+    /// Of the records since the last time, those that found it full, in percent.
+    pub refused: u32,
 }
 
 /// Above either, one step more.
-const HIGH: Load = Load { memory: 80, ring: 60, overflowed: false };
+const HIGH: Load = Load { memory: 80, ring: 60, refused: 1 };
 /// Below both for some time, one step less.
-const LOW: Load = Load { memory: 65, ring: 20, overflowed: false };
+const LOW: Load = Load { memory: 65, ring: 20, refused: 1 };
 /// From here on nothing more may come in: the rest is for what is under way.
 const CRITICAL_MEMORY: u32 = 95;
 /// Between two steps up: as long as the last one needs to show. Less than the ring of a tenth of a
@@ -115,8 +125,9 @@ impl Controller {
     /// turn, and at least a few times a second.
     pub fn observe(&mut self, now: Time, load: Load) -> Option<Step> {
         let before = self.step;
-        let high = load.memory >= HIGH.memory || load.ring >= HIGH.ring || load.overflowed;
-        let low = load.memory < LOW.memory && load.ring < LOW.ring && !load.overflowed;
+        let high =
+            load.memory >= HIGH.memory || load.ring >= HIGH.ring || load.refused >= HIGH.refused;
+        let low = load.memory < LOW.memory && load.ring < LOW.ring && load.refused < LOW.refused;
         if !low {
             self.calm = None;
         }
@@ -127,7 +138,7 @@ impl Controller {
                 if self.fell && now.0.saturating_sub(self.changed.0) < RELAPSE {
                     self.patience = (self.patience * 2).min(MAX_CALM);
                 }
-                self.set(self.step.up(), now);
+                self.set(self.step.up(load.refused), now);
             }
         } else if low && self.step > Step::NONE {
             let since = *self.calm.get_or_insert(now);
@@ -156,8 +167,8 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
-    const CALM_LOAD: Load = Load { memory: 10, ring: 5, overflowed: false };
-    const FULL: Load = Load { memory: 10, ring: 100, overflowed: false };
+    const CALM_LOAD: Load = Load { memory: 10, ring: 5, refused: 0 };
+    const FULL: Load = Load { memory: 10, ring: 100, refused: 0 };
 
     /// Gives `load` every 50 ms until `to`; the steps with their times in milliseconds.
     fn run(control: &mut Controller, from: u64, to: u64, load: Load) -> Vec<(u64, Step)> {
@@ -191,7 +202,7 @@ mod tests {
     fn between_the_bounds_nothing_changes() {
         let mut control = Controller::default();
         run(&mut control, 10_000, 10_350, FULL);
-        let between = Load { memory: 70, ring: 40, overflowed: false };
+        let between = Load { memory: 70, ring: 40, refused: 0 };
         assert_eq!(run(&mut control, 10_350, 100_000, between), []);
     }
 
@@ -236,9 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn an_overflow_is_overload() {
-        let mut control = Controller::default();
-        let load = Load { overflowed: true, ..CALM_LOAD };
-        assert_eq!(control.observe(Time(1000 * MS), load), Some(Step::BODIES));
+    fn what_finds_no_room_is_overload_and_says_how_much() {
+        let first = |refused| {
+            let load = Load { refused, ..CALM_LOAD };
+            Controller::default().observe(Time(1000 * MS), load).expect("overload")
+        };
+        assert_eq!([1, 49].map(first), [Step::BODIES, Step::BODIES]);
+        // A half found no room: a half is left out. Nine tenths: 15 of 16.
+        assert_eq!([50, 74, 76, 90].map(first), [Step(3), Step(4), Step(5), Step(6)]);
+        assert_eq!([99, 100].map(first), [Step::LAST, Step::LAST]);
+        assert_eq!(Step(4).up(76), Step(7), "a quarter of what was told until now");
     }
 }

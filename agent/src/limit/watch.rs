@@ -23,6 +23,8 @@ pub struct Ring {
     pub fill: u32,
     /// Records that found it full, in all.
     pub refused: u64,
+    /// Records that were read from it, in all.
+    pub read: u64,
 }
 
 /// Watches over the limits.
@@ -34,7 +36,8 @@ pub struct Watch {
     stats: Arc<Stats>,
     looked: Time,
     checked: Time,
-    refused: u64,
+    /// As it was at the last look.
+    ring: Ring,
     /// How far the process is beyond its memory for other reasons than the heap, in percent.
     resident: u32,
     episode: Option<Episode>,
@@ -58,7 +61,7 @@ impl Watch {
             stats,
             looked: Time(0),
             checked: Time(0),
-            refused: 0,
+            ring: Ring::default(),
             resident: 0,
             episode: None,
         }
@@ -72,14 +75,16 @@ impl Watch {
         }
         self.looked = now;
         let ring = ring();
-        let overflowed = ring.refused > self.refused;
-        self.refused = ring.refused;
+        let before = std::mem::replace(&mut self.ring, ring);
+        let (refused, read) = (ring.refused - before.refused, ring.read - before.read);
+        // Rounded up: one is enough.
+        let refused = if refused > 0 { percent(refused, refused + read).max(1) } else { 0 };
         if now.0.saturating_sub(self.checked.0) >= CHECK {
             self.checked = now;
             self.resident = self.check();
         }
         let memory = percent(held::held(), self.growing).max(self.resident);
-        let load = Load { memory, ring: ring.fill, overflowed };
+        let load = Load { memory, ring: ring.fill, refused };
         let step = self.controller.observe(now, load)?;
         if let Some(line) = self.tell(now, step, load) {
             eprintln!("tracebee: {line}");
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn people_are_told_once_when_it_begins_and_once_when_it_ends() {
         let mut watch = watch();
-        let full = Load { memory: 3, ring: 88, overflowed: false };
+        let full = Load { memory: 3, ring: 88, refused: 0 };
         let begins = watch.tell(Time(SECOND), Step::BODIES, full).expect("a warning");
         assert!(begins.starts_with("warning: ") && begins.contains("88 % full"), "{begins}");
         assert_eq!(watch.tell(Time(SECOND), Step::TEXT, full), None);
@@ -170,7 +175,7 @@ mod tests {
     #[test]
     fn it_looks_at_intervals_and_sees_overflows() {
         let mut watch = watch();
-        let ring = |refused| move || Ring { fill: 0, refused };
+        let ring = |refused| move || Ring { fill: 0, refused, read: 1000 * refused };
         assert_eq!(watch.look(Time(SECOND), ring(0)), None);
         assert_eq!(watch.look(Time(SECOND + 1), || unreachable!("too soon")), None);
         assert_eq!(watch.look(Time(2 * SECOND), ring(1)), Some(Step::BODIES));

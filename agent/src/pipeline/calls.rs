@@ -10,7 +10,7 @@ use crate::call::pairing::Sink;
 use crate::clock::Clock;
 use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
-use crate::link::{MessageKey, SameHost, Sent};
+use crate::link::{Link, MessageKey, SameHost, Sent};
 use crate::protocol::{Request, Unreadable};
 use crate::source::{Opened, Role, Time};
 use crate::stats::{Loss, Stats, count};
@@ -19,9 +19,6 @@ use crate::trace::{Identity, Parent, Span, Tracer};
 use crate::workload::Workloads;
 use crate::workload::recorded::Recorded;
 use crate::workload::wire::Addressed;
-
-/// `tracebee.link` of a server span under the client span on this host.
-const SEQUENCE: &str = "seq";
 
 /// What calls become, behind the connections.
 pub(super) struct Calls {
@@ -52,7 +49,7 @@ fn under(client: Sent, span_id: SpanId, trace_state: Option<Box<str>>) -> Identi
     Identity {
         trace_id: client.trace_id,
         span_id,
-        parent: Some(Parent { span_id: client.span_id, remote: false, link: SEQUENCE }),
+        parent: Some(Parent { span_id: client.span_id, remote: false, link: Link::Sequence }),
         depth: client.depth.saturating_add(1),
         flags: client.flags,
         trace_state,
@@ -88,8 +85,39 @@ impl Calls {
     }
 
     /// The sink of a connection.
-    pub(super) fn of<'a>(&'a mut self, opened: &'a Opened) -> CallsOf<'a> {
-        CallsOf { calls: self, opened }
+    pub(super) fn of<'a>(&'a mut self, opened: &'a Opened, tally: &'a mut Tally) -> CallsOf<'a> {
+        CallsOf { calls: self, opened, tally }
+    }
+}
+
+/// What became of one connection's calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Calls with a span.
+    pub(super) calls: u64,
+    /// Calls without, or what may have been some.
+    pub(super) lost: u64,
+    /// Kernel records that are missing.
+    pub(super) records: u64,
+}
+
+impl Tally {
+    /// Says what was lost on the connection, if anything was.
+    pub(super) fn tell(self, opened: &Opened) {
+        let Tally { calls, lost, records } = self;
+        if lost + records == 0 {
+            return;
+        }
+        let Opened { local, remote, pid, role, .. } = opened;
+        let end = match role {
+            Some(Role::Client) => "client",
+            Some(Role::Server) => "server",
+            None => "unknown end",
+        };
+        tracing::info!(
+            "connection {local} to {remote}, {end}, pid {pid}: {calls} calls told, {lost} \
+             lost; {records} kernel records missing"
+        );
     }
 }
 
@@ -97,6 +125,7 @@ impl Calls {
 pub(super) struct CallsOf<'a> {
     calls: &'a mut Calls,
     opened: &'a Opened,
+    tally: &'a mut Tally,
 }
 
 impl Sink<Identity> for CallsOf<'_> {
@@ -107,7 +136,7 @@ impl Sink<Identity> for CallsOf<'_> {
     /// key in common. The answering end follows the other, which may not have been seen yet: that
     /// is decided when the call is over.
     fn began(&mut self, position: u64, started: Time, request: &mut Request) -> Option<Identity> {
-        let Self { calls, opened } = self;
+        let Self { calls, opened, .. } = self;
         let role = opened.role.unwrap_or(Role::Server);
         let key = MessageKey::new(opened, role, position);
         if (role == Role::Client || key.is_none())
@@ -137,7 +166,7 @@ impl Sink<Identity> for CallsOf<'_> {
             Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
                 trace_id,
                 span_id,
-                parent: Some(Parent { span_id: parent, remote: true, link: "header" }),
+                parent: Some(Parent { span_id: parent, remote: true, link: Link::Header }),
                 depth: 0,
                 flags,
                 trace_state: state,
@@ -151,10 +180,10 @@ impl Sink<Identity> for CallsOf<'_> {
     }
 
     fn ended(&mut self, mut call: Call, mut identity: Identity) {
-        let Self { calls, opened } = self;
+        let Self { calls, opened, tally } = self;
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
-            && identity.parent.as_ref().is_none_or(|parent| parent.link != SEQUENCE)
+            && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
             && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
         {
@@ -166,11 +195,12 @@ impl Sink<Identity> for CallsOf<'_> {
             identity = under(client, identity.span_id, trace_state);
         }
         if call.endpoint.role == Role::Server
-            && identity.parent.as_ref().is_none_or(|parent| parent.link != SEQUENCE)
+            && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
             && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
             && calls.sampling.may_have_left_out(key.number())
         {
             // The other end, here or on another host, is not told of, or need not be.
+            tally.lost += 1;
             calls.stats.lose(Loss::Shed, 1);
             return;
         }
@@ -180,9 +210,12 @@ impl Sink<Identity> for CallsOf<'_> {
         {
             calls.stats.lose(Loss::Trimmed, 1);
         }
+        tally.calls += 1;
         count(&calls.stats.calls);
-        if call.endpoint.role == Role::Client && identity.parent.is_none() {
-            count(&calls.stats.unlinked);
+        match &identity.parent {
+            Some(parent) => calls.stats.linked(parent.link),
+            None if call.endpoint.role == Role::Client => count(&calls.stats.unlinked),
+            None => {}
         }
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),
@@ -197,10 +230,17 @@ impl Sink<Identity> for CallsOf<'_> {
             None if self.opened.midlife => Loss::JoinedMidway,
             _ => Loss::Gap,
         };
+        self.tally.lost += 1;
         self.calls.stats.lose(loss, 1);
     }
 
+    fn missed(&mut self, calls: u64) {
+        self.tally.lost += calls;
+        self.calls.stats.lose(Loss::Gap, calls);
+    }
+
     fn left_out(&mut self) {
+        self.tally.lost += 1;
         self.calls.stats.lose(Loss::Shed, 1);
     }
 

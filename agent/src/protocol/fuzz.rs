@@ -213,7 +213,7 @@ impl Driver {
                 stream.unparsed.clear();
             }
             Step::Need => {}
-            Step::Leave | Step::NotMine => self.over = Some(step),
+            Step::Leave | Step::GiveUp | Step::NotMine | Step::Mistaken => self.over = Some(step),
         }
     }
 }

@@ -34,7 +34,7 @@
 //! messages may be under way unseen. So a connection that was ever in *doubt* (joined midway, or
 //! any of the above) and where a request was ever seen to be sent before the answer to the one
 //! before it was complete (*pipelined*) is given up for good, with all that is open on it
-//! ([`Step::Leave`]), whichever comes first. Bytes missing right after a request that nobody has
+//! ([`Step::GiveUp`]), whichever comes first. Bytes missing right after a request that nobody has
 //! answered yet are such a request, too.
 //!
 //! What remains is a client that pipelines unseen, and from then on so evenly that each request
@@ -46,7 +46,7 @@
 //!
 //! [`Part::Desync`]: super::Part::Desync
 //! [`Part::Orphan`]: super::Part::Orphan
-//! [`Step::Leave`]: super::Step::Leave
+//! [`Step::GiveUp`]: super::Step::GiveUp
 
 mod body;
 mod conversation;
@@ -54,6 +54,8 @@ mod detect;
 mod head;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
 
 use super::{Detector, Ends};
 
@@ -77,7 +79,7 @@ pub fn fuzz(data: &[u8]) {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// Method as sent.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Request target as sent: origin, absolute, authority or asterisk form, query included.
     pub target: Box<str>,
     /// Minor version: 0 or 1.

@@ -1,6 +1,6 @@
 //! The live kernel as a source of events.
 
-mod fill;
+mod gauges;
 pub mod layout;
 mod listening;
 pub mod loader;
@@ -12,27 +12,28 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use tracebee_common::{Control, Load, counter, mode, record};
+use tracebee_common::{Control, Load, RING_RESERVE, counter, mode, record};
 use zerocopy::FromBytes as _;
 
-use self::fill::Fill;
 use self::listening::Listening;
 use self::order::{Next, Order};
 use self::shed::Shed;
-use super::{ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time};
+use super::{ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time};
 use crate::cli::Capture;
 use crate::limit::shed::Step;
 use crate::limit::watch::Ring;
 use crate::stats::{Loss, Stats};
+pub use gauges::{Gauges, Program as ProgramUsage, RingFill};
 pub use loader::LoadError;
 
-/// Records read before the caller gets to run its timers again.
-const BATCH: usize = 4096;
+/// Records read before the caller gets to run its timers again: a few milliseconds of work. An agent
+/// that gets a fiftieth of a processor has to notice that soon.
+const BATCH: usize = 512;
 
 /// The kernel side, attached for as long as this lives.
 pub struct Live {
@@ -45,9 +46,12 @@ pub struct Live {
     /// Calls that the kernel left out of connections, where there are any.
     left_out: FxHashMap<u64, u32>,
     shed: Shed,
-    fill: Fill,
+    /// Bytes that waited in the ring at most, since that was last asked.
+    most_waiting: u64,
     /// Connections that were announced again.
     announced: u32,
+    /// Records read.
+    read: u64,
     reported: [u64; counter::COUNT as usize],
     recursion_misses: u64,
 }
@@ -63,13 +67,12 @@ impl Live {
         stats: Arc<Stats>,
     ) -> Result<Self, LoadError> {
         let kernel = loader::load(capture, ring_bytes)?;
-        let fill =
-            Fill::of(kernel.ring.as_fd(), ring_bytes.get() as usize).map_err(LoadError::Ring)?;
         Ok(Self {
             left_out: FxHashMap::default(),
             shed: Shed::default(),
-            fill,
+            most_waiting: 0,
             announced: 0,
+            read: 0,
             kernel,
             stats,
             order: Order::default(),
@@ -90,12 +93,19 @@ impl Live {
         self.kernel.backend.name()
     }
 
+    /// What others may read of the kernel side at any time.
+    pub fn gauges(&self) -> Gauges {
+        self.kernel.gauges.clone()
+    }
+
     /// Waits up to `timeout` for the ring to fill up to its threshold, then hands over what is
     /// there. False: more may be waiting.
     pub fn poll(&mut self, timeout: Duration, mut on: impl FnMut(Event<'_>)) -> bool {
         wait(self.kernel.ring.as_fd(), timeout);
-        self.fill.look();
+        let waiting = self.kernel.gauges.ring.waiting();
+        self.most_waiting = self.most_waiting.max(waiting);
         let Self { kernel, stats, order, listening, left_out, .. } = self;
+        stats.ring_peak.fetch_max(waiting, Ordering::Relaxed);
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
                 && opened.role.is_none()
@@ -105,10 +115,11 @@ impl Live {
             }
             on(event);
         };
-        let mut read = 0;
+        let (mut read, mut bytes) = (0, 0);
         while read < BATCH {
             let Some(item) = kernel.ring.next() else { break };
             read += 1;
+            bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
                 decode(&item, &mut on);
@@ -125,8 +136,27 @@ impl Live {
                 give(ConnectionId(cookie), next, left_out, &mut on);
             });
         }
-        stats.events.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
+        self.read += read as u64;
+        stats.events.fetch_add(read as u64, Ordering::Relaxed);
+        stats.event_bytes.fetch_add(bytes, Ordering::Relaxed);
         read < BATCH
+    }
+
+    /// Detaches the programs: nothing more comes than what is there.
+    pub fn detach(&mut self) {
+        self.kernel.detach();
+    }
+
+    /// The last word: hands over what waits for records that did not come. What is still in the
+    /// ring is counted as lost.
+    pub fn finish(&mut self, mut on: impl FnMut(Event<'_>)) {
+        let mut unread = 0;
+        while self.kernel.ring.next().is_some() {
+            unread += 1;
+        }
+        self.stats.lose(Loss::RingFull, unread);
+        let Self { order, left_out, .. } = self;
+        order.finish(|cookie, next| give(ConnectionId(cookie), next, left_out, &mut on));
     }
 
     /// Moves the kernel's counters of losses to the statistics.
@@ -142,7 +172,8 @@ impl Live {
             self.stats.lose(loss, now.saturating_sub(before));
         }
         self.kernel.log();
-        let now = self.kernel.recursion_misses();
+        let programs = self.kernel.gauges.programs();
+        let now = programs.iter().map(|program| program.recursion_misses).sum();
         let before = std::mem::replace(&mut self.recursion_misses, now);
         self.stats.lose(Loss::Recursion, now.saturating_sub(before));
     }
@@ -165,7 +196,6 @@ impl Live {
     /// Has a connection announced again, if it speaks again.
     pub fn announce(&mut self, id: ConnectionId) {
         self.announced = self.announced.wrapping_add(1).max(1);
-        self.order.forget(id.0);
         let told = self.announced;
         self.control(id, Control { mode: mode::ANNOUNCE, told, ..Control::default() });
     }
@@ -191,7 +221,13 @@ impl Live {
 
     /// How full the ring was since this was last asked.
     pub fn ring(&mut self) -> Ring {
-        Ring { fill: self.fill.most(), refused: self.kernel.counter(counter::RING_FULL) }
+        let most = std::mem::take(&mut self.most_waiting);
+        let size = self.kernel.gauges.ring.size();
+        Ring {
+            fill: (most * 100 / (size - size / u64::from(RING_RESERVE)).max(1)) as u32,
+            refused: self.kernel.counter(counter::RING_FULL),
+            read: self.read,
+        }
     }
 
     fn tell(&mut self, load: Load) {
@@ -247,7 +283,9 @@ fn give(
             }
             decode(bytes, on);
         }
-        Next::Lost(records) => on(Event::Lost { id, records }),
+        Next::Lost { records, messages: record::Messages { received, sent }, last } => {
+            on(Event::Lost(Lost { id, records, received, sent, last }));
+        }
     }
 }
 
@@ -339,8 +377,7 @@ fn opened(conn: &record::Conn) -> Opened {
         local: address(conn.family, conn.local, conn.local_port),
         remote: address(conn.family, conn.remote, conn.remote_port),
         role,
-        // Records before this one were lost: it is not the beginning.
-        midlife: role.is_none() || conn.header.number > 0,
+        midlife: role.is_none(),
         pid: conn.pid,
         netns: conn.netns,
         sent_base: Some(conn.sent_base),

@@ -19,6 +19,7 @@ use crate::stats::Loss;
 use crate::workload::Resource;
 
 pub use decode::decode;
+pub(crate) use encode::frame;
 pub use encode::{encode, header};
 pub use file::{File, Next, is_recording};
 

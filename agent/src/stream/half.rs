@@ -21,6 +21,13 @@ struct Tail {
     bytes: [u8; TAIL],
 }
 
+/// Bytes after `from`, up to `to`.
+#[derive(Clone, Copy, Default)]
+struct Hole {
+    from: u64,
+    to: u64,
+}
+
 /// State of one direction. `understood <= wants()`; kept bytes begin at `understood`.
 #[derive(Default)]
 pub(super) struct Half {
@@ -31,10 +38,18 @@ pub(super) struct Half {
     /// Everything before went through for certain, and when it did.
     pub(super) reached: u64,
     pub(super) reached_at: Time,
+    /// Everything before was announced, or went through for certain.
+    known: u64,
+    /// Went through unseen: nobody knows when its bytes did.
+    hole: Hole,
+    /// Events are missing since the last one of this direction.
+    pub(super) unsure: bool,
+    /// And whether the next bytes begin a message is known.
+    resumes: bool,
     /// Nothing means anything until the next turn.
     pub(super) quiet: bool,
-    /// What is missing next was left out whole: the next turn begins with a message.
-    pub(super) resumes: bool,
+    /// Where the message under way begins.
+    pub(super) begins: u64,
     /// Nothing will follow this position.
     pub(super) finish: Option<u64>,
     tail: Tail,
@@ -48,15 +63,43 @@ impl Half {
             self.started = true;
             self.understood = position;
             self.reached = position;
+            self.known = position;
         }
     }
 
-    /// A turn begins at `position`: if what is missing before it was left out, it is no gap.
-    pub(super) fn resume(&mut self, position: u64) {
-        if std::mem::take(&mut self.resumes) && self.wants() < position {
-            self.kept = None;
-            self.understood = position;
+    /// Whole exchanges were left out: the next bytes begin a message.
+    pub(super) fn skip(&mut self) {
+        self.resumes = true;
+    }
+
+    /// Something was told that begins at `from` and ends at `to`; what lies between it and what was
+    /// told before went through unseen.
+    pub(super) fn told(&mut self, from: u64, to: u64) {
+        if from > self.known {
+            self.hole = Hole { from: self.reached, to: from };
         }
+        self.known = self.known.max(to);
+        self.unsure = false;
+    }
+
+    /// Events are missing: what was announced may not have gone through, and more may have.
+    /// `certain`: whether the next bytes begin a message is known.
+    pub(super) fn lost(&mut self, certain: bool) {
+        self.known = self.reached;
+        self.unsure = true;
+        self.resumes = certain;
+    }
+
+    /// The first bytes since then: that those before them are missing has been said.
+    pub(super) fn resume(&mut self, position: u64) {
+        if std::mem::take(&mut self.resumes) {
+            self.jump(position);
+        }
+    }
+
+    /// True if a byte range that ends at `end` went through at a time that nobody knows.
+    pub(super) fn unseen(&self, end: u64) -> bool {
+        self.hole.from < end && end <= self.hole.to
     }
 
     /// Position of the next byte that is of use.
@@ -82,10 +125,12 @@ impl Half {
         self.tail.bytes[before..before + known.len()].copy_from_slice(known);
     }
 
-    /// The last bytes before `reached`, where they are known and the parser was not shown them.
+    /// The last bytes before `reached`, where they are known, the parser was not shown them, and
+    /// none are missing after them.
     pub(super) fn tail(&self) -> Option<([u8; TAIL], usize)> {
         let Tail { end, length, bytes } = self.tail;
-        (self.quiet && length > 0 && end == self.reached).then_some((bytes, length))
+        let last = end == self.reached && !self.unsure;
+        (self.quiet && length > 0 && last).then_some((bytes, length))
     }
 
     /// The same, once.
@@ -114,10 +159,11 @@ impl Half {
         self.kept.as_ref().map_or(0, |kept| kept.bytes.capacity())
     }
 
-    /// Gives up what was kept.
-    pub(super) fn forget(&mut self) {
+    /// Gives up what was kept; true if that was the beginning of a message.
+    pub(super) fn forget(&mut self) -> bool {
+        let nothing_understood = self.understood <= self.begins;
         self.understood = self.wants();
-        self.kept = None;
+        self.kept.take().is_some() && nothing_understood
     }
 
     /// Gives up everything before `to`. False if that was not wanted anyway.

@@ -39,10 +39,11 @@ pub(super) fn describe(
     let name = has_path.then(|| tracer.names.name(call.service, method, target.path));
     let error_type = error_type(kind, status, call.no_answer);
 
+    let peer = tracer.addresses.text(endpoint.remote.ip());
     let mut attributes = Attributes::with_capacity(CAPACITY);
     attributes.push(("http.request.method", Value::Static(method.attribute())));
     if method == Method::Other {
-        let original = bounded(request.method, MAX_METHOD);
+        let original = bounded(request.method.into_owned().into(), MAX_METHOD);
         attributes.push(("http.request.method_original", Value::Text(original)));
     }
     match kind {
@@ -60,8 +61,8 @@ pub(super) fn describe(
             if let Some(asked) = asked {
                 server(asked, implied, &mut attributes);
             }
-            let client = origin.client.unwrap_or(endpoint.remote.ip());
-            attributes.push(("client.address", tracer.addresses.text(client)));
+            let client = origin.client.map(|client| tracer.addresses.text(client));
+            attributes.push(("client.address", client.unwrap_or_else(|| peer.clone())));
         }
         Kind::Client => {
             let url = full_url(&target, request.host.as_deref(), endpoint);
@@ -72,8 +73,7 @@ pub(super) fn describe(
                     server(asked, implied.or(Some(endpoint.remote.port())), &mut attributes);
                 }
                 None => {
-                    let address = tracer.addresses.text(endpoint.remote.ip());
-                    attributes.push(("server.address", address));
+                    attributes.push(("server.address", peer.clone()));
                     attributes.push(("server.port", Value::Int(endpoint.remote.port().into())));
                 }
             }
@@ -87,7 +87,6 @@ pub(super) fn describe(
     }
     let error = error_type.is_some();
     attributes.extend(error_type.map(|value| ("error.type", value)));
-    let peer = tracer.addresses.text(endpoint.remote.ip());
     attributes.push(("network.peer.address", peer));
     attributes.push(("network.peer.port", Value::Int(endpoint.remote.port().into())));
     let version = if request.minor == 0 { "1.0" } else { "1.1" };

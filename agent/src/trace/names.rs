@@ -18,6 +18,10 @@ const COARSE: usize = 40;
 /// there; the one that was silent longest is forgotten.
 const MAX_SERVICES: usize = 512;
 
+/// Most templates of all services together, at up to 700 bytes each with the names made of them.
+/// Beyond, the service that was silent longest is forgotten, as above.
+const MAX_ALL: usize = 16 * 1024;
+
 /// A span's name and the template in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
@@ -37,6 +41,8 @@ pub(super) struct Names {
     used: u64,
     buffer: String,
     folded: u64,
+    /// Of all services together.
+    templates: usize,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +64,9 @@ impl Names {
         }
         let entry = self.services.entry_ref(service).or_default();
         entry.used = self.used;
+        let before = entry.templates.len();
         let (name, is_coarse) = entry.name(method, &self.buffer);
+        self.templates += entry.templates.len() - before;
         self.folded += u64::from(is_coarse);
         name
     }
@@ -97,11 +105,12 @@ impl Names {
     }
 
     fn make_room(&mut self) {
-        if self.services.len() >= MAX_SERVICES
+        if (self.services.len() >= MAX_SERVICES || self.templates > MAX_ALL - MAX_TEMPLATES)
             && let Some((oldest, _)) = self.services.iter().min_by_key(|(_, s)| s.used)
         {
             let oldest = Arc::clone(oldest);
-            self.services.remove(&oldest);
+            let forgotten = self.services.remove(&oldest);
+            self.templates -= forgotten.map_or(0, |service| service.templates.len());
         }
     }
 }
@@ -225,6 +234,20 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &names.plain(&shop, "SELECT t", "SELECT")));
         assert_eq!(names.folded(), 601 - (MAX_TEMPLATES - 1) as u64 + 1 - 1);
         assert_eq!(names.services[&shop].plain.len(), MAX_TEMPLATES);
+    }
+
+    #[test]
+    fn templates_of_all_services_are_bounded() {
+        let mut names = Names::default();
+        for n in 0..2 * MAX_ALL / MAX_TEMPLATES {
+            let service = service(&n.to_string());
+            for m in 0..300 {
+                names.name(&service, Method::Get, &format!("/{}/{}", word(m % 60), word(m)));
+            }
+        }
+        let templates: usize = names.services.values().map(|s| s.templates.len()).sum();
+        assert_eq!(templates, names.templates);
+        assert!(templates <= MAX_ALL && templates > MAX_ALL / 2, "{templates}");
     }
 
     #[test]

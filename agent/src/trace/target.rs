@@ -72,18 +72,22 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
 }
 
 fn absolute(target: &str) -> Option<(&str, &str)> {
+    // Nearly all targets begin with a slash.
+    if !target.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
     let (scheme, rest) = target.split_once("://")?;
-    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'));
+    let valid =
+        scheme.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'));
     valid.then_some((scheme, rest))
 }
 
 /// Path and query; a fragment, which has no business here, is dropped.
 fn split_query(text: &str) -> (&str, Option<&str>) {
-    let text = text.split('#').next().unwrap_or_default();
-    match text.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (text, None),
+    let end = memchr::memchr(b'#', text.as_bytes()).unwrap_or(text.len());
+    match memchr::memchr(b'?', &text.as_bytes()[..end]) {
+        Some(at) => (&text[..at], Some(&text[at + 1..end])),
+        None => (&text[..end], None),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::call::{Endpoint, NoAnswer};
+use crate::link::Link;
 use crate::protocol::http1;
 use crate::source::{ConnectionId, Thread, Time};
 
@@ -22,7 +23,7 @@ fn case(role: Role, method: &str, target: &str) -> Case {
     Case {
         role,
         request: http1::Request {
-            method: method.into(),
+            method: method.to_owned().into(),
             target: target.into(),
             minor: 1,
             host: Some("shop.example:8080".into()),
@@ -53,7 +54,7 @@ impl Case {
             waited: self.waited,
             request: Request::Http(Box::new(self.request)),
             response: self.status.map(|status| {
-                crate::protocol::Response::Http(Box::new(http1::Response { status, minor: 1 }))
+                crate::protocol::Response::Http(http1::Response { status, minor: 1 })
             }),
             no_answer: self.no_answer,
             request_body: Some(0),
@@ -65,7 +66,7 @@ impl Case {
             parent: Some(Parent {
                 span_id: SpanId::from_bytes([3; 8]),
                 remote: false,
-                link: "seq",
+                link: Link::Sequence,
             }),
             depth: 1,
             flags: 3,

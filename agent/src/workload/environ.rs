@@ -9,6 +9,10 @@ const MAX_ATTRIBUTES: usize = 64;
 /// Longest value that is taken, in characters.
 const MAX_VALUE: usize = 1024;
 
+/// Bytes of all keys and values of a process that are taken: what Kubernetes operators put there
+/// stays below one KiB. Four thousand processes are remembered.
+const MAX_BYTES: usize = 4 * 1024;
+
 /// The identity in an environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
@@ -39,6 +43,11 @@ impl Told {
             false
         });
         attributes.truncate(MAX_ATTRIBUTES);
+        let mut bytes = 0;
+        attributes.retain(|(key, value)| {
+            bytes += key.len() + value.len();
+            bytes <= MAX_BYTES
+        });
         Self { service, attributes }
     }
 }
@@ -138,8 +147,11 @@ mod tests {
     fn it_is_bounded() {
         let many: Vec<_> = (0..500).map(|n| format!("k{n}={}", "v".repeat(3000))).collect();
         let told = Told::of(&format!("OTEL_RESOURCE_ATTRIBUTES={}", many.join(",")));
-        assert_eq!(told.attributes.len(), MAX_ATTRIBUTES);
+        assert_eq!(told.attributes.len(), MAX_BYTES / MAX_VALUE - 1);
         assert!(told.attributes.iter().all(|(_, value)| value.len() == MAX_VALUE));
+        let short: Vec<_> = (0..500).map(|n| format!("k{n}=v")).collect();
+        let told = Told::of(&format!("OTEL_RESOURCE_ATTRIBUTES={}", short.join(",")));
+        assert_eq!(told.attributes.len(), MAX_ATTRIBUTES);
     }
 
     proptest! {

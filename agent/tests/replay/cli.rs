@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use tracebee::source::Time;
 use tracebee::source::recording::{Ending, Item, encode, header};
 
-use crate::files::pcap;
-use crate::talk::Talk;
+use tracebee_tests::capture::files::pcap;
+use tracebee_tests::capture::talk::Talk;
 
 fn tracebee(directory: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tracebee"))

@@ -5,7 +5,9 @@
 //! curl /a.txt; curl /big.bin; curl /none?x=1; curl -I /a.txt; curl /a.txt /big.bin
 //! ```
 
-use crate::outcome::{Seen, replay};
+use tracebee_tests::capture::generator::Seen;
+
+use crate::outcome::replay;
 
 const LOOPBACK: &[u8] = include_bytes!("../fixtures/loopback-http.pcap");
 

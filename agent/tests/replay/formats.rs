@@ -2,10 +2,10 @@
 
 use tracebee::source::capture::file::{File, OpenError};
 
-use crate::files::{ETHERNET, Frame, Order, Pcapng, pcap, pcap_with};
 use crate::outcome::{Outcome, replay};
-use crate::talk::{Client, EPOCH, Server, Talk, answer, get};
-use crate::wire;
+use tracebee_tests::capture::files::{ETHERNET, Frame, Order, Pcapng, pcap, pcap_with};
+use tracebee_tests::capture::talk::{Client, EPOCH, Server, Talk, answer, get};
+use tracebee_tests::capture::wire;
 
 fn talk() -> Talk {
     Talk::new().open().call("/a", 200, 10).call("/b", 404, 2000).close()

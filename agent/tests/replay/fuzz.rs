@@ -1,20 +1,20 @@
 //! Bytes that nobody should write: no panic, no endless work.
 
-use std::time::Instant;
-
 use proptest::prelude::*;
 
-use crate::files::{Order, Pcapng, pcap};
-use crate::generator::{Generated, Mangle, generate};
 use crate::outcome::replay;
-use crate::random::Random;
+use tracebee_tests::capture::files::{Frame, Order, Pcapng, pcap, pcap_with};
+use tracebee_tests::capture::generator::{Mangle, frames, generate};
+use tracebee_tests::capture::random::Random;
+use tracebee_tests::capture::talk;
 
 /// A capture as pcap or pcapng.
 fn file(seed: u64, ng: bool) -> Vec<u8> {
     let mut random = Random::new(seed);
-    let mangle = Mangle { reordered: 5, repeated: 5, overlapped: 5, dropped: 1, paused: 1 };
-    let generated: Generated = generate(&mut random, mangle);
-    let frames = generated.frames(&mut random, mangle);
+    let mangle =
+        Mangle { reordered: 5, repeated: 5, overlapped: 5, dropped: 1, blind: 10, paused: 1 };
+    let packets = generate(&mut random, mangle).packets(&mut random, mangle);
+    let frames = frames(&packets);
     if !ng {
         return pcap(&frames);
     }
@@ -90,10 +90,8 @@ proptest! {
             }
         }
         let file = [header, file].concat();
-        let started = Instant::now();
         let outcome = replay(&[&file]);
         prop_assert!(outcome.spans.len() as u64 <= outcome.packets() * 100);
-        prop_assert!(started.elapsed().as_secs() < 10);
     }
 
     #[test]
@@ -103,9 +101,9 @@ proptest! {
     ) {
         let frames: Vec<_> = packets
             .into_iter()
-            .map(|bytes| crate::files::Frame::new(0, bytes))
+            .map(|bytes| Frame::new(0, bytes))
             .collect();
-        let file = crate::files::pcap_with(Order::Big, true, link, &frames);
+        let file = pcap_with(Order::Big, true, link, &frames);
         let outcome = replay(&[&file]);
         prop_assert_eq!(outcome.packets(), frames.len() as u64);
     }
@@ -118,20 +116,20 @@ proptest! {
         ),
     ) {
         // Few numbers, so that they meet: near each other, and anywhere.
-        let talk = crate::talk::Talk::new();
+        let talk = talk::Talk::new();
         let parts = [&b""[..], b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 X\r\nContent-Length: 5\r\n\r\n"];
         let frames: Vec<_> = segments
             .into_iter()
             .enumerate()
             .map(|(n, (client, sequence, anywhere, acknowledged, flags, part))| {
-                let from = if client { crate::talk::Client } else { crate::talk::Server };
+                let from = if client { talk::Client } else { talk::Server };
                 let mut segment = talk.at(from, 0, flags, parts[part]);
                 let far = if sequence == 5 { anywhere } else { sequence * 18 };
                 segment.sequence = segment.sequence.wrapping_add(far);
                 segment.acknowledged = segment.acknowledged.wrapping_add(
                     if acknowledged == 5 { anywhere } else { acknowledged * 18 },
                 );
-                crate::files::Frame::new(n as u64 * 100_000_000, segment.ethernet())
+                Frame::new(n as u64 * 100_000_000, segment.ethernet())
             })
             .collect();
         let outcome = replay(&[&pcap(&frames)]);

@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 
 use tracebee::source::{
-    ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time,
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time,
 };
 
-use crate::generator::{request, response};
-use crate::random::Random;
+use tracebee_tests::capture::message::{request, response};
+use tracebee_tests::capture::random::Random;
 
 /// When conversations begin, in boot time.
 const BEGIN: u64 = 1_000_000_000_000;
@@ -91,7 +91,7 @@ impl Story<'_> {
     fn converse(&mut self, n: u64) {
         let client = SocketAddr::from(([10, 0, 0, 9], 40_000 + n as u16));
         let server = SocketAddr::from(([10, 0, 0, 1], *self.random.pick(&[80, 81])));
-        let bases = [self.random.next() as u32, self.random.next() as u32];
+        let bases = [self.random.number() as u32, self.random.number() as u32];
         let mut ends = [client, server].map(|local| self.open(n, local, client, server, bases));
         for call in 0..self.random.between(1, 6) {
             let upload = if self.random.chance(30) { self.random.between(1, 9000) } else { 0 };
@@ -196,7 +196,9 @@ impl Story<'_> {
         }
         if self.random.chance(1) {
             let records = self.random.between(1, 3) as u32;
-            self.tell(Event::Lost { id: socket.id, records });
+            let [received, sent] = [0, 1].map(|_| self.random.below(3) as u32);
+            let last = *self.random.pick(&[None, Some(direction), Some(direction.reverse())]);
+            self.tell(Event::Lost(Lost { id: socket.id, records, received, sent, last }));
             return;
         }
         let captured = if self.random.chance(20) { bytes.len() / 2 } else { bytes.len() };

@@ -9,16 +9,7 @@ use tracebee::select::Selection;
 use tracebee::stats::{Loss, Stats};
 use tracebee::trace::client_address::TrustedProxies;
 use tracebee::trace::{Kind, Span, Tracer, Value};
-
-/// One call as a test knows it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Seen {
-    pub(crate) path: String,
-    pub(crate) status: Option<i64>,
-    pub(crate) error: Option<String>,
-    /// Size of the response's body.
-    pub(crate) size: Option<i64>,
-}
+use tracebee_tests::capture::generator::Seen;
 
 /// Spans and losses of a run.
 pub(crate) struct Outcome {

@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 
 use tracebee::source::recording::{File, Item, Next, encode, header};
-use tracebee::source::{Data, Event};
+use tracebee::source::{Data, Direction, Event, Lost};
 use tracebee::trace::{Kind, Span, Value};
+use tracebee_tests::capture::random::Random;
 
 use crate::outcome::{Outcome, replay};
-use crate::random::Random;
 
 const RECORDING: &[u8] = include_bytes!("../fixtures/postgres.rec");
 
@@ -201,7 +201,17 @@ fn from_the_middle() {
 /// contents are not.
 #[test]
 fn with_records_lost() {
-    with_losses(|data, out| out(&Item::Event(Event::Lost { id: data.id, records: 1 })));
+    with_losses(|data, out| {
+        let from = |direction| u32::from(data.direction == direction);
+        let lost = Lost {
+            id: data.id,
+            records: 1,
+            received: from(Direction::Received),
+            sent: from(Direction::Sent),
+            last: Some(data.direction),
+        };
+        out(&Item::Event(Event::Lost(lost)));
+    });
 }
 
 /// Bytes that could not be read, or a packet that a capture misses.

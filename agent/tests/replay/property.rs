@@ -1,14 +1,19 @@
 //! Whatever order, however cut, however often: the same calls. With packets missing: none made
-//! up, none mixed up, and something counted for each that is missing.
+//! up, none mixed up, something counted for each that is missing, and the next one found again.
 //!
 //! `TRACEBEE_CAPTURES` says how many captures each test makes; seeds count from 0, so that a
 //! failure names its capture.
 
-use crate::files::{Frame, pcap};
-use crate::generator::{Mangle, generate};
-use crate::outcome::{Outcome, Seen, replay};
-use crate::random::Random;
-use crate::wire::SYN;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use tracebee_tests::capture::files::pcap;
+use tracebee_tests::capture::generator::{Call, Generated, Mangle, Packet, Seen, frames, generate};
+use tracebee_tests::capture::random::Random;
+use tracebee_tests::capture::talk::{Client, End, Server};
+use tracebee_tests::capture::wire::{FIN, SYN, Segment};
+
+use crate::outcome::{Outcome, replay};
 
 fn captures() -> u64 {
     match std::env::var("TRACEBEE_CAPTURES") {
@@ -17,30 +22,28 @@ fn captures() -> u64 {
     }
 }
 
-/// What is in the capture of a seed, what was found, and the packets.
-fn run(seed: u64, mangle: Mangle) -> (Vec<Seen>, Outcome, Vec<Frame>) {
+/// What is in the capture of a seed, the packets, and what was found.
+fn run(seed: u64, mangle: Mangle) -> (Generated, Vec<Packet>, Outcome) {
     let mut random = Random::new(seed);
     let generated = generate(&mut random, mangle);
-    let frames = generated.frames(&mut random, mangle);
-    (generated.truth, replay(&[&pcap(&frames)]), frames)
-}
-
-/// True if the conversation that a call was in begins with a SYN in the capture. Otherwise nobody
-/// knows what was said before the first bytes that were captured.
-fn was_seen_to_begin(call: &Seen, frames: &[Frame]) -> bool {
-    const TCP: usize = 14 + 20;
-    let number = call.path["/t".len()..].split('/').next().and_then(|n| n.parse::<u16>().ok());
-    let port = (40_000 + number.expect("paths name their conversation")).to_be_bytes();
-    let mut segments = frames.iter().map(|frame| &frame.bytes[TCP..]);
-    segments.find(|tcp| tcp[..2] == port || tcp[2..4] == port).is_some_and(|tcp| tcp[13] & SYN != 0)
+    let packets = generated.packets(&mut random, mangle);
+    let outcome = replay(&[&pcap(&frames(&packets))]);
+    (generated, packets, outcome)
 }
 
 #[track_caller]
 fn same_calls(mangle: Mangle) {
     for seed in 0..captures() {
-        let (truth, outcome, _) = run(seed, mangle);
-        assert_eq!(outcome.calls(), truth, "seed {seed}, {mangle:?}, {:?}", outcome.losses());
-        assert_eq!(outcome.losses(), [], "seed {seed}, {mangle:?}");
+        let (generated, _, outcome) = run(seed, mangle);
+        let losses = outcome.losses();
+        let (found, truth) = (outcome.calls(), generated.truth());
+        let wrong: Vec<_> = found.iter().filter(|call| !truth.contains(call)).collect();
+        let missing: Vec<_> = truth.iter().filter(|call| !found.contains(call)).collect();
+        assert_eq!((wrong, missing), (vec![], vec![]), "seed {seed}, {mangle:?}, {losses:?}");
+        assert_eq!(found.len(), truth.len(), "seed {seed}, {mangle:?}");
+        let stopped: Vec<_> = [("stopped", generated.unfinished())].into();
+        let stopped = stopped.into_iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>();
+        assert_eq!(losses, stopped, "seed {seed}, {mangle:?}");
     }
 }
 
@@ -74,6 +77,73 @@ fn with_pauses() {
     same_calls(Mangle { repeated: 20, overlapped: 30, paused: 10, ..Mangle::default() });
 }
 
+/// The generator makes what it is there for: none of the tests above is about nothing.
+#[test]
+fn everything_is_generated() {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut note = |what, n| *seen.entry(what).or_default() += usize::from(n);
+    for seed in 0..captures() {
+        let mangle = Mangle {
+            repeated: 10,
+            overlapped: 20,
+            reordered: 10,
+            dropped: 3,
+            blind: 50,
+            paused: 2,
+        };
+        let mut random = Random::new(seed);
+        let generated = generate(&mut random, mangle);
+        let packets = generated.packets(&mut random, mangle);
+        for (n, conversation) in generated.conversations.iter().enumerate() {
+            note("pipelined", conversation.pipelined);
+            note("port used again", conversation.again);
+            let own: Vec<_> = packets.iter().filter(|packet| packet.talk == n).collect();
+            note("missing", own.len() < conversation.talk.packets.len());
+            note("midway", own.first().is_some_and(|first| first.segment.flags & SYN == 0));
+        }
+        for call in &generated.calls {
+            note("without an end", call.seen.is_none());
+            let error = call.seen.as_ref().and_then(|seen| seen.error.as_deref());
+            for reason in ["connection_reset", "client_closed", "closed"] {
+                note(reason, error == Some(reason));
+            }
+        }
+    }
+    for (what, n) in &seen {
+        println!("{n:8} {what}");
+    }
+}
+
+/// The found calls are of the truth, each at most once; those that were not found.
+#[track_caller]
+fn none_invented(seed: u64, generated: &Generated, outcome: &Outcome) -> Vec<Call> {
+    let mut left = generated.calls.clone();
+    for found in outcome.calls() {
+        let real = left.iter().position(|call| is(call, &found));
+        let at = real.unwrap_or_else(|| panic!("seed {seed}: {found:?} was not in {left:#?}"));
+        left.remove(at);
+    }
+    left
+}
+
+/// Whether `found` is what a capture with holes may show of a call: where a size was not seen,
+/// nothing is said of it.
+fn is(call: &Call, found: &Seen) -> bool {
+    call.seen.as_ref().is_some_and(|real| {
+        real.path == found.path
+            && real.status == found.status
+            && real.error == found.error
+            && (found.size.is_none() || found.size == real.size)
+    })
+}
+
+/// True if the conversation that a call was in begins with a SYN in the capture. Otherwise nobody
+/// knows what was said before the first bytes that were captured.
+fn was_seen_to_begin(call: &Call, packets: &[Packet]) -> bool {
+    let first = packets.iter().find(|packet| packet.talk == call.talk);
+    first.is_some_and(|first| first.segment.flags & SYN != 0)
+}
+
 #[test]
 fn with_packets_missing() {
     let (mut calls, mut missing) = (0, 0);
@@ -83,23 +153,14 @@ fn with_packets_missing() {
             overlapped: seed as usize % 5 * 10,
             reordered: seed as usize % 4 * 5,
             dropped: 1 + seed as usize % 40,
+            blind: 0,
             paused: seed as usize % 7,
         };
-        let (truth, outcome, frames) = run(seed, mangle);
-        let mut left = truth.clone();
-        for call in outcome.calls() {
-            let real = left.iter().position(|real| {
-                real.path == call.path
-                    && real.status == call.status
-                    && real.error == call.error
-                    && (call.size.is_none() || call.size == real.size)
-            });
-            let at = real.unwrap_or_else(|| panic!("seed {seed}: {call:?} was not in {truth:#?}"));
-            left.remove(at);
-        }
-        calls += truth.len();
+        let (generated, packets, outcome) = run(seed, mangle);
+        let mut left = none_invented(seed, &generated, &outcome);
+        calls += generated.calls.len();
         missing += left.len();
-        left.retain(|call| was_seen_to_begin(call, &frames));
+        left.retain(|call| was_seen_to_begin(call, &packets));
         assert!(
             left.is_empty() || !outcome.losses().is_empty(),
             "seed {seed}: {left:?} lost in silence"
@@ -107,4 +168,79 @@ fn with_packets_missing() {
     }
     println!("{missing} of {calls} calls lost, all counted");
     assert!(missing < calls, "nothing at all was found");
+}
+
+/// A capture falls behind and catches up: each call is found again from the second one on of which
+/// nothing is missing, and mostly from the first.
+///
+/// The first follows a hole. Only where bytes of the server came in between is it certain that it
+/// begins a message: what looks like one may be a part of a body. On a connection that pipelines
+/// nothing is certain any more.
+#[test]
+fn calls_after_a_gap_are_found() {
+    let (mut calls, mut first, mut late) = (0, 0, 0);
+    for seed in 0..captures() {
+        let mangle = Mangle { blind: 100, ..Mangle::default() };
+        let (generated, packets, outcome) = run(seed, mangle);
+        let left = none_invented(seed, &generated, &outcome);
+        let mut before = None;
+        for call in &generated.calls {
+            let whole = is_whole(call, &generated, &packets);
+            let follows = before.replace((call.talk, whole)) == Some((call.talk, true));
+            let uncertain = generated.conversations[call.talk].pipelined
+                || looks_pipelined(call.talk, &generated, &packets);
+            if !whole || uncertain {
+                continue;
+            }
+            let found = !left.iter().any(|lost| lost.seen == call.seen);
+            assert!(found || !follows, "seed {seed}: {call:?} was lost after a whole one");
+            calls += usize::from(follows);
+            first += usize::from(!follows && found);
+            late += usize::from(!found);
+        }
+    }
+    println!("{calls} calls after a whole one; of the first ones {first} found, {late} not");
+}
+
+/// True if a body looks like a request just where a hole ends: what follows is no answer, so that
+/// the client seems to pipeline.
+fn looks_pipelined(talk: usize, generated: &Generated, packets: &[Packet]) -> bool {
+    let client = generated.conversations[talk].talk.ends[Client as usize];
+    let own = || {
+        packets.iter().map(|p| (p.talk, &p.segment)).filter(|(n, s)| *n == talk && s.from == client)
+    };
+    own().any(|(_, segment)| {
+        let before = |other: &Segment| other.sequence.wrapping_add(other.bytes.len() as u32);
+        segment.bytes.starts_with(b"GET /w")
+            && !own().any(|(_, other)| before(other) == segment.sequence)
+    })
+}
+
+/// True if every byte of a call was captured.
+fn is_whole(call: &Call, generated: &Generated, packets: &[Packet]) -> bool {
+    let whole = |range: &Range<u64>, from: End| {
+        let ends = &generated.conversations[call.talk].talk;
+        let base = ends.initial[from as usize].wrapping_add(1);
+        let mut parts: Vec<Range<u64>> = packets
+            .iter()
+            .filter(|packet| packet.talk == call.talk)
+            .filter(|packet| packet.segment.from == ends.ends[from as usize])
+            .map(|packet| {
+                // Conversations are far shorter than sequence numbers.
+                let start = u64::from(packet.segment.sequence.wrapping_sub(base));
+                let fin = u64::from(packet.segment.flags & FIN != 0);
+                start..start + packet.segment.bytes.len() as u64 + fin
+            })
+            .collect();
+        parts.sort_by_key(|part| part.start);
+        let mut known = range.start;
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            if part.start <= known {
+                known = known.max(part.end);
+            }
+        }
+        known >= range.end
+    };
+    whole(&call.request, Client)
+        && call.response.as_ref().is_some_and(|response| whole(response, Server))
 }

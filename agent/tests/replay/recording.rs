@@ -19,7 +19,7 @@ use tracebee::trace::{Span, Tracer, Value};
 
 use crate::live::{Told, generate};
 use crate::outcome::Outcome;
-use crate::random::Random;
+use tracebee_tests::capture::random::Random;
 
 const TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
 const NO_LIMIT: u64 = u64::MAX;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tracebee::trace::{Kind, Span, Value};
 
 use crate::outcome::{Outcome, replay};
-use crate::random::Random;
+use tracebee_tests::capture::random::Random;
 
 const RUNS: [(&str, &[u8], &str); 2] = [
     (

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::files::{Frame, pcap};
 use crate::outcome::{replay, replay_with};
-use crate::talk::{Client, End, STEP, Server, Talk, answer, get};
-use crate::wire::{ACK, PSH, RST, SYN, Segment};
+use tracebee_tests::capture::files::{Frame, pcap};
+use tracebee_tests::capture::talk::{Client, End, STEP, Server, Talk, answer, get};
+use tracebee_tests::capture::wire::{ACK, PSH, RST, SYN, Segment};
 
 /// What a talk comes to: its calls, and what is lost.
 #[track_caller]
@@ -515,4 +515,25 @@ fn both_ends_know_their_peer_by_either_address() {
     assert_eq!(outcome.lines(), ["/six 200"]);
     assert_eq!(&*outcome.spans[0].resource.service, "[fd00::1]:80");
     let _: [End; 2] = [Client, Server];
+}
+
+/// Packets: 0-2 handshake, 3 request, 4 ack, 5-7 close by the server.
+fn hung_up() -> Talk {
+    Talk::new().open().say(Client, get("/a")).ack(Server).fin(Server).fin(Client).ack(Server)
+}
+
+#[test]
+fn who_closed_first_is_told_whatever_the_order() {
+    expect(&hung_up(), &["/a closed"], &[]);
+    expect(&moved(hung_up(), 5, 6), &["/a closed"], &[]);
+    expect(&moved(hung_up(), 5, 7), &["/a closed"], &[]);
+    let given_up = Talk::new().open().say(Client, get("/a")).fin(Client).fin(Server).ack(Client);
+    expect(&given_up, &["/a client_closed"], &[]);
+    expect(&moved(given_up, 4, 6), &["/a client_closed"], &[]);
+}
+
+#[test]
+fn an_end_that_was_not_captured_but_acknowledged() {
+    // Nobody knows whether that number was the end, or a byte.
+    expect(&without(hung_up(), 5), &[], &[("stopped", 1)]);
 }

@@ -6,9 +6,9 @@ use tracebee_common::record;
 use super::storage;
 use crate::{
     bytes::Vector,
-    layout,
+    emit, layout,
     memory::member,
-    send::{self, Body},
+    send::{self, Body, Told},
     socket::{self, SENT, Tcp, Who},
 };
 
@@ -35,12 +35,12 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
         let end = position + left;
         let continued = end == tcp.state.announced && tcp.state.pending != 0;
         if continued && tcp.state.whole == 0 {
+            // What is left has not gone before now.
+            tcp.state.told = emit::now();
             return;
         }
         tcp.state.announced = end;
-        if !socket::turn(tcp.state, SENT, position) {
-            return;
-        }
+        let Some(first) = socket::turn(tcp.state, SENT, position) else { return };
         tcp.state.pending = send::PENDING;
         if end <= tcp.state.skip_sent {
             return;
@@ -56,7 +56,8 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
         } else {
             Body::Pages
         };
-        send::tell(&mut tcp, who, position, left, body, send::sure(left, space));
+        let told = Told { first, sure: send::sure(left, space), time: emit::now() };
+        send::tell(&mut tcp, who, position, left, body, told);
     }
 }
 
@@ -68,6 +69,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
     unsafe {
         let Some(tp) = socket::tcp_sock(sk) else { return };
         let Some(state) = storage::get(sk) else { return };
-        send::returned(&mut Tcp { tp, state, joined: false });
+        // Each chunk was announced: the last of it went right after that.
+        send::returned(&mut Tcp { tp, state, joined: false }, |tcp| tcp.state.told);
     }
 }

@@ -65,6 +65,13 @@ impl Said {
     }
 }
 
+/// What would be used here, as it says.
+pub(super) fn capture(setting: &Setting) -> Result<String> {
+    let said = Said::with(setting, &["--output", "json"])?.json()?;
+    let capture = said["capture"].as_str();
+    capture.map(str::to_owned).with_context(|| format!("nothing works: {}", said["findings"]))
+}
+
 /// The host of the suites is one where tracing works: the other suites prove it.
 fn healthy(report: &mut Report, setting: &Setting) -> Result<()> {
     let before = cleanup::State::now()?;

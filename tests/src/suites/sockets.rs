@@ -54,10 +54,15 @@ const CALLS: &[(&str, &str, usize)] = &[
 ];
 
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
+    some(report, setting, 1)
+}
+
+/// One in `nth` of the ways of writing.
+pub(crate) fn some(report: &mut Report, setting: &Setting, nth: usize) -> Result<()> {
     let dir = setting.dir.path();
     // Each way of writing is once at each end, with a different way of reading opposite it.
     let styles = |shift: usize| -> Vec<String> {
-        let pairs = WRITE.iter().enumerate();
+        let pairs = WRITE.iter().enumerate().step_by(nth);
         pairs.map(|(n, write)| format!("{}/{write}", READ[(n + shift) % READ.len()])).collect()
     };
     let servers: Vec<Server> =

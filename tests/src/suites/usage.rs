@@ -33,6 +33,8 @@ const CASES: &[(&[&str], i32, &str)] = &[
     (&["run", "--record", "/no/such/directory/file"], 1, "/no/such/directory/file"),
     (&["run", "--record", "/dev/null"], 1, "no regular file"),
     (&["run", "--record-max", "1"], 2, "65536"),
+    (&["run", "--metrics-listen", "nowhere"], 2, "127.0.0.1:9464"),
+    (&["run", "--metrics-listen", "192.0.2.1:9464"], 1, "192.0.2.1:9464"),
 ];
 
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {

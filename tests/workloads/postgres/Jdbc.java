@@ -25,9 +25,9 @@ public class Jdbc {
     }
 
     /** A call: summary, rows, rows written, SQLSTATE, batch, whether its answer is long. */
-    static String call(String summary, Integer returned, Integer affected, String code, Integer batch, boolean cut) {
-        return String.format("{\"summary\":\"%s\",\"returned\":%s,\"affected\":%s,\"code\":%s,\"batch\":%s,\"cut\":%b}",
-            summary, returned, affected, code == null ? null : '"' + code + '"', batch, cut);
+    static String call(String summary, Integer returned, Integer affected, String code, Integer batch, boolean isLong) {
+        return String.format("{\"summary\":\"%s\",\"returned\":%s,\"affected\":%s,\"code\":%s,\"batch\":%s,\"long\":%b}",
+            summary, returned, affected, code == null ? null : '"' + code + '"', batch, isLong);
     }
 
     static String selected(String summary, int rows) {
@@ -124,7 +124,7 @@ public class Jdbc {
         asked(null, () -> plain.executeQuery("SELECT * FROM jd WHERE name <> 'secret1'").close(), selected("SELECT jd", 9));
         PreparedStatement large = connection.prepareStatement("SELECT repeat('x', 1000) FROM generate_series(1, ?)");
         large.setInt(1, 20000);
-        asked(null, () -> read(large), call("SELECT generate_series", null, null, null, null, true));
+        asked(null, () -> read(large), call("SELECT generate_series", 20000, null, null, null, true));
         connection.setAutoCommit(false);
         PreparedStatement steps = connection.prepareStatement("SELECT id FROM jd ORDER BY id");
         steps.setFetchSize(4);

@@ -38,19 +38,23 @@ async def main():
         await cursor.fetch(50)
     with asked(port, call("COMMIT")):
         await transaction.commit()
-    with asked(port, call("SELECT generate_series", cut=True)):
+    with asked(port, call("SELECT generate_series", returned=20000, long=True)):
         await connection.fetch("SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", 20000)
-    for size in (3_000_000, 10):
-        with asked(port, call("SELECT", cut=size > 16000, returned=None if size > 16000 else 1)):
+    # The last: where neither value nor result is seen, what is prepared meanwhile is not known.
+    for size in (10, 3_000_000):
+        with asked(port, call("SELECT", returned=1, long=size > 16000)):
             await connection.fetchval("SELECT $1::text", "s" * size)
     with asked(port, call("SELECT ap UPDATE ap", returned=53, affected=53, batch=2)):
         await connection.execute("SELECT * FROM ap; UPDATE ap SET name = 'secret'")
-    with asked(port, call("COPY ap", affected=5000)):
+    with asked(port, call('COPY "ap"', affected=5000)):
         await connection.copy_records_to_table("ap", records=[(n, "secret" * 3) for n in range(1000, 6000)])
     with asked(port, call("SELECT", returned=1)):
         await connection.fetchval("SELECT pg_sleep(0.05)")
     with asked(port, call("SELECT", code="57014"), error=asyncio.TimeoutError):
-        await connection.fetch("SELECT pg_sleep(5)", timeout=0.1)
+        try:
+            await connection.fetch("SELECT pg_sleep(5)", timeout=0.1)
+        finally:
+            await asyncio.sleep(0.2)  # the answer to what was cancelled comes after the error
     for n in range(200):
         with asked(port, call("SELECT ap", returned=1)):
             await connection.fetchrow("SELECT name FROM ap WHERE id = $1", 1000 + n)

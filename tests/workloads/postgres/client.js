@@ -6,7 +6,7 @@ const [port, file] = process.argv.slice(2);
 const log = fs.openSync(file, "w");
 const now = () => Math.round((performance.timeOrigin + performance.now()) * 1e6);
 
-const call = (summary, more) => ({ summary, returned: null, affected: null, code: null, batch: null, cut: false, ...more });
+const call = (summary, more) => ({ summary, returned: null, affected: null, code: null, batch: null, long: false, ...more });
 
 async function main() {
   const client = new Client({ host: "127.0.0.1", port: Number(port), user: "postgres", database: "postgres" });
@@ -14,7 +14,9 @@ async function main() {
   const local = client.connection.stream.localPort;
   const asked = async (calls, work) => {
     const start = now();
-    const code = await work().then(() => null, (error) => error.code);
+    // The error is told before the answer is read to its end.
+    const failed = (error) => new Promise((resolve) => setTimeout(() => resolve(error.code), 20));
+    const code = await work().then(() => null, failed);
     const line = { pid: process.pid, port: local, start, end: now(), calls };
     fs.writeSync(log, JSON.stringify(line) + "\n");
     const expected = calls.map((call) => call.code).find((code) => code) ?? null;
@@ -37,8 +39,8 @@ async function main() {
   await query([call("INSERT js", { code: "23505" })], "INSERT INTO js VALUES ($1, 'secret')", [1]);
   await query([call("SELECT nowhere", { code: "42P01" })], "SELECT * FROM nowhere WHERE id = $1", [1]);
   await query([call("SELECT js UPDATE js", { returned: 5, affected: 5, batch: 2 })], "SELECT * FROM js; UPDATE js SET name = 'secret'");
-  await query([call("SELECT generate_series", { cut: true })], "SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", [20000]);
-  await query([call("SELECT", { cut: true })], "SELECT $1::text", ["secret".repeat(500000)]);
+  await query([call("SELECT generate_series", { returned: 20000, long: true })], "SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", [20000]);
+  await query([call("SELECT", { returned: 1, long: true })], "SELECT $1::text", ["secret".repeat(500000)]);
   // Asked all at once, the library sends one after the other.
   const many = Array.from({ length: 20 }, () => call("SELECT js", { returned: 5 }));
   await asked(many, () => Promise.all(many.map(() => client.query("SELECT * FROM js WHERE id >= $1", [0]))));

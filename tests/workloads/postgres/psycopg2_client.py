@@ -40,13 +40,13 @@ connection.autocommit = True
 execute("SELEC 1", call("", code="42601"), error=psycopg2.errors.SyntaxError)
 execute("SELECT pg_sleep(0.05)", call("SELECT", returned=1))
 execute("ROLLBACK", call("ROLLBACK", code="25P01"))
-execute("SELECT repeat('x', 1000) FROM generate_series(1, 20000)", call("SELECT generate_series", cut=True))
-execute("SELECT repeat('x', 3000000)", call("SELECT", cut=True))
-execute("SELECT %s", call("SELECT", cut=True), arguments=("secret" * 100000,))
+execute("SELECT repeat('x', 1000) FROM generate_series(1, 20000)", call("SELECT generate_series", returned=20000, long=True))
+execute("SELECT repeat('x', 3000000)", call("SELECT", returned=1, long=True))
+execute("SELECT %s", call("SELECT", returned=1, long=True), arguments=("secret" * 100000,))
 execute("SELECT id FROM p2 /* " + "x" * 20000 + " */", call("SELECT p2", returned=0))
 with asked(port, call("COPY p2", affected=20000)):
     cursor.copy_expert("COPY p2 FROM STDIN", io.StringIO("".join(f"{n}\tsecret{n}\n" for n in range(20000))))
-with asked(port, call("COPY p2", cut=True)):
+with asked(port, call("COPY p2", affected=20000, long=True)):
     cursor.copy_expert("COPY p2 TO STDOUT", io.StringIO())
 with asked(port, call("COPY p2", code="22P02"), error=psycopg2.errors.InvalidTextRepresentation):
     cursor.copy_expert("COPY p2 FROM STDIN", io.StringIO("secret\tx\n"))

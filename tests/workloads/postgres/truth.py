@@ -8,9 +8,9 @@ import time
 PORT, LOG = int(sys.argv[1]), open(sys.argv[2], "w", buffering=1)
 
 
-def call(summary, returned=None, affected=None, code=None, batch=None, cut=False):
+def call(summary, returned=None, affected=None, code=None, batch=None, long=False):
     """One call as it must be seen."""
-    return {"summary": summary, "returned": returned, "affected": affected, "code": code, "batch": batch, "cut": cut}
+    return {"summary": summary, "returned": returned, "affected": affected, "code": code, "batch": batch, "long": long}
 
 
 class asked:

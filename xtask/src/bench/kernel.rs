@@ -1,5 +1,6 @@
 //! What the kernel programs of the agent cost, by the kernel's own clock.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -38,9 +39,10 @@ pub(super) struct Runs {
 pub(super) fn runs(pid: u32) -> Result<Runs> {
     let path = Path::new("/proc").join(pid.to_string()).join("fdinfo");
     let mut runs = Runs::default();
+    let mut seen = HashSet::new();
     for entry in fs::read_dir(&path).with_context(|| path.display().to_string())? {
         // Descriptors come and go.
-        runs.add(&fs::read_to_string(entry?.path()).unwrap_or_default());
+        runs.add(&fs::read_to_string(entry?.path()).unwrap_or_default(), &mut seen);
     }
     Ok(runs)
 }
@@ -54,14 +56,18 @@ impl Runs {
         }
     }
 
-    /// Links name their program too, but only the program has counters.
-    fn add(&mut self, fdinfo: &str) {
+    /// Links name their program too, but only the program has counters. A process may hold a program
+    /// by several descriptors; `seen` has those that were counted.
+    fn add(&mut self, fdinfo: &str, seen: &mut HashSet<u64>) {
         let number = |key: &str| {
             let line = fdinfo.lines().find_map(|line| line.strip_prefix(key));
-            line.and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or_default()
+            line.and_then(|value| value.trim().parse::<u64>().ok())
         };
-        self.count += number("run_cnt:");
-        self.nanoseconds += number("run_time_ns:");
+        let (Some(program), Some(count)) = (number("prog_id:"), number("run_cnt:")) else { return };
+        if seen.insert(program) {
+            self.count += count;
+            self.nanoseconds += number("run_time_ns:").unwrap_or_default();
+        }
     }
 }
 
@@ -70,10 +76,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_count_and_links_do_not() {
-        let mut runs = Runs::default();
-        runs.add("pos:\t0\nprog_type:\t26\nprog_id:\t7\nrun_time_ns:\t174269\nrun_cnt:\t270\n");
-        runs.add("pos:\t0\nlink_type:\ttracing\nprog_id:\t7\n");
+    fn each_program_counts_once_and_links_do_not() {
+        let (mut runs, mut seen) = (Runs::default(), HashSet::new());
+        for _ in 0..2 {
+            let program =
+                "pos:\t0\nprog_type:\t26\nprog_id:\t7\nrun_time_ns:\t174269\nrun_cnt:\t270\n";
+            runs.add(program, &mut seen);
+        }
+        runs.add("pos:\t0\nlink_type:\ttracing\nprog_id:\t7\n", &mut seen);
         assert_eq!(runs, Runs { count: 270, nanoseconds: 174_269 });
     }
 }

@@ -1,5 +1,6 @@
 //! Brings one batch to the receiver: retries, splits, gives up, counts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
@@ -10,6 +11,7 @@ use super::payload::MAX_BYTES;
 use super::{Answer, Client, Custody, Encoded, Payload};
 use crate::export::config::OtlpConfig;
 use crate::export::quiet::Quiet;
+use crate::stats::{ExportResult, Stats};
 
 /// First wait before a retry; it doubles each time.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
@@ -29,19 +31,26 @@ pub(super) struct Courier {
     timeout: Option<Duration>,
     retry_budget: Duration,
     closing: watch::Receiver<bool>,
+    stats: Arc<Stats>,
     trouble: Quiet,
     dropped: Quiet,
     warned: Quiet,
 }
 
 impl Courier {
-    pub(super) fn new(client: Client, config: &OtlpConfig, closing: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        client: Client,
+        config: &OtlpConfig,
+        closing: watch::Receiver<bool>,
+        stats: Arc<Stats>,
+    ) -> Self {
         Courier {
             client,
             endpoint: config.endpoint.to_string(),
             timeout: config.timeout,
             retry_budget: config.retry_budget,
             closing,
+            stats,
             trouble: Quiet::new(LOG_EVERY),
             dropped: Quiet::new(LOG_EVERY),
             warned: Quiet::new(LOG_EVERY),
@@ -108,6 +117,17 @@ impl Courier {
     }
 
     async fn attempt(&self, payload: &Payload) -> Answer {
+        let answer = self.answer(payload).await;
+        self.stats.answered(match &answer {
+            Answer::Taken { .. } => ExportResult::Taken,
+            Answer::Later { .. } => ExportResult::Later,
+            Answer::TooLarge { .. } => ExportResult::TooLarge,
+            Answer::Refused { .. } => ExportResult::Refused,
+        });
+        answer
+    }
+
+    async fn answer(&self, payload: &Payload) -> Answer {
         let Some(timeout) = self.timeout else { return self.client.send(payload).await };
         match tokio::time::timeout(timeout, self.client.send(payload)).await {
             Ok(answer) => answer,

@@ -34,6 +34,8 @@ pub(super) struct Conversation {
     hidden: Hidden,
     /// Bytes of a side were seen; its stream is joined midway if the first is not at position 0.
     joined: [bool; 2],
+    /// A stream was joined midway: the first that was seen of it need not be a message.
+    joined_midway: bool,
     /// A response answered a request: these are the two sides of an HTTP connection.
     exchanged: bool,
     /// Something is not known of the streams since the connection began.
@@ -136,6 +138,7 @@ impl Parser for Conversation {
         }
         if !std::mem::replace(&mut self.joined[side as usize], true) && at > 0 {
             self.doubt = true;
+            self.joined_midway = true;
             if side == Side::Request {
                 self.requests = Requests::Lost { since: at };
             }
@@ -192,6 +195,12 @@ impl Parser for Conversation {
             self.finish(side, at, parts);
         }
     }
+
+    fn gone(&mut self, parts: &mut Vec<Part>) {
+        if matches!(self.responses, Responses::Lost { .. }) {
+            self.desync_answer(parts);
+        }
+    }
 }
 
 /// What both streams do when something is not known.
@@ -232,18 +241,25 @@ impl Conversation {
     fn learn_pipelining(&mut self, next_was_sent: bool, parts: &mut Vec<Part>) -> Step {
         self.pipelined |= next_was_sent || self.hidden == Hidden::Surely;
         self.hidden = Hidden::No;
-        if self.pipelined && self.doubt { self.leave(parts) } else { Step::SkipTurn }
+        if self.pipelined && self.doubt { self.give_up(parts) } else { Step::SkipTurn }
     }
 
-    /// Something is not known from here on: [`Step::Leave`] if that can never be repaired.
+    /// Something is not known from here on: [`Step::GiveUp`] if that can never be repaired.
     fn doubt_from_here(&mut self, parts: &mut Vec<Part>) -> Step {
         self.doubt = true;
-        if self.pipelined { self.leave(parts) } else { Step::SkipTurn }
+        if self.pipelined { self.give_up(parts) } else { Step::SkipTurn }
     }
 
-    fn leave(&mut self, parts: &mut Vec<Part>) -> Step {
+    /// What follows cannot be told apart.
+    fn give_up(&mut self, parts: &mut Vec<Part>) -> Step {
         self.desync_all(parts);
         self.left = true;
+        Step::GiveUp
+    }
+
+    /// What follows is not HTTP.
+    fn leave(&mut self, parts: &mut Vec<Part>) -> Step {
+        self.give_up(parts);
         Step::Leave
     }
 }

@@ -76,6 +76,11 @@ pub(super) fn leading_blank(bytes: &[u8]) -> usize {
     }
 }
 
+/// A registered method of this name.
+pub(super) fn registered(name: &str) -> Option<&'static str> {
+    REGISTERED.binary_search(&name).ok().map(|at| REGISTERED[at])
+}
+
 /// Whether `bytes` begin with a registered method and a space, as far as they go. Where a message
 /// does not have to begin, that is better evidence than a token.
 pub(super) fn begins_with_registered_method(bytes: &[u8]) -> bool {
@@ -173,4 +178,16 @@ fn is_lone_carriage_return(bytes: &[u8]) -> bool {
 
 fn prefix_if<T>(possible: bool) -> Seen<T> {
     if possible { Seen::Prefix } else { Seen::Not }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registered_methods_are_found() {
+        assert!(REGISTERED.is_sorted());
+        assert_eq!(registered("GET"), Some("GET"));
+        assert_eq!(registered("get"), None);
+    }
 }

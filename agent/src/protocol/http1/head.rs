@@ -1,11 +1,12 @@
 //! Message heads (RFC 9112 2 to 5): which fields are kept, and what can be said of a broken head.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
 use super::body::{Fields, Framing};
-use super::detect::{Seen, request_line, status_line};
+use super::detect::{Seen, registered, request_line, status_line};
 use super::{Forwarded, Request, Response};
 
 /// Header lines accepted. Servers refuse heads of more than 100 to 200; a head beyond this keeps
@@ -202,7 +203,7 @@ impl<'a> Kept<'a> {
 
     fn into_request(self, method: &str, target: &[u8], minor: u8) -> Request {
         Request {
-            method: method.into(),
+            method: registered(method).map_or_else(|| method.to_owned().into(), Cow::Borrowed),
             target: cut(target, MAX_TARGET),
             minor,
             host: self.host.and_then(|host| exact(host, MAX_HOST)),

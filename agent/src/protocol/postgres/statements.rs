@@ -140,6 +140,12 @@ impl Statements {
         self.portals.clear();
     }
 
+    /// Portals may have been bound to other statements.
+    pub(super) fn forget_portals(&mut self) {
+        self.portal = None;
+        self.portals.clear();
+    }
+
     /// Nothing of this is certain any more: messages were missed.
     pub(super) fn forget(&mut self) {
         *self = Self { clock: self.clock, ..Self::default() };

@@ -6,10 +6,11 @@
 mod connection;
 mod flow;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rustc_hash::FxHashMap;
 
 use super::segment::Segment;
@@ -30,11 +31,11 @@ type Key = [SocketAddr; 2];
 
 /// All connections.
 pub(super) struct Tcp {
-    // Not the fast hasher: whoever makes the packets chooses these keys.
+    // A hasher with a secret: whoever makes the packets chooses these keys.
     connections: HashMap<Key, Connection>,
     by_id: FxHashMap<ConnectionId, Key>,
-    /// What is looked at again, and when.
-    waiting: VecDeque<(Time, Key)>,
+    /// What is looked at again, and when; each connection at most once.
+    waiting: VecDeque<(Time, ConnectionId)>,
     ids: u64,
     segments: u64,
     /// Bytes that are kept.
@@ -96,21 +97,27 @@ impl Tcp {
         self.stats.lose(Loss::CaptureGap, connection.gaps - gaps);
         if connection.waits() && !connection.queued {
             connection.queued = true;
-            self.waiting.push_back((Time(time.0.saturating_add(PATIENCE)), key));
+            let id = connection.id;
+            if self.waiting.len() >= 2 * MAX_CONNECTIONS {
+                // Of a capture in which time stands still: most of them are gone.
+                self.waiting.retain(|(_, id)| self.by_id.contains_key(id));
+            }
+            self.waiting.push_back((Time(time.0.saturating_add(PATIENCE)), id));
         }
     }
 
     /// Gives up what was awaited for too long at `now`.
     pub(super) fn expire(&mut self, now: Time, on: &mut On<'_>) {
-        while let Some((_, key)) = self.waiting.pop_front_if(|(due, _)| *due <= now) {
-            let Some(connection) = self.connections.get_mut(&key) else { continue };
+        while let Some((_, id)) = self.waiting.pop_front_if(|(due, _)| *due <= now) {
+            let connection = self.by_id.get(&id).and_then(|key| self.connections.get_mut(key));
+            let Some(connection) = connection else { continue };
             let (cost, gaps) = (connection.cost(), connection.gaps);
             connection.watch(now, on);
             self.held = self.held + connection.cost() - cost;
             self.stats.lose(Loss::CaptureGap, connection.gaps - gaps);
             connection.queued = connection.waits();
             if connection.queued {
-                self.waiting.push_back((Time(now.0.saturating_add(PATIENCE)), key));
+                self.waiting.push_back((Time(now.0.saturating_add(PATIENCE)), id));
             }
         }
     }
@@ -158,5 +165,34 @@ impl Tcp {
             self.remove(&key, time, on);
             self.stats.lose(Loss::TableFull, u64::from(open));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Connections that wait for bytes and are replaced, all in one instant.
+    #[test]
+    fn a_capture_in_which_time_stands_still() {
+        let mut tcp = Tcp::new(Arc::default());
+        let (from, to) = (([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into());
+        let segment = |sequence, syn, bytes| Segment {
+            from,
+            to,
+            sequence,
+            acknowledged: None,
+            syn,
+            fin: false,
+            reset: false,
+            length: if syn { 0 } else { 1 },
+            bytes,
+        };
+        for n in 0..3 * MAX_CONNECTIONS as u32 {
+            tcp.segment(&segment(1000 * n, true, b""), Time(1), &mut |_| ());
+            tcp.segment(&segment(1000 * n + 500, false, b"x"), Time(1), &mut |_| ());
+        }
+        assert_eq!(tcp.connections.len(), 1);
+        assert!(tcp.waiting.len() <= 2 * MAX_CONNECTIONS + 1);
     }
 }

@@ -15,7 +15,7 @@ pub enum LayoutError {
     )]
     Unreadable(btf_rs::Error),
     /// The kernel has no such member.
-    #[error("this kernel's {0} has no member {1}; please report the kernel version")]
+    #[error("this kernel's {0} has no member {1}")]
     Missing(&'static str, &'static str),
 }
 
@@ -46,6 +46,8 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("SK_SNDBUF", "sock", "sk_sndbuf"),
     ("TP_WRITE_SEQ", "tcp_sock", "write_seq"),
     ("TP_COPIED_SEQ", "tcp_sock", "copied_seq"),
+    ("TP_SND_UNA", "tcp_sock", "snd_una"),
+    ("TP_RACK_MSTAMP", "tcp_sock", "rack.mstamp"),
     ("TP_SND_NXT", "tcp_sock", "snd_nxt"),
     ("TP_RCV_NXT", "tcp_sock", "rcv_nxt"),
     ("TP_BYTES_SENT", "tcp_sock", "bytes_sent"),

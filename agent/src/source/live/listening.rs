@@ -9,6 +9,9 @@ use crate::sockets;
 
 /// Network namespaces that are remembered.
 const MAX_NAMESPACES: usize = 1024;
+/// Ports of one namespace that are remembered. A host with more listeners is a test of hosts.
+const MAX_PORTS: usize = 4096;
+
 /// The ports that are listened on, by network namespace. Each is looked at once: connections older
 /// than the agent were accepted before that.
 #[derive(Debug, Default)]
@@ -30,7 +33,7 @@ impl Listening {
 fn read(pid: u32) -> FxHashSet<u16> {
     let mut ports = FxHashSet::default();
     sockets::each(Path::new("/proc"), pid, |socket| {
-        if socket.listens() {
+        if socket.listens() && ports.len() < MAX_PORTS {
             ports.insert(socket.local.port());
         }
     });

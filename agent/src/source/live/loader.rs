@@ -1,16 +1,17 @@
 //! Loading and attaching the kernel programs. All of the agent's `unsafe` and privilege is here.
 
 use std::num::NonZeroU32;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError, ProgramFd},
+    programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, Load, counter};
+use tracebee_common::{Control, Load, RING_RESERVE, RING_WAKE, counter};
 
+use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
 use crate::cli::Capture;
 use crate::privilege::Privileges;
@@ -63,9 +64,9 @@ pub enum LoadError {
     /// One program was refused or could not be attached.
     #[error("attaching {0}: {why}; this kernel lacks what --capture {2} needs", why = reason(.1))]
     Program(&'static str, #[source] ProgramError, &'static str),
-    /// The ring cannot be mapped.
-    #[error("mapping the ring buffer: {0}")]
-    Ring(#[source] std::io::Error),
+    /// What the kernel counts cannot be read.
+    #[error("opening the counters of the eBPF programs: {0}")]
+    Gauges(#[source] std::io::Error),
     /// A map is not as expected.
     #[error("opening map {0}: {1}")]
     Map(&'static str, #[source] MapError),
@@ -85,7 +86,10 @@ pub struct Kernel {
     counters: PerCpuArray<MapData, u64>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
-    ebpf: Ebpf,
+    /// What can be read at any time.
+    pub gauges: Gauges,
+    /// None once they are detached.
+    ebpf: Option<Ebpf>,
 }
 
 #[derive(Clone, Copy)]
@@ -101,10 +105,6 @@ struct LoadValue(Load);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for LoadValue {}
-
-/// Bytes that wait in the ring when the reader is woken: 30 wake-ups a second at 16 MB/s. Of a
-/// small ring an eighth, so that it has room while the reader comes.
-const WAKE_BYTES: u32 = 512 * 1024;
 
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
@@ -153,8 +153,10 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     // Constant to the verifier: what is not logged is not even loaded.
     loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
-    let wake = WAKE_BYTES.min(ring_bytes.get().next_power_of_two() / 8);
-    loader.override_global("WAKE_BYTES", &wake, true);
+    let room = ring_bytes.get() - ring_bytes.get() / RING_RESERVE;
+    let wake = RING_WAKE.min(ring_bytes.get() / 8);
+    loader.override_global("RING_ROOM", &room, true);
+    loader.override_global("RING_WAKE", &wake, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
     }
@@ -179,12 +181,15 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
             .and_then(|program| program.attach().map(drop))
             .map_err(refused(name))?;
     }
+    let descriptors = descriptors(&ebpf, programs).map_err(LoadError::Gauges)?;
     let mut take = |name: &'static str| {
         ebpf.take_map(name)
             .ok_or(LoadError::Map(name, MapError::InvalidName { name: name.to_owned() }))
     };
+    let ring = RingBuf::try_from(take("RING")?).map_err(|e| LoadError::Map("RING", e))?;
+    let gauges =
+        Gauges::new(ring.as_fd(), ring_bytes.get(), descriptors).map_err(LoadError::Gauges)?;
     Ok(Kernel {
-        ring: RingBuf::try_from(take("RING")?).map_err(|e| LoadError::Map("RING", e))?,
         control: HashMap::try_from(take("CONTROL")?).map_err(|e| LoadError::Map("CONTROL", e))?,
         generation: Array::try_from(take("GENERATION")?)
             .map_err(|e| LoadError::Map("GENERATION", e))?,
@@ -195,7 +200,9 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         backend,
         current_generation: 0,
         log,
-        ebpf,
+        ring,
+        gauges,
+        ebpf: Some(ebpf),
     })
 }
 
@@ -215,6 +222,10 @@ fn reason(error: &ProgramError) -> String {
                 Some(line) => format!("{io_error}; the verifier says: {line}"),
                 None => io_error.to_string(),
             }
+        }
+        ProgramError::Btf(aya::BtfError::UnknownBtfTypeName { type_name }) => {
+            let tracepoint = type_name.strip_prefix("btf_trace_").unwrap_or(type_name);
+            format!("there is no {tracepoint}")
         }
         other => other.to_string(),
     }
@@ -276,23 +287,29 @@ impl Kernel {
         self.counters.get(&slot, 0).map_or(0, |values| values.iter().sum())
     }
 
+    /// Detaches the programs: what is in the ring is all there will be.
+    pub fn detach(&mut self) {
+        self.ebpf = None;
+    }
+
     /// Passes on what the kernel programs have to say (`--log-level debug`).
     pub fn log(&mut self) {
         self.log.flush();
     }
+}
 
-    /// How often a program did not run because it was already running on that CPU: what it would
-    /// have seen is lost. From `/proc/self/fdinfo`, which has it since Linux 5.12.
-    pub fn recursion_misses(&self) -> u64 {
-        let misses = |fd: &ProgramFd| {
-            let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-            let text = std::fs::read_to_string(path).ok()?;
-            let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-            line.trim().parse::<u64>().ok()
-        };
-        let programs = self.ebpf.programs().filter_map(|(_, program)| program.fd().ok());
-        programs.filter_map(misses).sum()
+/// The programs with descriptors of their own.
+fn descriptors(
+    ebpf: &Ebpf,
+    programs: &[(&'static str, &'static str)],
+) -> std::io::Result<Vec<(&'static str, OwnedFd)>> {
+    let mut descriptors = Vec::new();
+    for &(name, _) in programs {
+        if let Some(fd) = ebpf.program(name).and_then(|program| program.fd().ok()) {
+            descriptors.push((name, fd.as_fd().try_clone_to_owned()?));
+        }
     }
+    Ok(descriptors)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProgramError> {
@@ -302,6 +319,17 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_tracepoint_is_called_by_its_name() {
+        let type_name = "btf_trace_sock_send_length".to_owned();
+        let error = ProgramError::Btf(aya::BtfError::UnknownBtfTypeName { type_name });
+        assert_eq!(
+            LoadError::Program("sock_send_length", error, "socket").to_string(),
+            "attaching sock_send_length: there is no sock_send_length; this kernel lacks what \
+             --capture socket needs"
+        );
+    }
 
     #[test]
     fn the_verifiers_last_word() {

@@ -1,12 +1,17 @@
-//! The records of each connection in the order of their numbers.
+//! The records of each connection in the order of their numbers, and what is missing between them.
 //!
 //! The kernel numbers a record before it writes it: one that is written in between by a softirq or
 //! by another CPU overtakes it, by microseconds, or for as long as a hypervisor takes the CPU away.
-//! What comes too early waits for what it overtook; what does not come in time was lost.
+//! What comes too early waits for what it overtook; what does not come in time was lost. The next
+//! record that tells of messages then says how many began meanwhile, and in which direction.
 
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
+use tracebee_common::record::{self, FLAG_FIRST, FLAG_SENT, Messages, tcp};
+use zerocopy::FromBytes as _;
+
+use crate::source::Direction;
 
 /// How long a record that was overtaken may take.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -14,6 +19,10 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Bytes of memory of the records that wait in all: a hundred of the longest. Overtaking is rare and
 /// short: more than this is loss.
 const MAX_HELD: usize = 4 << 20;
+
+/// Connections whose numbers are known, at 100 bytes each: more than are followed, because those
+/// that are not have records, too. The records of others are passed on as they come.
+const MAX_CONNECTIONS: usize = 4 * crate::limit::budget::MAX_CONNECTIONS;
 
 /// Bytes of memory that a record takes which waits.
 fn cost(record: &[u8]) -> usize {
@@ -25,8 +34,8 @@ fn cost(record: &[u8]) -> usize {
 pub(super) enum Next<'a> {
     /// This record is next.
     Record(&'a [u8]),
-    /// So many records of the connection are lost.
-    Lost(u32),
+    /// Something of the connection is missing here; see [`Lost`](crate::source::Lost).
+    Lost { records: u32, messages: Messages, last: Option<Direction> },
 }
 
 #[derive(Default)]
@@ -36,6 +45,10 @@ struct Connection {
     held: Vec<(u32, Box<[u8]>)>,
     /// When the first of them came.
     since: Option<Instant>,
+    /// Messages that are known to have begun.
+    messages: Messages,
+    /// Records that are missing since a record told of messages.
+    lost: u32,
 }
 
 /// The connections.
@@ -49,8 +62,8 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Takes a record in and gives out, in order, what is due. What is known of a connection begins
-    /// with the record that announces it (`first`), whatever its number.
+    /// Takes a record in and gives out, in order, what is due. The record that announces a
+    /// connection (`first`) waits for none before it: there was no room for them.
     pub(super) fn take(
         &mut self,
         cookie: u64,
@@ -58,14 +71,19 @@ impl Order {
         bytes: &[u8],
         mut give: impl FnMut(Next<'_>),
     ) {
+        if self.connections.len() >= MAX_CONNECTIONS && !self.connections.contains_key(&cookie) {
+            give(Next::Record(bytes));
+            return;
+        }
         let connection = self.connections.entry(cookie).or_insert_with(|| Connection {
             next: if first { number } else { 0 },
+            lost: if first { number } else { 0 },
             ..Connection::default()
         });
         let ahead = number.wrapping_sub(connection.next);
         if ahead == 0 {
             connection.next = number.wrapping_add(1);
-            give(Next::Record(bytes));
+            connection.pass(bytes, &mut give);
             if !connection.held.is_empty() {
                 self.held -= connection.release(&mut give);
             }
@@ -73,7 +91,7 @@ impl Order {
         }
         if ahead > u32::MAX / 2 {
             // Given out twice, or given up already: its position tells what is new in it.
-            give(Next::Record(bytes));
+            connection.pass(bytes, &mut give);
             return;
         }
         if connection.held.is_empty() {
@@ -111,6 +129,15 @@ impl Order {
         });
     }
 
+    /// Nothing more will come: gives out what waits.
+    pub(super) fn finish(&mut self, mut give: impl FnMut(u64, Next<'_>)) {
+        for cookie in std::mem::take(&mut self.waiting) {
+            if let Some(connection) = self.connections.get_mut(&cookie) {
+                self.held -= connection.give_up(&mut |next| give(cookie, next));
+            }
+        }
+    }
+
     /// Forgets a connection that is gone.
     pub(super) fn forget(&mut self, cookie: u64) {
         if let Some(connection) = self.connections.remove(&cookie) {
@@ -122,8 +149,9 @@ impl Order {
 impl Connection {
     /// Gives out what follows without a gap; how many bytes of memory it took.
     fn release(&mut self, give: &mut impl FnMut(Next<'_>)) -> usize {
+        let held = std::mem::take(&mut self.held);
         let (mut count, mut freed) = (0, 0);
-        for (number, bytes) in &self.held {
+        for (number, bytes) in &held {
             // Behind `next` if a number was given out twice.
             let ahead = number.wrapping_sub(self.next);
             if ahead != 0 && ahead <= u32::MAX / 2 {
@@ -132,10 +160,11 @@ impl Connection {
             if ahead == 0 {
                 self.next = number.wrapping_add(1);
             }
-            give(Next::Record(bytes));
+            self.pass(bytes, give);
             count += 1;
             freed += cost(bytes);
         }
+        self.held = held;
         self.held.drain(..count);
         freed
     }
@@ -143,24 +172,149 @@ impl Connection {
     /// Gives out everything, with the losses in between; how many bytes of memory it took.
     fn give_up(&mut self, give: &mut impl FnMut(Next<'_>)) -> usize {
         let mut freed = 0;
-        while let Some((number, _)) = self.held.first() {
-            give(Next::Lost(number.wrapping_sub(self.next)));
-            self.next = *number;
+        while let Some(&(number, _)) = self.held.first() {
+            self.lost = self.lost.saturating_add(number.wrapping_sub(self.next));
+            self.next = number;
             freed += self.release(give);
         }
         freed
+    }
+
+    /// Gives out a record, before it what is missing.
+    fn pass(&mut self, bytes: &[u8], give: &mut impl FnMut(Next<'_>)) {
+        match Told::of(bytes) {
+            Told::Nothing => {}
+            // What it ends is not known any more.
+            Told::Sent if self.lost > 0 => {
+                self.lost = self.lost.saturating_add(1);
+                return;
+            }
+            Told::Sent => {}
+            Told::Messages { messages, begins, last, end } => {
+                // After a record that came too late there are none.
+                let since = |now: u32, before: u32| {
+                    let since = now.wrapping_sub(before);
+                    if since > u32::MAX / 2 { 0 } else { since }
+                };
+                let Messages { received, sent } = messages;
+                let mut missed = Messages {
+                    received: since(received, self.messages.received),
+                    sent: since(sent, self.messages.sent),
+                };
+                self.messages.received = self.messages.received.wrapping_add(missed.received);
+                self.messages.sent = self.messages.sent.wrapping_add(missed.sent);
+                match begins {
+                    Some(Direction::Received) => {
+                        missed.received = missed.received.saturating_sub(1);
+                    }
+                    Some(Direction::Sent) => missed.sent = missed.sent.saturating_sub(1),
+                    None => {}
+                }
+                // Without a loss the numbers prove nothing: of two threads at once, one may have
+                // counted its message and not yet told of it. In the end all are told.
+                let skipped = end && missed != Messages::default();
+                if self.lost > 0 || skipped {
+                    let records = std::mem::take(&mut self.lost);
+                    give(Next::Lost { records, messages: missed, last });
+                }
+            }
+        }
+        give(Next::Record(bytes));
+    }
+}
+
+/// What a record says of the messages of its connection.
+enum Told {
+    /// Nothing.
+    Nothing,
+    /// Nothing but how far one was accepted.
+    Sent,
+    /// How many there were.
+    Messages {
+        messages: Messages,
+        /// One of this direction begins with the record.
+        begins: Option<Direction>,
+        /// The last before the record is of this direction.
+        last: Option<Direction>,
+        /// There will not be more.
+        end: bool,
+    },
+}
+
+impl Told {
+    fn of(bytes: &[u8]) -> Self {
+        let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return Told::Nothing };
+        let sent = header.flags & FLAG_SENT != 0;
+        let direction = if sent { Direction::Sent } else { Direction::Received };
+        match header.kind {
+            record::DATA => {
+                let Ok((data, _)) = record::Data::ref_from_prefix(bytes) else {
+                    return Told::Nothing;
+                };
+                let first = header.flags & FLAG_FIRST != 0;
+                Told::Messages {
+                    messages: data.messages,
+                    begins: first.then_some(direction),
+                    last: Some(if first { direction.reverse() } else { direction }),
+                    end: false,
+                }
+            }
+            record::STATE => {
+                let Ok((state, _)) = record::State::ref_from_prefix(bytes) else {
+                    return Told::Nothing;
+                };
+                Told::Messages {
+                    messages: state.messages,
+                    begins: None,
+                    last: Some(direction),
+                    end: state.new == tcp::CLOSE,
+                }
+            }
+            record::SENT => Told::Sent,
+            _ => Told::Nothing,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::IntoBytes as _;
+
     use super::*;
+
+    /// Record `number` of a conversation of two records to a message, received ones first.
+    fn data(number: u32) -> record::Data {
+        let (turn, second) = (number / 2, !number.is_multiple_of(2));
+        let mut data = record::Data {
+            messages: Messages { received: turn / 2 + 1, sent: turn.div_ceil(2) },
+            ..record::Data::default()
+        };
+        data.header.kind = record::DATA;
+        data.header.number = number;
+        data.header.flags =
+            if turn % 2 == 1 { FLAG_SENT } else { 0 } | if second { 0 } else { FLAG_FIRST };
+        data
+    }
 
     /// Numbers given out, losses negative.
     fn taken(order: &mut Order, number: u32) -> Vec<i64> {
         let mut out = Vec::new();
-        order.take(7, (number, false), &number.to_le_bytes(), |next| out.push(told(&next)));
+        order.take(7, (number, false), data(number).as_bytes(), |next| out.push(told(&next)));
         out
+    }
+
+    /// Records, received and sent messages, and whose the last one was, of the one loss there is.
+    fn lost(order: &mut Order, number: u32) -> (u32, u32, u32, Option<Direction>) {
+        let mut losses = Vec::new();
+        let mut note = |next: Next<'_>| {
+            if let Next::Lost { records, messages: Messages { received, sent }, last } = next {
+                losses.push((records, received, sent, last));
+            }
+        };
+        order.take(7, (number, false), data(number).as_bytes(), &mut note);
+        order.drained(|| Instant::now() + LATE, |_, next| note(next));
+        assert_eq!(losses.len(), 1);
+        losses[0]
     }
 
     fn drained(order: &mut Order, later: Duration) -> Vec<i64> {
@@ -173,8 +327,10 @@ mod tests {
 
     fn told(next: &Next<'_>) -> i64 {
         match next {
-            Next::Record(bytes) => i64::from(u32::from_le_bytes((*bytes).try_into().unwrap())),
-            Next::Lost(n) => -i64::from(*n),
+            Next::Record(bytes) => {
+                i64::from(record::Header::ref_from_prefix(bytes).unwrap().0.number)
+            }
+            Next::Lost { records, .. } => -i64::from(*records),
         }
     }
 
@@ -227,11 +383,76 @@ mod tests {
 
     #[test]
     fn an_announcement_is_a_beginning() {
+        let mut conn = record::Conn::default();
+        (conn.header.kind, conn.header.number) = (record::CONN, 3);
         let mut order = Order::default();
-        let mut given = Vec::new();
-        order.take(7, (41, true), &41u32.to_le_bytes(), |next| given.push(told(&next)));
-        assert_eq!(given, [41]);
-        assert_eq!(taken(&mut order, 42), [42]);
+        let mut given = 0;
+        order.take(7, (3, true), conn.as_bytes(), |_| given += 1);
+        assert_eq!(given, 1, "nothing to wait for");
+        assert_eq!(taken(&mut order, 4), [-3, 4], "but what is missing is known");
+    }
+
+    #[test]
+    fn a_loss_has_a_size() {
+        use Direction::{Received, Sent};
+        let fresh = |before: u32| {
+            let mut order = Order::default();
+            for number in 0..before {
+                assert_eq!(taken(&mut order, number).len(), 1);
+            }
+            order
+        };
+        // Within a message, its end, its end and whole ones, and the beginning of another.
+        assert_eq!(lost(&mut fresh(0), 1), (1, 1, 0, Some(Received)));
+        assert_eq!(lost(&mut fresh(1), 2), (1, 0, 0, Some(Received)));
+        assert_eq!(lost(&mut fresh(1), 3), (2, 0, 1, Some(Sent)));
+        assert_eq!(lost(&mut fresh(2), 8), (6, 1, 2, Some(Sent)));
+        assert_eq!(lost(&mut fresh(2), 11), (9, 2, 3, Some(Sent)));
+        assert_eq!(lost(&mut fresh(4), 9), (5, 2, 1, Some(Received)));
+    }
+
+    #[test]
+    fn the_end_tells_what_nobody_was_told() {
+        let mut state = record::State {
+            messages: Messages { received: 5, sent: 4 },
+            new: tcp::CLOSE,
+            ..record::State::default()
+        };
+        state.header.kind = record::STATE;
+        state.header.number = 1;
+        let mut losses = Vec::new();
+        let mut end = |order: &mut Order| {
+            order.take(7, (1, false), state.as_bytes(), |next| {
+                if let Next::Lost { records, messages, .. } = next {
+                    losses.push((records, messages));
+                }
+            });
+        };
+        let mut order = Order::default();
+        assert_eq!(taken(&mut order, 0), [0]);
+        end(&mut order);
+        assert_eq!(losses, [(0, Messages { received: 4, sent: 4 })], "nobody wanted to know");
+    }
+
+    #[test]
+    fn what_a_send_that_is_lost_came_to_is_not_told() {
+        let mut sent = record::Sent::default();
+        (sent.header.kind, sent.header.number) = (record::SENT, 2);
+        let mut order = Order::default();
+        assert_eq!(taken(&mut order, 0), [0]);
+        order.take(7, (2, false), sent.as_bytes(), |_| panic!("it waits"));
+        assert_eq!(taken(&mut order, 4).len(), 0);
+        assert_eq!(drained(&mut order, LATE), [-3, 4]);
+    }
+
+    #[test]
+    fn what_waits_in_the_end_is_given_out() {
+        let mut order = Order::default();
+        assert_eq!(taken(&mut order, 1).len(), 0);
+        let mut out = Vec::new();
+        order.finish(|_, next| out.push(told(&next)));
+        assert_eq!(out, [-1, 1]);
+        assert_eq!((order.held, order.waiting.len()), (0, 0));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::bytes::Fields;
 use super::{Ending, Item, MAX_NUMBER, end, flag, kind};
 use crate::source::{
-    ConnectionId, Data, Direction, End, Event, Opened, Program, Role, Thread, Time,
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time,
 };
 use crate::stats::Loss;
 use crate::trace::Value;
@@ -39,7 +39,7 @@ pub fn decode(bytes: &[u8]) -> Option<Item<'_>> {
             Item::Event(Event::Ended { id: id(fields)?, time: time(fields)?, end: ended(fields)? })
         }
         kind::LEFT_OUT => Item::Event(Event::LeftOut { id: id(fields)?, calls: fields.u32()? }),
-        kind::LOST => Item::Event(Event::Lost { id: id(fields)?, records: fields.u32()? }),
+        kind::LOST => Item::Event(Event::Lost(lost(fields)?)),
         kind::TICK => Item::Tick(time(fields)?),
         kind::ANCHOR => {
             Item::Anchor(fields.i64().filter(|offset| offset.unsigned_abs() <= MAX_NUMBER)?)
@@ -111,6 +111,18 @@ fn data<'a>(fields: &mut Fields<'a>) -> Option<Data<'a>> {
         thread,
         waited,
     })
+}
+
+fn lost(fields: &mut Fields<'_>) -> Option<Lost> {
+    let (id, records) = (id(fields)?, fields.u32()?);
+    let (received, sent) = (fields.u32()?, fields.u32()?);
+    let last = match fields.u8()? {
+        0 => None,
+        1 => Some(Direction::Received),
+        2 => Some(Direction::Sent),
+        _ => return None,
+    };
+    Some(Lost { id, records, received, sent, last })
 }
 
 fn ended(fields: &mut Fields<'_>) -> Option<End> {

@@ -2,7 +2,7 @@
 
 use super::bytes::Put as _;
 use super::{Ending, FRAME, HEADER, Item, MAGIC, VERSION, checksum, end, flag, kind};
-use crate::source::{Data, Direction, End, Event, Opened, Role};
+use crate::source::{Data, Direction, End, Event, Lost, Opened, Role};
 use crate::trace::Value;
 use crate::workload::Resource;
 
@@ -26,6 +26,19 @@ pub fn encode(item: &Item<'_>, out: &mut Vec<u8>) {
     // Length and checksum are known afterwards.
     out.put(&[0; FRAME]);
     content(item, out);
+    seal(out, start);
+}
+
+/// Appends one record of which the content is given, whatever it is.
+pub(crate) fn frame(out: &mut Vec<u8>, content: &[u8]) {
+    let start = out.len();
+    out.put(&[0; FRAME]);
+    out.put(content);
+    seal(out, start);
+}
+
+/// Writes length and checksum of the record that begins at `start`.
+fn seal(out: &mut [u8], start: usize) {
     let check = checksum(&out[start + FRAME..]);
     let length = u32::try_from(out.len() - start - FRAME).unwrap_or(u32::MAX);
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
@@ -103,10 +116,17 @@ fn encode_event(event: &Event<'_>, out: &mut Vec<u8>) {
             out.u64(id.0);
             out.u32(*calls);
         }
-        Event::Lost { id, records } => {
+        Event::Lost(Lost { id, records, received, sent, last }) => {
             out.u8(kind::LOST);
             out.u64(id.0);
             out.u32(*records);
+            out.u32(*received);
+            out.u32(*sent);
+            out.u8(match last {
+                None => 0,
+                Some(Direction::Received) => 1,
+                Some(Direction::Sent) => 2,
+            });
         }
     }
 }

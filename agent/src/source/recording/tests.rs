@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::source::capture::file::{Fault, OpenError};
-use crate::source::{ConnectionId, Data, Direction, End, Program, Role, Thread};
+use crate::source::{ConnectionId, Data, Direction, End, Lost, Program, Role, Thread};
 use crate::trace::Value;
 
 fn number() -> impl Strategy<Value = u64> {
@@ -83,6 +83,17 @@ fn data() -> impl Strategy<Value = Data<'static>> {
     })
 }
 
+fn lost() -> impl Strategy<Value = Lost> {
+    let last = option::of(prop_oneof![Just(Direction::Received), Just(Direction::Sent)]);
+    (any::<u64>(), any::<[u32; 3]>(), last).prop_map(|(id, [records, received, sent], last)| Lost {
+        id: ConnectionId(id),
+        records,
+        received,
+        sent,
+        last,
+    })
+}
+
 fn event() -> impl Strategy<Value = Event<'static>> {
     let id = || any::<u64>().prop_map(ConnectionId);
     let time = || number().prop_map(Time);
@@ -106,7 +117,7 @@ fn event() -> impl Strategy<Value = Event<'static>> {
         }),
         (id(), time(), end()).prop_map(|(id, time, end)| Event::Ended { id, time, end }),
         (id(), any::<u32>()).prop_map(|(id, calls)| Event::LeftOut { id, calls }),
-        (id(), any::<u32>()).prop_map(|(id, records)| Event::Lost { id, records }),
+        lost().prop_map(Event::Lost),
     ]
 }
 

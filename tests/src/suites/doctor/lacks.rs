@@ -29,6 +29,7 @@ pub(super) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     std::fs::copy(&setting.binary, &binary)?;
     privileges(report, setting, &binary)?;
     mounts(report, setting, &binary, dir.path())?;
+    hidden(report, setting, &binary)?;
     namespaces(report, setting, &binary)?;
     filter(report, setting, &binary)
 }
@@ -114,6 +115,18 @@ fn privileges(report: &mut Report, setting: &Setting, binary: &Path) -> Result<(
             Said::by(setting, command.args(flags).arg(binary).arg("doctor").current_dir("/"))?;
         expect(report, &case, &said);
     }
+    Ok(())
+}
+
+/// `/proc` that shows everybody only what is theirs.
+fn hidden(report: &mut Report, setting: &Setting, binary: &Path) -> Result<()> {
+    let script = "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=65534 \
+                  --regid=65534 --clear-groups --inh-caps=+bpf,+perfmon \
+                  --ambient-caps=+bpf,+perfmon \"$1\" doctor";
+    let mut command = Command::new("unshare");
+    let said = Said::by(setting, command.args(["-m", "sh", "-c", script, "sh"]).arg(binary))?;
+    let words = &["note", "hidepid=", "to do: add CAP_SYS_PTRACE"];
+    expect(report, &Case { name: "hidepid", code: 0, topic: "/proc", words }, &said);
     Ok(())
 }
 

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"os/signal"
 	"strconv"
@@ -29,6 +31,7 @@ type Line struct {
 	Start    int64  `json:"start"`
 	End      int64  `json:"end"`
 	Pid      int    `json:"pid"`
+	Port     int    `json:"port"`
 	Worker   int    `json:"worker"`
 }
 
@@ -65,6 +68,10 @@ func run(client *http.Client, fields []string, worker int) (Line, time.Duration)
 			pause = time.Duration(number) * time.Millisecond
 		}
 	}
+	port := 0
+	request = request.WithContext(httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { port = info.Conn.LocalAddr().(*net.TCPAddr).Port },
+	}))
 	start := time.Now().UnixNano()
 	response, err := client.Do(request)
 	fatal(err)
@@ -72,7 +79,7 @@ func run(client *http.Client, fields []string, worker int) (Line, time.Duration)
 	fatal(err)
 	end := time.Now().UnixNano()
 	fatal(response.Body.Close())
-	return Line{fields[0], fields[1], fields[2], response.StatusCode, size, received, start, end, os.Getpid(), worker}, pause
+	return Line{fields[0], fields[1], fields[2], response.StatusCode, size, received, start, end, os.Getpid(), port, worker}, pause
 }
 
 func main() {

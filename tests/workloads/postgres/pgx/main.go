@@ -20,7 +20,7 @@ type call struct {
 	Affected *int    `json:"affected"`
 	Code     *string `json:"code"`
 	Batch    *int    `json:"batch"`
-	Cut      bool    `json:"cut"`
+	Long     bool    `json:"long"`
 }
 
 type line struct {
@@ -100,7 +100,7 @@ func main() {
 		}
 		return connection.SendBatch(ctx, batch).Close()
 	}, call{Summary: "INSERT gx", Affected: n(50), Batch: n(50)})
-	asked(query("SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", 20000), call{Summary: "SELECT generate_series", Cut: true})
+	asked(query("SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", 20000), call{Summary: "SELECT generate_series", Returned: n(20000), Long: true})
 	asked(func() error {
 		rows := [][]any{}
 		for i := range 20000 {

@@ -41,7 +41,7 @@ async fn deliver(script: Script, spans: Vec<Span>, closing: bool) -> Delivery {
     let seen = Arc::clone(&script.seen);
     let (_keep, closing) = watch::channel(closing);
     let config = otlp_config("http://h:4317", &[]);
-    let courier = Courier::new(Client(Transport::Script(script)), &config, closing);
+    let courier = Courier::new(Client(Transport::Script(script)), &config, closing, Arc::default());
     let custody = Custody::new(spans.len(), Arc::clone(&stats));
     courier.deliver(Encoded::all(&spans), custody).await;
     let seen = seen.lock().expect("no test panics here");

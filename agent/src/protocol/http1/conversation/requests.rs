@@ -15,9 +15,9 @@ impl Conversation {
         match &mut self.requests {
             Requests::Head => self.parse_request_head(at, bytes, parts),
             Requests::Lost { .. } => {
-                // A body that is still coming may end in this turn: `abcGET / HTTP/1.1`.
-                let start = &bytes[leading_blank(bytes)..];
-                let is_start = start == b"\r" || begins_with_registered_method(start);
+                // A body that is still coming may end in this turn: `abcGET / HTTP/1.1`, or
+                // `\r\nGET / HTTP/1.1`.
+                let is_start = begins_with_registered_method(bytes);
                 if !self.is_turn_of_requests() || self.abandoned == Some(at) || !is_start {
                     return Step::SkipTurn;
                 }
@@ -60,6 +60,10 @@ impl Conversation {
                 if let Requests::Lost { .. } = self.requests {
                     return Step::SkipTurn;
                 }
+                if !self.exchanged && self.joined_midway {
+                    self.desync_all(parts);
+                    return Step::Mistaken;
+                }
                 self.request_gap(at, parts)
             }
         }
@@ -78,7 +82,7 @@ impl Conversation {
             return self.begin_broken_request(at, head, parts);
         }
         if !self.open_request(at, head, parts) {
-            return Step::Leave;
+            return Step::GiveUp;
         }
         let head_end = at.saturating_add(len as u64);
         if method == Method::Connect {
@@ -111,7 +115,7 @@ impl Conversation {
     /// A request begins whose head is known only in part, so that nobody knows where it ends.
     fn begin_broken_request(&mut self, at: u64, head: RequestHead, parts: &mut Vec<Part>) -> Step {
         if !self.open_request(at, head, parts) {
-            return Step::Leave;
+            return Step::GiveUp;
         }
         self.requests = Requests::Lost { since: at };
         self.doubt_from_here(parts)
@@ -125,7 +129,7 @@ impl Conversation {
         parts: &mut Vec<Part>,
     ) -> bool {
         if self.waiting.len() >= MAX_OUTSTANDING {
-            self.leave(parts);
+            self.give_up(parts);
             return false;
         }
         if matches!(self.responses, Responses::Lost { .. }) {

@@ -22,7 +22,7 @@ impl Conversation {
                     parts.push(Part::ResponseEnd { at, body: Some(payload) });
                     let next_was_sent = !self.waiting.is_empty();
                     match self.learn_pipelining(next_was_sent, parts) {
-                        Step::Leave => Step::Leave,
+                        Step::GiveUp => Step::GiveUp,
                         _ => Step::Took(taken),
                     }
                 }
@@ -45,6 +45,11 @@ impl Conversation {
             Some(Head::Not | Head::Partial(None)) => {
                 if !self.exchanged && !self.doubt {
                     return Step::NotMine;
+                }
+                if !self.exchanged && self.joined_midway {
+                    // What looked like a message was a part of a body, perhaps of the other side.
+                    self.desync_all(parts);
+                    return Step::Mistaken;
                 }
                 return self.desync(parts);
             }
@@ -75,8 +80,8 @@ impl Conversation {
             self.answer_unfinished_request(parts);
         }
         let next_was_sent = self.waiting.len() > 1;
-        if self.learn_pipelining(next_was_sent, parts) == Step::Leave {
-            return Step::Leave;
+        if self.learn_pipelining(next_was_sent, parts) == Step::GiveUp {
+            return Step::GiveUp;
         }
         let Some(method) = self.waiting.pop_front() else {
             return self.orphan(head.response.status, parts);
@@ -100,7 +105,7 @@ impl Conversation {
             (_, None) => Framing::Unknown,
             (framing, Some(_)) => framing,
         };
-        let response = protocol::Response::Http(Box::new(response));
+        let response = protocol::Response::Http(response);
         parts.push(Part::Response { at, response });
 
         let len = len.unwrap_or_default();
@@ -164,7 +169,7 @@ impl Conversation {
         self.responses = Responses::Lost { chunked };
         self.pipelined |= !self.waiting.is_empty();
         let step = self.doubt_from_here(parts);
-        if step != Step::Leave && self.hidden != Hidden::No {
+        if step != Step::GiveUp && self.hidden != Hidden::No {
             self.desync_answer(parts);
         }
         step

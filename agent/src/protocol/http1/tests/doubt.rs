@@ -172,20 +172,20 @@ fn a_client_that_pipelines_is_given_up_with_the_first_doubt() {
     finds(from_the_beginning(), &[Sends(Q, asks), Sends(A, OK)], &found, &[]);
     // Answers are missing.
     let found = [&asked[..], &["desync", "desync"]].concat();
-    finds(from_the_beginning(), &[Sends(Q, asks), Loses(A, 9)], &found, &["Leave"]);
+    finds(from_the_beginning(), &[Sends(Q, asks), Loses(A, 9)], &found, &["GiveUp"]);
     // The framing of one is lost.
     let found = [&asked[..], &["0 200", "desync", "desync"]].concat();
     let happens = &[Sends(Q, asks), Sends(A, CHUNKED), Loses(A, 9)];
-    finds(from_the_beginning(), happens, &found, &["Leave"]);
+    finds(from_the_beginning(), happens, &found, &["GiveUp"]);
     // The doubt was there before.
     let asked = ["1000 GET /a", "asked 1019 body 0", "1019 GET /b", "asked 1038 body 0"];
     let found = [&asked[..], &["desync", "desync"]].concat();
     let happens = &[Sends(Q, asks), Sends(A, OK), Sends(Q, "GET /c HTTP/1.1\r\n\r\n")];
-    finds(Driver::joined(&DETECTOR, 1000, 1000), happens, &found, &["Leave"]);
+    finds(Driver::joined(&DETECTOR, 1000, 1000), happens, &found, &["GiveUp"]);
     // What was pipelined is what is missing.
     let happens = &[Sends(Q, "GET /a HTTP/1.1\r\n\r\n"), Loses(Q, 40), Sends(A, OK)];
     let found = ["0 GET /a", "asked 19 body 0", "desync"];
-    finds(from_the_beginning(), happens, &found, &["Leave"]);
+    finds(from_the_beginning(), happens, &found, &["GiveUp"]);
 }
 
 #[test]

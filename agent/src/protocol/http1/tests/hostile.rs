@@ -116,7 +116,7 @@ fn too_many_requests_without_an_answer() {
     }
     assert_eq!(driver.over, None);
     driver.data(Q, b"GET / HTTP/1.1\r\n\r\n");
-    assert_eq!(driver.over, Some(Step::Leave));
+    assert_eq!(driver.over, Some(Step::GiveUp));
     assert_eq!(driver.parts.len(), 3 * 1024);
 }
 

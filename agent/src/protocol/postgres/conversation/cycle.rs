@@ -58,6 +58,8 @@ pub(super) struct Unit {
     pub(super) request: database::Request,
     /// How often it was executed; 0 if it was only prepared.
     pub(super) executions: u32,
+    /// It was bound to values: what comes next of it is its execution.
+    pub(super) bound: bool,
     /// Messages that have no reply yet.
     pub(super) pending: u32,
     /// Where its last reply ended.
@@ -137,7 +139,7 @@ impl Cycle {
                 unit.end = Some(end);
             }
             // What is bound and was not seen to be executed is executed.
-            Some(unit) if cut && !foreign && executed && unit.executions == 0 => {
+            Some(unit) if cut && !foreign && executed && unit.bound && unit.executions == 0 => {
                 unit.executions = 1;
             }
             Some(_) | None => {
@@ -205,12 +207,15 @@ impl Cycle {
         self.end_answered(parts);
         (self.failed, self.copying) = (true, false);
         let Some(unit) = self.units.front_mut() else { return };
-        if self.request_cut && unit.pending == 0 && (self.foreign || unit.executions > 0) {
+        let own = unit.bound && unit.executions == 0 && !self.foreign;
+        if self.request_cut && unit.pending == 0 && !own {
             // It answers a message that was not seen.
             self.unclear = true;
         } else if !unit.answered {
-            unit.outcome.failed = true;
-            unit.outcome.code = code;
+            // What it had read or written is void.
+            let command = unit.outcome.command.take();
+            let failed = database::Response { failed: true, code, command, ..Default::default() };
+            unit.outcome = failed;
             unit.answer(parts);
         }
     }
@@ -242,7 +247,7 @@ impl Cycle {
                 parts.push(Part::Desync);
             } else if failed && !reached {
                 unit.skip(end, parts);
-            } else if self.may_be_a_call(&unit) && unit.rows == 0 {
+            } else if self.may_be_a_call(&unit) && (unit.rows == 0 || !unit.bound) {
                 // Nobody saw whether it was executed, or failed.
                 parts.push(Part::Desync);
             } else if unit.pending > 0 && !failed && !cut && !self.simple && !self.request_cut {
@@ -274,6 +279,7 @@ impl Unit {
             prepared,
             request,
             executions: 0,
+            bound: false,
             pending: 0,
             end: None,
             answering: false,

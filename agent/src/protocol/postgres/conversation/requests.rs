@@ -136,7 +136,14 @@ impl Conversation {
                 self.requests = Requests::Done;
                 Some(())
             }
-            // Passwords and COPY data are not looked at.
+            // COPY data is not looked at. Some do not wait to be asked for it.
+            b'd' => {
+                if let Some(cycle) = self.cycles.back_mut() {
+                    cycle.copying = true;
+                }
+                Some(())
+            }
+            // Passwords neither.
             _ => Some(()),
         };
         match step {
@@ -226,6 +233,10 @@ impl Conversation {
         let prepared = self.statements.get(name);
         self.statements.bind(portal, &prepared);
         self.for_statement(at, prepared, parts)?;
+        let cycle = self.cycles.back_mut()?;
+        if let Some(unit) = cycle.units.back_mut().filter(|_| !cycle.full) {
+            unit.bound = true;
+        }
         self.pending(1)
     }
 

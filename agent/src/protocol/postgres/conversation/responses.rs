@@ -124,7 +124,8 @@ impl Conversation {
             return;
         };
         cycle.answering(parts);
-        let by_sync = cycle.simple || (cycle.mixed && cycle.units.len() == 1);
+        // Of a `Query`, each of its statements is complete by itself.
+        let by_sync = !(cycle.simple || (cycle.mixed && cycle.units.len() == 1));
         match kind {
             b'E' => {
                 let report = report(body);
@@ -144,7 +145,7 @@ impl Conversation {
             b'3' => cycle.closed += 1,
             b'G' => {
                 cycle.copying = true;
-                if !cycle.simple {
+                if by_sync {
                     // A `Sync` that came before is not obeyed. What else did is not, either.
                     cycle.synced = false;
                     if pipelined {
@@ -154,7 +155,7 @@ impl Conversation {
             }
             _ => {}
         }
-        if !by_sync && matches!(kind, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') {
+        if by_sync && matches!(kind, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') {
             cycle.reply(kind, end, parts);
         }
     }
@@ -199,6 +200,8 @@ impl Conversation {
         }
         if unseen || (cycle.answer_cut && cycle.prepares()) {
             self.statements.forget();
+        } else if cycle.request_cut {
+            self.statements.forget_portals();
         }
         cycle.end(end, parts);
     }

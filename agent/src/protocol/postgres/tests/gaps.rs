@@ -205,6 +205,22 @@ fn long_values() {
     }
 }
 
+/// COPY data of which only the first is captured, sent before it was asked for.
+#[test]
+fn copy_data_that_is_cut() {
+    let mut driver = session();
+    driver.data(Q, &query("COPY t FROM STDIN"));
+    driver.data(Q, &message(b'd', &[b'x'; 1000]));
+    driver.gap(Q, 100_000);
+    driver.data(A, &message(b'G', &[0, 0, 1, 0, 0]));
+    driver.data(A, &[complete("COPY 7"), ready(b'I')].concat());
+    driver.data(Q, &query("SELECT * FROM a"));
+    driver.data(A, &result(1));
+    let found = end(driver);
+    assert!(found[0].contains("\"COPY t\" -> 7 affected"), "{found:?}");
+    assert!(found[1].contains("\"SELECT a\" -> 1 rows") && found.len() == 2, "{found:?}");
+}
+
 /// A batch of which only the first was captured.
 #[test]
 fn a_request_that_is_cut() {
@@ -224,6 +240,23 @@ fn a_request_that_is_cut() {
     assert!(found[1].contains("\"INSERT t\" -> cut "), "{found:?}");
     assert!(found[2].contains("\"INSERT t\" -> 1 affected"), "{found:?}");
     assert_eq!(found.len(), 3);
+}
+
+/// What is bound while nobody sees it may have any name.
+#[test]
+fn portals_are_forgotten_with_what_was_missed() {
+    let mut driver = session();
+    let bound =
+        [parse("", "SELECT * FROM a"), bind("c", "", b""), execute("c", 1), sync()].concat();
+    let answer = [empty(b"12"), rows(1, b"x"), empty(b"s"), ready(b'T')].concat();
+    driver.data(Q, &bound);
+    driver.data(A, &answer);
+    driver.gap(Q, 100);
+    driver.data(A, &[empty(b"2"), rows(1, b"x"), empty(b"s"), ready(b'T')].concat());
+    driver.data(Q, &[execute("c", 1), sync()].concat());
+    driver.data(A, &[rows(1, b"x"), empty(b"s"), ready(b'T')].concat());
+    let found = end(driver);
+    assert!(found.last().unwrap().contains("? -> 1 rows"), "{found:?}");
 }
 
 /// What is prepared while nobody sees it may have any name.

@@ -15,7 +15,8 @@ use crate::source::{ConnectionId, Event, Time};
 
 /// Most that one direction keeps, in bytes: a large window with a hole at its beginning.
 const MAX_HELD: usize = 4 << 20;
-/// How far ahead of what was captured a reset may be: what a capture that keeps up misses.
+/// How far from what was captured a reset may be, or one of the numbers of any segment: what a
+/// capture that keeps up misses.
 const MAX_AHEAD: u64 = 1 << 24;
 /// Time after the end in which what comes is late, not new.
 const LATE: u64 = 2_000_000_000;
@@ -41,6 +42,8 @@ pub(super) struct Connection {
     packets: u64,
     ended: Option<Time>,
     ending: bool,
+    /// One end said that it is done after the other may have, unseen.
+    hidden: bool,
     /// Nobody wants its data.
     ignored: bool,
     /// Bytes that are missing, in runs.
@@ -73,6 +76,7 @@ impl Connection {
             packets: 0,
             ended: None,
             ending: false,
+            hidden: false,
             ignored: false,
             gaps: 0,
             queued: false,
@@ -90,6 +94,9 @@ impl Connection {
                 (false, _) => Belongs::Elsewhere,
             };
         }
+        if segment.length > 0 && self.is_strange(from, segment) {
+            return Belongs::Elsewhere;
+        }
         let Some(ended) = self.ended else { return Belongs::Here };
         let age = time.0.saturating_sub(ended.0);
         let repeat = flow
@@ -100,6 +107,17 @@ impl Connection {
         } else {
             Belongs::Elsewhere
         }
+    }
+
+    /// True if neither what a segment carries nor what it acknowledges lies anywhere near this
+    /// connection: the ports were used again, and the new connection's SYN was not captured. A
+    /// capture that missed so much in both directions goes on as if it joined midway.
+    fn is_strange(&self, from: usize, segment: &Segment<'_>) -> bool {
+        let far = |flow: &Flow, sequence| {
+            flow.position(sequence).is_some_and(|at| at.abs_diff(flow.next) > MAX_AHEAD)
+        };
+        let Some(acknowledged) = segment.acknowledged else { return false };
+        far(&self.flows[from], segment.sequence) && far(&self.flows[1 - from], acknowledged)
     }
 
     /// True once its end was told.
@@ -178,7 +196,9 @@ impl Connection {
             let known = self.flows[from].next - at;
             if known < length {
                 let bytes = usize::try_from(known).ok().and_then(|n| segment.bytes.get(n..));
+                let late = self.is_too_late(from, after);
                 self.tell(from, length - known, bytes.unwrap_or_default(), time, on);
+                self.doubt_order(late, on);
             }
             return;
         }
@@ -194,6 +214,7 @@ impl Connection {
     }
 
     fn note_end(&mut self, from: usize, at: u64, segment: &Segment<'_>, after: u64, time: Time) {
+        let packet = self.packets;
         let flow = &mut self.flows[from];
         let at = at + u64::from(segment.length);
         if segment.reset {
@@ -203,10 +224,10 @@ impl Connection {
                 at >= flow.acknowledged && at <= flow.top_held().max(flow.acknowledged) + MAX_AHEAD;
             if believed || !flow.started {
                 let at = if flow.started { at.max(flow.next) } else { 0 };
-                flow.ending = Some(Ending { at, time, after, reset: true });
+                flow.ending = Some(Ending { at, time, after, packet, reset: true });
             }
         } else if segment.fin && !flow.finished && flow.ending.is_none() {
-            flow.ending = Some(Ending { at, time, after, reset: false });
+            flow.ending = Some(Ending { at, time, after, packet, reset: false });
         }
     }
 

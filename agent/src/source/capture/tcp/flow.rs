@@ -32,6 +32,8 @@ pub(super) struct Flow {
     pub(super) next: u64,
     /// What is missing before this is not awaited any more.
     pub(super) given_up: u64,
+    /// Where the last hole that was told ends.
+    pub(super) hole: u64,
     /// The peer has everything before.
     pub(super) acknowledged: u64,
     /// Segments that wait, by position. They do not overlap, nor lie before `next`.
@@ -70,6 +72,8 @@ pub(super) struct Ending {
     pub(super) time: Time,
     /// As in [`Held`].
     pub(super) after: u64,
+    /// As in [`Held`].
+    pub(super) packet: u64,
     /// The connection ends with it.
     pub(super) reset: bool,
 }

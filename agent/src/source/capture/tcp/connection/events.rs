@@ -18,7 +18,11 @@ impl Connection {
             _ => (position(0), position(1)),
         };
         if self.told.is_some() {
-            let end = End::Closed { error, received, sent };
+            let end = match error {
+                // Who closed first, and why, nobody knows.
+                None if self.hidden => End::Unseen,
+                error => End::Closed { error, received, sent },
+            };
             on(Event::Ended { id: self.id, time, end });
         }
         self.close(time);

@@ -1,8 +1,8 @@
 //! What is told when: nothing before what its sender had received, what is missing after a while.
 
-use super::super::flow::Lag;
+use super::super::flow::{Ending, Lag};
 use super::{Connection, On};
-use crate::source::{Direction, End, Event, Time};
+use crate::source::{Direction, End, Event, Lost, Time};
 
 /// How long what was acknowledged may come late in the file. Cards and kernels reorder within
 /// milliseconds, a ring that is read in blocks within tenths of seconds.
@@ -46,18 +46,38 @@ impl Connection {
             self.tell(from, given_up, &[], time, on);
         }
         let bytes = usize::try_from(known).ok().and_then(|n| held.bytes.get(n..));
+        let late = self.is_too_late(from, held.after);
         self.tell(from, held.length - known, bytes.unwrap_or_default(), time, on);
+        self.doubt_order(late, on);
+    }
+
+    /// True if what flow `from` has next was sent before a hole of the other direction was
+    /// received, and that was told already: it was given up too early, for packets that come too
+    /// late in the file.
+    pub(super) fn is_too_late(&self, from: usize, after: u64) -> bool {
+        after < self.flows[1 - from].hole
+    }
+
+    /// After what was told too `late`: what is asked in it may be answered in the hole.
+    pub(super) fn doubt_order(&self, late: bool, on: &mut On<'_>) {
+        if late && !self.ignored {
+            // Nothing is missing, so no message is counted: what is open is not paired any more.
+            let lost = Lost { id: self.id, records: 1, received: 0, sent: 0, last: None };
+            on(Event::Lost(lost));
+        }
     }
 
     /// Tells the end of a flow if its turn has come.
     fn end_flow(&mut self, from: usize, on: &mut On<'_>) -> bool {
-        let flow = &self.flows[from];
+        let (flow, other) = (&self.flows[from], &self.flows[1 - from]);
         let Some(ending) = flow.ending.filter(|ending| {
-            let due = flow.reached(ending.at) && self.flows[1 - from].reached(ending.after);
-            due && !self.ending
+            let due = flow.reached(ending.at) && other.reached(ending.after);
+            due && !self.ending && !comes_first(other.ending, ending)
         }) else {
             return false;
         };
+        // The last number of a hole that nothing follows may be that of the other's end.
+        self.hidden |= !other.finished && ending.after > 0 && ending.after == other.hole;
         let flow = &mut self.flows[from];
         flow.ending = None;
         if ending.reset {
@@ -205,6 +225,8 @@ impl Connection {
         debug_assert!(to > flow.next);
         let length = to.saturating_sub(flow.next).max(1);
         let time = time.max(flow.told);
+        self.flows[from].hole = to;
+        let flow = &self.flows[from];
         self.gaps += u64::from(to < flow.given_up || flow.given_up <= flow.next);
         self.tell(from, length, &[], time, on);
     }
@@ -214,4 +236,14 @@ impl Connection {
         let server = self.server();
         [1 - server, server]
     }
+}
+
+/// True if `other` was sent before `ending`, whose sender says that it has it. If each says so,
+/// one of them was sent again: the one that was captured last.
+fn comes_first(other: Option<Ending>, ending: &Ending) -> bool {
+    other.is_some_and(|other| {
+        let known = other.at < ending.after;
+        let returned = ending.at < other.after;
+        known && !other.reset && (!returned || other.packet > ending.packet)
+    })
 }

@@ -2,28 +2,39 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-pub(crate) const FIN: u8 = 0x01;
-pub(crate) const SYN: u8 = 0x02;
-pub(crate) const RST: u8 = 0x04;
-pub(crate) const PSH: u8 = 0x08;
-pub(crate) const ACK: u8 = 0x10;
+/// The sender is done.
+pub const FIN: u8 = 0x01;
+/// The connection begins.
+pub const SYN: u8 = 0x02;
+/// The connection is gone.
+pub const RST: u8 = 0x04;
+/// The bytes are to be handed on.
+pub const PSH: u8 = 0x08;
+/// `acknowledged` means something.
+pub const ACK: u8 = 0x10;
 
 const TCP: u8 = 6;
 
 /// A TCP segment between two addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) from: SocketAddr,
-    pub(crate) to: SocketAddr,
-    pub(crate) sequence: u32,
-    pub(crate) acknowledged: u32,
-    pub(crate) flags: u8,
-    pub(crate) bytes: Vec<u8>,
+pub struct Segment {
+    /// The sender.
+    pub from: SocketAddr,
+    /// The receiver.
+    pub to: SocketAddr,
+    /// Number of the first byte.
+    pub sequence: u32,
+    /// Number of the byte that is expected.
+    pub acknowledged: u32,
+    /// [`SYN`] and others.
+    pub flags: u8,
+    /// Payload.
+    pub bytes: Vec<u8>,
 }
 
 impl Segment {
     /// Header with two options (no operation, to the next word) and payload.
-    pub(crate) fn tcp(&self) -> Vec<u8> {
+    pub fn tcp(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend(self.from.port().to_be_bytes());
         out.extend(self.to.port().to_be_bytes());
@@ -39,7 +50,7 @@ impl Segment {
     }
 
     /// The IP packet.
-    pub(crate) fn ip(&self) -> Vec<u8> {
+    pub fn ip(&self) -> Vec<u8> {
         match (self.from.ip(), self.to.ip()) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 ipv4(from.octets(), to.octets(), 0, 0x4000, TCP, &self.tcp())
@@ -52,12 +63,12 @@ impl Segment {
     }
 
     /// The Ethernet frame.
-    pub(crate) fn ethernet(&self) -> Vec<u8> {
+    pub fn ethernet(&self) -> Vec<u8> {
         ethernet(&[], &self.ip())
     }
 
     /// The frames of its IPv4 packet in fragments of at most `size` bytes (a multiple of 8).
-    pub(crate) fn fragments_v4(&self, id: u16, size: usize) -> Vec<Vec<u8>> {
+    pub fn fragments_v4(&self, id: u16, size: usize) -> Vec<Vec<u8>> {
         let (IpAddr::V4(from), IpAddr::V4(to)) = (self.from.ip(), self.to.ip()) else {
             panic!("IPv4 only")
         };
@@ -74,7 +85,7 @@ impl Segment {
     }
 
     /// The same for IPv6, with a fragment header.
-    pub(crate) fn fragments_v6(&self, id: u32, size: usize) -> Vec<Vec<u8>> {
+    pub fn fragments_v6(&self, id: u32, size: usize) -> Vec<Vec<u8>> {
         let (IpAddr::V6(from), IpAddr::V6(to)) = (self.from.ip(), self.to.ip()) else {
             panic!("IPv6 only")
         };
@@ -94,7 +105,8 @@ impl Segment {
     }
 }
 
-pub(crate) fn ipv4(
+/// An IPv4 packet; `fragment` holds the flags, too.
+pub fn ipv4(
     from: [u8; 4],
     to: [u8; 4],
     id: u16,
@@ -113,7 +125,8 @@ pub(crate) fn ipv4(
     out
 }
 
-pub(crate) fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: &[u8]) -> Vec<u8> {
+/// An IPv6 packet without extension headers.
+pub fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0x60, 0, 0, 0];
     out.extend((payload.len() as u16).to_be_bytes());
     out.extend([next, 64]);
@@ -124,7 +137,7 @@ pub(crate) fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: &[u8]) -> Ve
 }
 
 /// A frame with VLAN tags (their types, outermost first), padded as short frames are.
-pub(crate) fn ethernet(tags: &[u16], ip: &[u8]) -> Vec<u8> {
+pub fn ethernet(tags: &[u16], ip: &[u8]) -> Vec<u8> {
     let mut out = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     for (n, tag) in tags.iter().enumerate() {
         out.extend(tag.to_be_bytes());
@@ -137,7 +150,7 @@ pub(crate) fn ethernet(tags: &[u16], ip: &[u8]) -> Vec<u8> {
 }
 
 /// Linux cooked capture, version 1.
-pub(crate) fn cooked(ip: &[u8]) -> Vec<u8> {
+pub fn cooked(ip: &[u8]) -> Vec<u8> {
     let mut out = vec![0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0];
     out.extend(ether_type(ip).to_be_bytes());
     out.extend(ip);
@@ -145,7 +158,7 @@ pub(crate) fn cooked(ip: &[u8]) -> Vec<u8> {
 }
 
 /// Linux cooked capture, version 2.
-pub(crate) fn cooked2(ip: &[u8]) -> Vec<u8> {
+pub fn cooked2(ip: &[u8]) -> Vec<u8> {
     let mut out = ether_type(ip).to_be_bytes().to_vec();
     out.extend([0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0]);
     out.extend(ip);
@@ -153,7 +166,7 @@ pub(crate) fn cooked2(ip: &[u8]) -> Vec<u8> {
 }
 
 /// BSD loopback: the address family in the capturing machine's byte order.
-pub(crate) fn null(ip: &[u8], big_endian: bool) -> Vec<u8> {
+pub fn null(ip: &[u8], big_endian: bool) -> Vec<u8> {
     let family: u32 = if ip[0] >> 4 == 4 { 2 } else { 30 };
     let mut out = if big_endian { family.to_be_bytes() } else { family.to_le_bytes() }.to_vec();
     out.extend(ip);

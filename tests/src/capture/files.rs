@@ -2,21 +2,23 @@
 
 /// A packet in a file.
 #[derive(Clone, Debug)]
-pub(crate) struct Frame {
+pub struct Frame {
     /// Unix time in nanoseconds.
-    pub(crate) time: u64,
-    pub(crate) bytes: Vec<u8>,
+    pub time: u64,
+    /// What was captured.
+    pub bytes: Vec<u8>,
     /// Length on the wire.
-    pub(crate) length: usize,
+    pub length: usize,
 }
 
 impl Frame {
-    pub(crate) fn new(time: u64, bytes: Vec<u8>) -> Self {
+    /// A packet that was captured whole.
+    pub fn new(time: u64, bytes: Vec<u8>) -> Self {
         Self { time, length: bytes.len(), bytes }
     }
 
     /// The same with at most `snaplen` bytes captured.
-    pub(crate) fn cut(mut self, snaplen: usize) -> Self {
+    pub fn cut(mut self, snaplen: usize) -> Self {
         self.bytes.truncate(snaplen);
         self
     }
@@ -24,27 +26,32 @@ impl Frame {
 
 /// How numbers are written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
+pub enum Order {
+    /// Least significant byte first.
     Little,
+    /// Most significant byte first.
     Big,
 }
 
 impl Order {
-    pub(crate) fn u16(self, out: &mut Vec<u8>, n: u16) {
+    /// Appends a number of 16 bits.
+    pub fn u16(self, out: &mut Vec<u8>, n: u16) {
         out.extend(match self {
             Order::Little => n.to_le_bytes(),
             Order::Big => n.to_be_bytes(),
         });
     }
 
-    pub(crate) fn u32(self, out: &mut Vec<u8>, n: u32) {
+    /// The same of 32.
+    pub fn u32(self, out: &mut Vec<u8>, n: u32) {
         out.extend(match self {
             Order::Little => n.to_le_bytes(),
             Order::Big => n.to_be_bytes(),
         });
     }
 
-    pub(crate) fn u64(self, out: &mut Vec<u8>, n: u64) {
+    /// The same of 64.
+    pub fn u64(self, out: &mut Vec<u8>, n: u64) {
         out.extend(match self {
             Order::Little => n.to_le_bytes(),
             Order::Big => n.to_be_bytes(),
@@ -52,15 +59,16 @@ impl Order {
     }
 }
 
-pub(crate) const ETHERNET: u32 = 1;
+/// Its LINKTYPE.
+pub const ETHERNET: u32 = 1;
 
 /// A pcap file of Ethernet frames with nanoseconds.
-pub(crate) fn pcap(frames: &[Frame]) -> Vec<u8> {
+pub fn pcap(frames: &[Frame]) -> Vec<u8> {
     pcap_with(Order::Little, true, ETHERNET, frames)
 }
 
 /// Any pcap file.
-pub(crate) fn pcap_with(order: Order, nanoseconds: bool, link: u32, frames: &[Frame]) -> Vec<u8> {
+pub fn pcap_with(order: Order, nanoseconds: bool, link: u32, frames: &[Frame]) -> Vec<u8> {
     let mut out = Vec::new();
     order.u32(&mut out, if nanoseconds { 0xa1b2_3c4d } else { 0xa1b2_c3d4 });
     order.u16(&mut out, 2);
@@ -70,31 +78,43 @@ pub(crate) fn pcap_with(order: Order, nanoseconds: bool, link: u32, frames: &[Fr
     order.u32(&mut out, 262_144);
     order.u32(&mut out, link);
     for frame in frames {
-        order.u32(&mut out, (frame.time / 1_000_000_000) as u32);
-        let fraction = (frame.time % 1_000_000_000) as u32;
-        order.u32(&mut out, if nanoseconds { fraction } else { fraction / 1000 });
-        order.u32(&mut out, frame.bytes.len() as u32);
-        order.u32(&mut out, frame.length as u32);
-        out.extend(&frame.bytes);
+        record_with(order, nanoseconds, &mut out, frame);
     }
     out
 }
 
+/// One packet of a file of [`pcap`].
+pub fn record(out: &mut Vec<u8>, frame: &Frame) {
+    record_with(Order::Little, true, out, frame);
+}
+
+fn record_with(order: Order, nanoseconds: bool, out: &mut Vec<u8>, frame: &Frame) {
+    order.u32(out, (frame.time / 1_000_000_000) as u32);
+    let fraction = (frame.time % 1_000_000_000) as u32;
+    order.u32(out, if nanoseconds { fraction } else { fraction / 1000 });
+    order.u32(out, frame.bytes.len() as u32);
+    order.u32(out, frame.length as u32);
+    out.extend(&frame.bytes);
+}
+
 /// A pcapng file under construction.
-pub(crate) struct Pcapng {
-    pub(crate) order: Order,
-    pub(crate) out: Vec<u8>,
+pub struct Pcapng {
+    /// How its section is written.
+    pub order: Order,
+    /// What there is so far.
+    pub out: Vec<u8>,
 }
 
 impl Pcapng {
-    pub(crate) fn new(order: Order) -> Self {
+    /// A file of one section.
+    pub fn new(order: Order) -> Self {
         let mut file = Self { order, out: Vec::new() };
         file.section(order);
         file
     }
 
     /// Begins a section.
-    pub(crate) fn section(&mut self, order: Order) {
+    pub fn section(&mut self, order: Order) {
         self.order = order;
         let mut body = Vec::new();
         order.u32(&mut body, 0x1a2b_3c4d);
@@ -107,7 +127,7 @@ impl Pcapng {
     }
 
     /// Describes an interface.
-    pub(crate) fn interface(&mut self, link: u16, resolution: Option<u8>, offset: Option<i64>) {
+    pub fn interface(&mut self, link: u16, resolution: Option<u8>, offset: Option<i64>) {
         let mut body = Vec::new();
         self.order.u16(&mut body, link);
         self.order.u16(&mut body, 0);
@@ -125,7 +145,7 @@ impl Pcapng {
     }
 
     /// An enhanced packet with a time in the interface's units.
-    pub(crate) fn packet(&mut self, interface: u32, units: u64, frame: &Frame) {
+    pub fn packet(&mut self, interface: u32, units: u64, frame: &Frame) {
         let mut body = Vec::new();
         self.order.u32(&mut body, interface);
         self.order.u32(&mut body, (units >> 32) as u32);
@@ -139,7 +159,7 @@ impl Pcapng {
     }
 
     /// A simple packet.
-    pub(crate) fn simple(&mut self, frame: &Frame) {
+    pub fn simple(&mut self, frame: &Frame) {
         let mut body = Vec::new();
         self.order.u32(&mut body, frame.length as u32);
         body.extend(&frame.bytes);
@@ -147,7 +167,7 @@ impl Pcapng {
     }
 
     /// Any block; the body is padded.
-    pub(crate) fn block(&mut self, kind: u32, body: &[u8]) {
+    pub fn block(&mut self, kind: u32, body: &[u8]) {
         let length = body.len().next_multiple_of(4);
         self.order.u32(&mut self.out, kind);
         self.order.u32(&mut self.out, length as u32 + 12);

@@ -2,19 +2,22 @@
 
 use std::net::SocketAddr;
 
-use crate::files::Frame;
-use crate::wire::{ACK, FIN, PSH, RST, SYN, Segment};
+use super::files::Frame;
+use super::wire::{ACK, FIN, PSH, RST, SYN, Segment};
 
 /// One end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
+    /// It connects.
     Client = 0,
+    /// It is connected to.
     Server = 1,
 }
-pub(crate) use End::{Client, Server};
+pub use End::{Client, Server};
 
 impl End {
-    pub(crate) fn other(self) -> Self {
+    /// The peer.
+    pub fn other(self) -> Self {
         match self {
             Client => Server,
             Server => Client,
@@ -23,29 +26,40 @@ impl End {
 }
 
 /// When conversations begin: a Unix time in nanoseconds.
-pub(crate) const EPOCH: u64 = 1_790_000_000_000_000_000;
+pub const EPOCH: u64 = 1_790_000_000_000_000_000;
 /// Between two packets.
-pub(crate) const STEP: u64 = 1_000_000;
+pub const STEP: u64 = 1_000_000;
 
 /// A conversation and what was said so far.
 #[derive(Clone, Debug)]
-pub(crate) struct Talk {
-    pub(crate) ends: [SocketAddr; 2],
+pub struct Talk {
+    /// Addresses of the client and the server.
+    pub ends: [SocketAddr; 2],
     /// Initial sequence numbers.
-    pub(crate) initial: [u32; 2],
+    pub initial: [u32; 2],
     /// Stream positions: bytes that each end has sent.
-    pub(crate) sent: [u64; 2],
-    pub(crate) time: u64,
+    pub sent: [u64; 2],
+    /// When the next packet is captured.
+    pub time: u64,
     /// Packets with their times.
-    pub(crate) packets: Vec<(u64, Segment)>,
+    pub packets: Vec<(u64, Segment)>,
+}
+
+impl Default for Talk {
+    /// Between any two ends.
+    fn default() -> Self {
+        Self::between("10.0.0.9:40000", "10.0.0.1:80", [1000, 5_000_000])
+    }
 }
 
 impl Talk {
-    pub(crate) fn new() -> Self {
-        Self::between("10.0.0.9:40000", "10.0.0.1:80", [1000, 5_000_000])
+    /// Between any two ends.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    pub(crate) fn between(client: &str, server: &str, initial: [u32; 2]) -> Self {
+    /// Between two addresses, with initial sequence numbers.
+    pub fn between(client: &str, server: &str, initial: [u32; 2]) -> Self {
         let address = |text: &str| text.parse().expect("an address");
         Self {
             ends: [address(client), address(server)],
@@ -57,7 +71,7 @@ impl Talk {
     }
 
     /// A segment at a position of `from`'s stream, which acknowledges all that was sent to it.
-    pub(crate) fn at(&self, from: End, position: u64, flags: u8, bytes: &[u8]) -> Segment {
+    pub fn at(&self, from: End, position: u64, flags: u8, bytes: &[u8]) -> Segment {
         let (own, peer) = (from as usize, from.other() as usize);
         let number = |end: usize, position: u64| {
             self.initial[end].wrapping_add(1).wrapping_add(position as u32)
@@ -72,13 +86,14 @@ impl Talk {
         }
     }
 
-    pub(crate) fn push(&mut self, segment: Segment) {
+    /// Takes in a packet.
+    pub fn push(&mut self, segment: Segment) {
         self.packets.push((self.time, segment));
         self.time += STEP;
     }
 
     /// The handshake.
-    pub(crate) fn open(mut self) -> Self {
+    pub fn open(mut self) -> Self {
         let mut syn = self.at(Client, 0, SYN, b"");
         syn.sequence = self.initial[0];
         syn.acknowledged = 0;
@@ -90,7 +105,7 @@ impl Talk {
     }
 
     /// Bytes in one segment.
-    pub(crate) fn say(mut self, from: End, bytes: impl AsRef<[u8]>) -> Self {
+    pub fn say(mut self, from: End, bytes: impl AsRef<[u8]>) -> Self {
         let segment = self.at(from, self.sent[from as usize], PSH | ACK, bytes.as_ref());
         self.sent[from as usize] += bytes.as_ref().len() as u64;
         self.push(segment);
@@ -98,60 +113,62 @@ impl Talk {
     }
 
     /// Bytes that are sent, but not captured.
-    pub(crate) fn unseen(mut self, from: End, bytes: impl AsRef<[u8]>) -> Self {
+    pub fn unseen(mut self, from: End, bytes: impl AsRef<[u8]>) -> Self {
         self.sent[from as usize] += bytes.as_ref().len() as u64;
         self
     }
 
     /// A segment without payload.
-    pub(crate) fn ack(mut self, from: End) -> Self {
+    pub fn ack(mut self, from: End) -> Self {
         let segment = self.at(from, self.sent[from as usize], ACK, b"");
         self.push(segment);
         self
     }
 
-    pub(crate) fn fin(mut self, from: End) -> Self {
+    /// An end of one direction.
+    pub fn fin(mut self, from: End) -> Self {
         let segment = self.at(from, self.sent[from as usize], FIN | ACK, b"");
         self.sent[from as usize] += 1;
         self.push(segment);
         self
     }
 
-    pub(crate) fn reset(mut self, from: End) -> Self {
+    /// An end of both.
+    pub fn reset(mut self, from: End) -> Self {
         let segment = self.at(from, self.sent[from as usize], RST | ACK, b"");
         self.push(segment);
         self
     }
 
     /// Both ends say that they are done, the client first.
-    pub(crate) fn close(self) -> Self {
+    pub fn close(self) -> Self {
         self.fin(Client).fin(Server).ack(Client)
     }
 
     /// A call with an answer of `status` and a body of `size` bytes.
-    pub(crate) fn call(self, path: &str, status: u16, size: usize) -> Self {
+    pub fn call(self, path: &str, status: u16, size: usize) -> Self {
         self.say(Client, get(path)).say(Server, answer(status, size))
     }
 
     /// Time goes by.
-    pub(crate) fn wait(mut self, nanoseconds: u64) -> Self {
+    pub fn wait(mut self, nanoseconds: u64) -> Self {
         self.time += nanoseconds;
         self
     }
 
     /// Ethernet frames of the packets.
-    pub(crate) fn frames(&self) -> Vec<Frame> {
+    pub fn frames(&self) -> Vec<Frame> {
         self.packets.iter().map(|(time, s)| Frame::new(*time, s.ethernet())).collect()
     }
 }
 
 /// A request.
-pub(crate) fn get(path: &str) -> Vec<u8> {
+pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").into_bytes()
 }
 
 /// A response.
-pub(crate) fn answer(status: u16, size: usize) -> Vec<u8> {
+pub fn answer(status: u16, size: usize) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status} X\r\nContent-Length: {size}\r\n\r\n").into_bytes();
     bytes.resize(bytes.len() + size, b'x');
     bytes

@@ -1,0 +1,96 @@
+// Many connections, each with a log of its own.
+// Usage: load ADDRESS LOG CONNECTIONS SECONDS PAUSE_MS CALL
+//
+// Every connection asks for /hello?call=CALL.CONNECTION.NUMBER, one call after the other with a
+// pause in between, and is closed in the end. The log has a line for each connection: how many
+// calls it made, numbered from 0, and the port that it made them from.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"math/rand"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Line is what became of one connection.
+type Line struct {
+	Connection int `json:"connection"`
+	Port       int `json:"port"`
+	Calls      int `json:"calls"`
+}
+
+func fatal(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	fatal(err)
+	return n
+}
+
+func main() {
+	address, connections, call := os.Args[1], number(os.Args[3]), os.Args[6]
+	seconds := time.Duration(number(os.Args[4])) * time.Second
+	pause := time.Duration(number(os.Args[5])) * time.Millisecond
+
+	lines := make([]Line, connections)
+	var opened, closed sync.WaitGroup
+	begin := make(chan struct{})
+	opened.Add(connections)
+	closed.Add(connections)
+	for n := range lines {
+		go func(n int) {
+			defer closed.Done()
+			connection, err := net.Dial("tcp", address)
+			fatal(err)
+			defer connection.Close()
+			lines[n] = Line{Connection: n, Port: connection.LocalAddr().(*net.TCPAddr).Port}
+			opened.Done()
+			<-begin
+			// Not all in the same instant.
+			time.Sleep(time.Duration(rand.Int63n(int64(pause) + 1)))
+			reader := bufio.NewReader(connection)
+			for end := time.Now().Add(seconds); time.Now().Before(end); time.Sleep(pause) {
+				target := fmt.Sprintf("/hello?call=%s.%d.%d", call, n, lines[n].Calls)
+				_, err := fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, address)
+				fatal(err)
+				response, err := http.ReadResponse(reader, nil)
+				fatal(err)
+				if response.StatusCode != 200 {
+					log.Fatal(response.Status)
+				}
+				_, err = io.Copy(io.Discard, response.Body)
+				fatal(err)
+				lines[n].Calls++
+			}
+		}(n)
+		if n%100 == 99 {
+			time.Sleep(10 * time.Millisecond) // a listener's queue is short
+		}
+	}
+	opened.Wait()
+	close(begin)
+	closed.Wait()
+
+	out, err := os.Create(os.Args[2])
+	fatal(err)
+	buffered := bufio.NewWriter(out)
+	encoder := json.NewEncoder(buffered)
+	for _, line := range lines {
+		fatal(encoder.Encode(line))
+	}
+	fatal(buffered.Flush())
+	fatal(out.Close())
+}
