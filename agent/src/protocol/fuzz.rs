@@ -175,6 +175,9 @@ impl Driver {
         }
         self.finish(Side::Request);
         self.finish(Side::Response);
+        if self.over.is_none() {
+            self.parser.gone(&mut self.parts);
+        }
     }
 
     fn parse(&mut self, side: Side) {

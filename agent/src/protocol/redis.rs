@@ -53,6 +53,7 @@ mod command;
 mod commands;
 mod conversation;
 mod detect;
+mod replies;
 mod resp;
 #[cfg(test)]
 mod tests;

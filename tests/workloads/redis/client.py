@@ -61,7 +61,8 @@ async def simple(client, **where):
     for n in range(20):
         await call("SET", lambda key: client.set(key, "secret%d" % n), **where)
         await call("GET", lambda key: client.get(key), **where)
-    await call("INCR", lambda key: client.incr(key), **where)
+    # What redis-py sends for it.
+    await call("INCRBY", lambda key: client.incr(key), **where)
     await call("HSET", lambda key: client.hset(key, mapping={"a": "1", "b": "2"}), **where)
     await call("MGET", lambda key: client.mget([key, key + ":other"]), **where)
 
@@ -161,7 +162,7 @@ async def main():
 
         async def one():
             async with gate:
-                await call("INCR", lambda key: pool.incr(key))
+                await call("INCRBY", lambda key: pool.incr(key))
 
         await asyncio.gather(*[one() for _ in range(300)])
         await pool.aclose()

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::replies::Shape;
+use super::resp::Item;
 use super::{SYSTEM, text};
 use crate::protocol::database;
 use crate::sql::Statement;
@@ -10,8 +12,8 @@ use crate::sql::Statement;
 /// What the answer to a command tells about the connection, or how it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// One value.
-    Plain,
+    /// One value, like this.
+    Plain(Shape),
     /// The answers of a transaction: errors lie in it.
     Exec,
     /// One value; nothing is queued behind it.
@@ -30,6 +32,19 @@ pub(super) enum Reply {
     Subscribe(Family, u32),
     /// So many confirmations; `None`: one for each subscription there is.
     Unsubscribe(Family, Option<u32>),
+}
+
+impl Reply {
+    /// True if it may begin with `item`.
+    pub(super) fn fits(self, item: Item<'_>) -> bool {
+        match self {
+            Reply::Plain(shape) => shape.fits(item),
+            Reply::Exec => Shape::Aggregate.fits(item),
+            Reply::Discard | Reply::Select(_) | Reply::Reset => Shape::Status.fits(item),
+            Reply::Hello => Shape::Aggregate.fits(item),
+            Reply::Ping | Reply::Monitor | Reply::Subscribe(..) | Reply::Unsubscribe(..) => true,
+        }
+    }
 }
 
 /// What can be subscribed to.
@@ -99,6 +114,8 @@ pub(super) struct Batch {
     /// It is being answered.
     pub(super) answering: bool,
     pub(super) failed: bool,
+    /// Whether it failed is not known, unless it did.
+    pub(super) obscure: bool,
     pub(super) code: Option<Box<str>>,
     /// Commands in `text`.
     told: u32,
@@ -142,7 +159,22 @@ impl Batch {
             return true;
         }
         self.awaited.push_back((reply, 1));
+        if self.awaited.len() > most && matches!(reply, Reply::Plain(_)) {
+            self.forget_shapes();
+        }
         self.awaited.len() <= most
+    }
+
+    /// Of plain replies only the number is remembered.
+    fn forget_shapes(&mut self) {
+        let all = std::mem::take(&mut self.awaited);
+        for (reply, count) in all {
+            let reply = if let Reply::Plain(_) = reply { Reply::Plain(Shape::Any) } else { reply };
+            match self.awaited.back_mut().filter(|(last, _)| *last == reply) {
+                Some((_, before)) => *before = before.saturating_add(count),
+                None => self.awaited.push_back((reply, count)),
+            }
+        }
     }
 
     /// The command that began last is answered like this.
@@ -322,7 +354,8 @@ impl Batch {
             statement: Some(statement),
             operation: None,
             executions: 1,
-            waits: self.waits && !whole,
+            // Nor may it time out while nobody knows where it began.
+            waits: self.waits && !whole || self.resumed,
             trimmed: false,
         }
     }

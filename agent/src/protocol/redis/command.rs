@@ -64,6 +64,11 @@ impl<'a> Name<'a> {
             && is_word(command)
     }
 
+    /// True if the confirmation of a subscription begins like this command.
+    pub(super) fn confirms(&self) -> bool {
+        self.sent.to_ascii_lowercase().ends_with(b"subscribe")
+    }
+
     /// True if `arguments` words may follow it, as far as that is known.
     pub(super) fn takes(&self, arguments: u64) -> bool {
         match self.command {

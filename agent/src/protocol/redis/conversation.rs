@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Family, Reply, Told};
 use super::commands::{Command, Keys};
+use super::replies::Shape;
 use super::resp::Value;
 use crate::protocol::{Parser, Part, Side, Step};
 use crate::sql::Statement;
@@ -32,6 +33,10 @@ pub(super) struct Conversation {
     turn: u64,
     /// The client spoke last.
     asked_last: bool,
+    /// The server speaks, and what it says was not counted as anything yet.
+    uncounted: bool,
+    /// Position up to which commands were read, or skipped.
+    asked_to: u64,
     requests: Requests,
     /// The next call is the first that is seen again.
     resumes: bool,
@@ -98,6 +103,9 @@ enum Responses {
     /// In a reply to the only call there is, whose framing is lost. `whole`: all that it says of
     /// errors is known.
     Cut { whole: bool },
+    /// In such a reply, where the server's turn ended like a value, before this position: if the
+    /// client goes on to ask, it had all of it.
+    Over { whole: bool, at: u64 },
     /// Somewhere.
     Lost,
 }
@@ -174,13 +182,17 @@ impl Parser for Conversation {
         if self.left {
             return Step::Leave;
         }
-        if !std::mem::replace(&mut self.joined[side as usize], true) {
+        if !self.join(side) {
             match (at, side) {
                 (0, Side::Request) => self.namespace = Some("0".into()),
                 (0, Side::Response) => {}
                 (_, Side::Request) => {
+                    // Perhaps these are not the first bytes of a turn: what looks like commands
+                    // may be some of several, or in a value.
                     self.doubt = true;
                     self.requests = Requests::Lost;
+                    self.asked_last = true;
+                    return Step::SkipTurn;
                 }
                 (_, Side::Response) => self.doubt = true,
             }
@@ -191,13 +203,13 @@ impl Parser for Conversation {
         }
     }
 
-    fn gap(&mut self, side: Side, _to: u64, parts: &mut Vec<Part>) -> Step {
-        self.joined[side as usize] = true;
+    fn gap(&mut self, side: Side, to: u64, parts: &mut Vec<Part>) -> Step {
+        self.join(side);
         if self.left {
             return Step::Leave;
         }
         match side {
-            Side::Request => self.request_gap(parts),
+            Side::Request => self.request_gap(to, parts),
             Side::Response => self.response_gap(parts),
         }
     }
@@ -206,10 +218,12 @@ impl Parser for Conversation {
 
     fn turn_over(&mut self, side: Side, at: u64, tail: &[u8], parts: &mut Vec<Part>) {
         if let (Side::Response, Responses::Cut { whole }) = (side, self.responses) {
-            self.responses = Responses::Lost;
             match tail.ends_with(b"\r\n") {
-                true => self.answered(at, !whole, parts),
-                false => self.desync_all(parts),
+                true => self.responses = Responses::Over { whole, at },
+                false => {
+                    self.responses = Responses::Lost;
+                    self.desync_all(parts);
+                }
             }
         }
     }
@@ -218,21 +232,44 @@ impl Parser for Conversation {
         open > 1 || self.pipelined
     }
 
-    fn closed(&mut self, side: Side, _at: u64, parts: &mut Vec<Part>) {
-        if side == Side::Response {
-            self.end_cut(parts);
+    fn gone(&mut self, parts: &mut Vec<Part>) {
+        let unsure = |batch: &Batch| batch.resumed || batch.open_ended && batch.replies > 0;
+        let cut = matches!(self.responses, Responses::Cut { .. } | Responses::Over { .. });
+        // Nobody asked again: perhaps there was more to come.
+        if cut || self.waiting.front().is_some_and(unsure) {
+            self.desync_all(parts);
+        }
+        if self.waiting.is_empty() {
+            self.count(parts);
         }
     }
 }
 
 /// What both streams do when something is not known.
 impl Conversation {
-    /// The server's turn is over: what could only be told by its end.
+    /// Something is known of `side`; true if something was before.
+    fn join(&mut self, side: Side) -> bool {
+        // A server that is heard first answers what was asked before.
+        self.asked_last |= side == Side::Response && self.joined == [false; 2];
+        std::mem::replace(&mut self.joined[side as usize], true)
+    }
+
+    /// The client asks again, so the server's turn is over: what could only be told by its end.
     fn end_cut(&mut self, parts: &mut Vec<Part>) {
         match self.responses {
+            Responses::Over { whole, at } => {
+                self.responses = Responses::Lost;
+                if std::mem::take(&mut self.selects) > 0 {
+                    self.namespace = None;
+                }
+                self.answered(at, !whole, parts);
+                // What was cut has ended, if the next reply is one.
+                self.resumes = true;
+            }
             // The end was not seen.
             Responses::Cut { .. } => {
                 self.responses = Responses::Lost;
+                self.resumes = true;
                 self.desync_all(parts);
             }
             Responses::Values if self.waiting.front().is_some_and(Batch::is_unsure) => {
@@ -244,6 +281,11 @@ impl Conversation {
 
     /// Gives up all that is open.
     fn desync_all(&mut self, parts: &mut Vec<Part>) {
+        self.uncounted &= self.waiting.is_empty();
+        if self.waiting.iter().any(Batch::is_unsure) {
+            // Perhaps it was another's answer that chose the database.
+            self.namespace = None;
+        }
         parts.extend(self.waiting.drain(..).filter(|b| b.announced).map(|_| Part::Desync));
         self.current = None;
         self.nameless = None;
@@ -259,15 +301,23 @@ impl Conversation {
         Step::NotMine
     }
 
-    /// Something is not known from here on: [`Step::Leave`] if that can never be repaired.
+    /// Something is not known from here on: [`Step::GiveUp`] if that can never be repaired.
     fn doubt_from_here(&mut self, parts: &mut Vec<Part>) -> Step {
         self.doubt = true;
         match self.overlapped || self.pushes || self.subscriptions.any() {
-            true => self.leave(parts),
+            true => self.give_up(parts),
             false => Step::SkipTurn,
         }
     }
 
+    /// Whose the replies are will never be known again.
+    fn give_up(&mut self, parts: &mut Vec<Part>) -> Step {
+        self.desync_all(parts);
+        self.left = true;
+        Step::GiveUp
+    }
+
+    /// What follows has no calls.
     fn leave(&mut self, parts: &mut Vec<Part>) -> Step {
         self.desync_all(parts);
         self.left = true;
@@ -280,7 +330,7 @@ impl Conversation {
         let response = crate::protocol::database::Response {
             code: batch.code.take(),
             failed: batch.failed,
-            cut,
+            cut: cut || batch.obscure,
             ..Default::default()
         };
         parts.push(Part::Response {
@@ -294,5 +344,10 @@ impl Conversation {
     /// The reply that the oldest call waits for.
     fn awaited(&self) -> Option<Reply> {
         self.waiting.front().and_then(Batch::next)
+    }
+
+    /// What is remembered of how a command is answered: nothing where it is not needed.
+    fn plain(&self, name: &str) -> Reply {
+        Reply::Plain(if self.doubt { Shape::of(name) } else { Shape::Any })
     }
 }

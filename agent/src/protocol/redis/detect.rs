@@ -28,9 +28,8 @@ pub(super) fn detect(bytes: &[u8]) -> Detection {
 /// Judges the first bytes of a turn: only an array is evidence there. Which side says it may not be
 /// known, and servers confirm subscriptions by arrays that begin like those commands.
 pub(super) fn resume(bytes: &[u8]) -> Detection {
-    let confirms = |name: &[u8]| name.to_ascii_lowercase().ends_with(b"subscribe");
     match start(bytes) {
-        Start::Array { name, arguments, .. } if name.takes(arguments) && !confirms(name.sent) => {
+        Start::Array { name, arguments, .. } if name.takes(arguments) && !name.confirms() => {
             Detection::Is(Side::Request)
         }
         Start::Need if matches!(bytes, [] | [b'*', ..]) => Detection::Unsure,

@@ -63,7 +63,7 @@ pub(super) fn item(bytes: &[u8]) -> Read<Item<'_>> {
         return Read::Not;
     }
     let window = &rest[..rest.len().min(MAX_HEADER)];
-    let Some(length) = memchr::memchr(b'\r', window) else {
+    let Some(length) = memchr::memchr2(b'\r', b'\n', window) else {
         return match kind {
             b'+' | b'-' | b'(' | b',' if window.len() == MAX_HEADER => {
                 let item = Item::LongLine { error: *kind == b'-', text: window };
@@ -77,6 +77,10 @@ pub(super) fn item(bytes: &[u8]) -> Read<Item<'_>> {
         };
     };
     let line = &window[..length];
+    if window[length] == b'\n' {
+        // Every line ends in both, and neither is in one (servers see to that).
+        return Read::Not;
+    }
     match rest.get(length + 1) {
         Some(b'\n') => {}
         Some(_) => return Read::Not,
@@ -133,6 +137,16 @@ pub(super) fn length_of(digits: &[u8]) -> Option<u64> {
     Some(length).filter(|length| *length <= MAX_LENGTH)
 }
 
+/// What is left of a line of which the front was read: how many bytes, if all of them are there.
+pub(super) fn rest_of_line(bytes: &[u8]) -> Read<()> {
+    let end = memchr::memchr2(b'\r', b'\n', bytes);
+    match end.map(|end| (end, &bytes[end..])) {
+        None | Some((_, [b'\r'])) => Read::Need,
+        Some((end, [b'\r', b'\n', ..])) => Read::Is((), end as u64 + 2),
+        Some(_) => Read::Not,
+    }
+}
+
 fn integer(line: &[u8]) -> Option<i64> {
     std::str::from_utf8(line).ok()?.parse().ok()
 }
@@ -140,7 +154,7 @@ fn integer(line: &[u8]) -> Option<i64> {
 /// The rest of one value, as it goes by.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Value {
-    /// The value itself has not begun: at most attributes of it have.
+    /// The value itself has begun, not only attributes of it.
     begun: bool,
     /// Elements of the value that are still to come.
     outer: u64,
@@ -166,6 +180,11 @@ impl Value {
     /// True between two values.
     pub(super) fn is_at_start(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// True if the value itself, not only an attribute of it, has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// True if the value itself, not only an attribute of it, is still to come.

@@ -7,18 +7,26 @@ mod conversations;
 mod detection;
 mod gaps;
 mod hostile;
+mod missing;
 mod oracle;
-
 mod splits;
 mod texts;
 
 use std::collections::HashMap;
+
+use proptest::prelude::ProptestConfig;
 
 use super::DETECTOR;
 use crate::protocol::Side::{self, Request as Q, Response as A};
 use crate::protocol::database::{Request, Response};
 use crate::protocol::fuzz::{Driver, check};
 use crate::protocol::{self, Part, Step};
+
+/// So many cases, or what `PROPTEST_CASES` says if that is more.
+fn at_least(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(cases), ..config }
+}
 
 /// Who sends what, one entry per turn.
 type Turns = Vec<(Side, Vec<u8>)>;

@@ -19,6 +19,8 @@ enum Begun {
     Yes,
     /// It begins a call, and what was read before it in these bytes belongs to another.
     Apart,
+    GiveUp,
+    /// What follows has no calls.
     Leave,
 }
 
@@ -55,6 +57,7 @@ impl Conversation {
                     match self.begin(here, name, arguments, taken > 0, parts) {
                         Begun::Yes => taken += length as u64,
                         Begun::Apart => break None,
+                        Begun::GiveUp => break Some(self.give_up(parts)),
                         Begun::Leave => break Some(self.leave(parts)),
                     }
                     self.end_if_whole();
@@ -65,6 +68,7 @@ impl Conversation {
                     match self.begin(here, name, count, taken > 0, parts) {
                         Begun::Yes => taken += length as u64,
                         Begun::Apart => break None,
+                        Begun::GiveUp => break Some(self.give_up(parts)),
                         Begun::Leave => break Some(self.leave(parts)),
                     }
                     for word in command::words(line).into_iter().flatten() {
@@ -83,10 +87,11 @@ impl Conversation {
                     break None;
                 }
                 Start::Not if !self.exchanged => break Some(self.withdraw_all(parts)),
-                Start::Not => break Some(self.request_gap(parts)),
+                Start::Not => break Some(self.request_gap(here, parts)),
             }
         };
         self.announce(parts);
+        self.asked_to = at.saturating_add(taken);
         match step {
             Some(step) => step,
             None if taken == 0 => Step::Need,
@@ -118,8 +123,9 @@ impl Conversation {
             if behind {
                 return Begun::Apart;
             }
-            if self.waiting.len() >= MAX_OUTSTANDING {
-                return Begun::Leave;
+            self.overlapped |= !self.waiting.is_empty();
+            if self.waiting.len() >= MAX_OUTSTANDING || self.overlapped && self.doubt {
+                return Begun::GiveUp;
             }
             let mut batch = std::mem::take(&mut self.spare);
             let namespace = self.namespace.clone().filter(|_| self.selects == 0);
@@ -128,9 +134,10 @@ impl Conversation {
             self.waiting.push_back(batch);
         }
         self.nameless = None;
-        let Some(batch) = self.waiting.back_mut() else { return Begun::Leave };
-        if !batch.add(reply_to(known, arguments), MAX_RUNS) {
-            return Begun::Leave;
+        let plain = self.plain(known);
+        let Some(batch) = self.waiting.back_mut() else { return Begun::GiveUp };
+        if !batch.add(reply_to(known, arguments).unwrap_or(plain), MAX_RUNS) {
+            return Begun::GiveUp;
         }
         batch.waits |= always_waits(known);
         self.pipelined |= batch.commands > 1;
@@ -161,7 +168,7 @@ impl Conversation {
             Header::Null(_) | Header::Not if !self.exchanged => {
                 return Err(self.withdraw_all(parts));
             }
-            Header::Null(_) | Header::Not => return Err(self.request_gap(parts)),
+            Header::Null(_) | Header::Not => return Err(self.request_gap(0, parts)),
         };
         let whole = before as u64 + length + 2;
         if length <= self.interest() {
@@ -244,11 +251,11 @@ impl Conversation {
             ("CLIENT", 2)
                 if word.eq_ignore_ascii_case(b"OFF") || word.eq_ignore_ascii_case(b"SKIP") =>
             {
-                if let Some(batch) = self.waiting.back()
-                    && !batch.announced
-                    && batch.commands == 1
+                // It has no reply itself.
+                if let Some(batch) = self.waiting.pop_back_if(|batch| batch.commands == 1)
+                    && batch.announced
                 {
-                    self.waiting.pop_back();
+                    parts.push(Part::Withdrawn);
                 }
                 self.announce(parts);
                 parts.push(Part::Unreadable(Unreadable::Unanswered));
@@ -301,8 +308,9 @@ impl Conversation {
         });
     }
 
-    pub(super) fn request_gap(&mut self, parts: &mut Vec<Part>) -> Step {
+    pub(super) fn request_gap(&mut self, to: u64, parts: &mut Vec<Part>) -> Step {
         self.requests = Requests::Lost;
+        self.asked_last |= to > self.asked_to;
         let begun = self.nameless.take().map(|nameless| nameless.turn);
         let current = self.current.map(|current| current.turn);
         if current.is_some() {
@@ -312,8 +320,9 @@ impl Conversation {
         // Perhaps a `SELECT` is among what is missing.
         self.namespace = None;
         let turn = current.or(begun).unwrap_or(self.turn);
-        let unsure = self.waiting.iter().any(|batch| batch.open_ended && batch.turn != turn);
-        if unsure || matches!(self.responses, Responses::Cut { .. }) {
+        let unsure = self.waiting.iter().any(|batch| batch.is_unsure() && batch.turn != turn);
+        let cut = matches!(self.responses, Responses::Cut { .. } | Responses::Over { .. });
+        if unsure || cut {
             // Whole calls may have gone by: nobody knows which replies are whose.
             return self.lose(parts);
         }
@@ -321,7 +330,7 @@ impl Conversation {
             batch.open_ended = true;
             batch.changed = true;
             if batch.awaits_confirmations() {
-                return self.leave(parts);
+                return self.give_up(parts);
             }
         }
         self.pipelined = true;
@@ -338,17 +347,22 @@ impl Conversation {
         if !batch.is_certain() {
             return self.desync_all(parts);
         }
-        batch.changed |= batch.open_ended;
+        if batch.open_ended {
+            // Perhaps the database was chosen again, unseen.
+            self.namespace = None;
+        }
+        batch.changed = true;
+        batch.resumed = false;
         self.announce(parts);
         self.answered(self.replied_at, false, parts);
     }
 }
 
-/// What answers a command.
-fn reply_to(name: &str, arguments: u64) -> Reply {
+/// What answers a command, if that is not plainly one value.
+fn reply_to(name: &str, arguments: u64) -> Option<Reply> {
     let count = u32::try_from(arguments).unwrap_or(u32::MAX);
     let some = Some(count).filter(|count| *count > 0);
-    match name {
+    Some(match name {
         "EXEC" => Reply::Exec,
         "DISCARD" => Reply::Discard,
         "PING" => Reply::Ping,
@@ -362,8 +376,8 @@ fn reply_to(name: &str, arguments: u64) -> Reply {
         "UNSUBSCRIBE" => Reply::Unsubscribe(Family::Channels, some),
         "PUNSUBSCRIBE" => Reply::Unsubscribe(Family::Patterns, some),
         "SUNSUBSCRIBE" => Reply::Unsubscribe(Family::Shards, some),
-        _ => Reply::Plain,
-    }
+        _ => return None,
+    })
 }
 
 /// True for commands that wait until there is something, or until as many replicas follow.

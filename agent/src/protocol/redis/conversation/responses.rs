@@ -2,7 +2,7 @@
 
 use super::super::batch::{Batch, Family, Reply};
 use super::super::command::{Start, start};
-use super::super::resp::{Item, Place, Read, Value, item};
+use super::super::resp::{Item, Place, Read, Value, item, rest_of_line};
 use super::{Conversation, Reading, Requests, Responses};
 use crate::protocol::{Part, Step};
 
@@ -23,12 +23,11 @@ impl Conversation {
         match self.responses {
             Responses::Values => {}
             Responses::Lost if !self.waiting.is_empty() => self.responses = Responses::Values,
-            Responses::Lost | Responses::Cut { .. } => return Step::SkipTurn,
-        }
-        if self.waiting.len() > 1 {
-            self.overlapped = true;
-            if self.doubt {
-                return self.leave(parts);
+            // The client did not wait for all of it.
+            Responses::Over { .. } => return self.give_up(parts),
+            Responses::Lost | Responses::Cut { .. } => {
+                self.count(parts);
+                return Step::SkipTurn;
             }
         }
         let mut taken = 0_u64;
@@ -36,10 +35,18 @@ impl Conversation {
             let rest = usize::try_from(taken).ok().and_then(|taken| bytes.get(taken..));
             let Some(rest) = rest.filter(|rest| !rest.is_empty()) else { break };
             if self.in_line {
-                // No line has another line end in it.
-                let end = memchr::memchr(b'\n', rest);
-                taken += end.map_or(rest.len(), |end| end + 1) as u64;
-                self.in_line = end.is_none();
+                match rest_of_line(rest) {
+                    Read::Is((), length) => {
+                        taken += length;
+                        self.in_line = false;
+                    }
+                    // All but the first half of its end.
+                    Read::Need => {
+                        taken += (rest.len() - usize::from(rest.ends_with(b"\r"))) as u64;
+                        break;
+                    }
+                    Read::Not => return self.broken(parts),
+                }
             } else {
                 if self.value.is_before() {
                     match self.begin_value(rest, parts) {
@@ -50,6 +57,8 @@ impl Conversation {
                 }
                 match item(rest) {
                     Read::Need => break,
+                    // The client does not wait.
+                    Read::Is(item, _) if !self.fits(item) => return self.give_up(parts),
                     Read::Is(item, length) if self.take(item).is_some() => taken += length,
                     Read::Is(..) | Read::Not => return self.broken(parts),
                 }
@@ -72,6 +81,14 @@ impl Conversation {
     fn server_speaks(&mut self) {
         if std::mem::take(&mut self.asked_last) {
             self.turn += 1;
+            self.uncounted = true;
+        }
+    }
+
+    /// What the server says in this turn answers something that was not seen.
+    pub(super) fn count(&mut self, parts: &mut Vec<Part>) {
+        if std::mem::take(&mut self.uncounted) {
+            parts.push(Part::Orphan);
         }
     }
 
@@ -93,7 +110,7 @@ impl Conversation {
             // known of every connection that was joined midway.
             match start(bytes) {
                 Start::Need => return Ok(false),
-                Start::Array { name, .. } if name.command.is_some() && !may_be_message => {
+                Start::Array { name, .. } if name.command.is_some() && !name.confirms() => {
                     return Err(self.withdraw_all(parts));
                 }
                 _ => {}
@@ -112,6 +129,9 @@ impl Conversation {
         let is_answer = match (self.reading, awaited) {
             (Reading::Push, _) => {
                 self.pushes = true;
+                if self.doubt {
+                    return Err(self.give_up(parts));
+                }
                 false
             }
             (Reading::Confirmation { what, begins }, Some(awaited)) => match awaited {
@@ -119,6 +139,9 @@ impl Conversation {
                 Reply::Unsubscribe(family, _) => !begins && family == what,
                 _ => false,
             },
+            (Reading::Confirmation { .. }, None) if self.doubt => {
+                return Err(self.give_up(parts));
+            }
             (Reading::Confirmation { .. }, None) => false,
             (Reading::Reply, awaited) => {
                 // A value in front of which there were attributes is read like any other.
@@ -135,6 +158,13 @@ impl Conversation {
             parts.push(Part::Answering);
         }
         Ok(true)
+    }
+
+    /// False if the reply that begins with `item` cannot be that of the command it would belong to:
+    /// then, with bytes missing before, it is another's.
+    fn fits(&self, item: Item<'_>) -> bool {
+        let begins = self.value.is_before() && self.reading == Reading::Reply;
+        !(self.doubt && begins) || self.awaited().is_none_or(|reply| reply.fits(item))
     }
 
     /// Takes the next item of the value under way.
@@ -171,6 +201,8 @@ impl Conversation {
             return;
         }
         if place != Place::Top {
+            // The reply to a transaction that was not seen, or a value that a script made up.
+            batch.obscure |= error.is_some() && awaited.is_none();
             return;
         }
         match (awaited, item) {
@@ -215,7 +247,7 @@ impl Conversation {
                     // already. Of a connection joined midway that is not known.
                     let there = self.subscriptions.counts[what as usize];
                     if left.is_none() && self.doubt {
-                        return Some(self.leave(parts));
+                        return Some(self.give_up(parts));
                     }
                     let left = left.map_or(there, |left| u64::from(left) - 1);
                     if left > 0 {
@@ -229,6 +261,7 @@ impl Conversation {
             },
         }
         self.exchanged = true;
+        self.uncounted = false;
         self.replied_at = at;
         let batch = self.waiting.front_mut()?;
         batch.replied();
@@ -255,6 +288,7 @@ impl Conversation {
         if !self.exchanged && !self.doubt {
             return self.withdraw_all(parts);
         }
+        self.uncounted = false;
         parts.push(Part::Orphan);
         self.lose(parts)
     }
@@ -280,10 +314,15 @@ impl Conversation {
 
     pub(super) fn response_gap(&mut self, parts: &mut Vec<Part>) -> Step {
         self.server_speaks();
-        if self.responses != Responses::Values {
-            return Step::SkipTurn;
+        if self.waiting.is_empty() {
+            self.count(parts);
         }
-        let begun = !std::mem::take(&mut self.value).is_at_start() || self.in_line;
+        match self.responses {
+            Responses::Values | Responses::Lost => {}
+            Responses::Over { .. } => return self.give_up(parts),
+            Responses::Cut { .. } => return Step::SkipTurn,
+        }
+        let begun = std::mem::take(&mut self.value).has_begun();
         self.in_line = false;
         let awaited = self.awaited();
         let only = self.waiting.len() == 1 && !self.pushes && !self.subscriptions.any();

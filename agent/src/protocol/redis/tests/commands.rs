@@ -1,6 +1,7 @@
 //! The table of commands.
 
 use super::super::commands::{COMMANDS, Command, LONGEST, SUBCOMMANDS};
+use super::super::replies::{AGGREGATES, INTEGERS, STATUSES, TEXTS};
 
 #[test]
 fn is_sorted_and_in_capitals() {
@@ -10,6 +11,17 @@ fn is_sorted_and_in_capitals() {
     for name in COMMANDS.iter().map(|command| &command.name).chain(families) {
         assert!(name.len() <= LONGEST && !name.bytes().any(|c| c.is_ascii_lowercase()), "{name}");
     }
+}
+
+/// Each command with a known reply exists, and has one.
+#[test]
+fn replies_are_of_commands() {
+    let lists = [TEXTS, STATUSES, INTEGERS, AGGREGATES];
+    let mut all = lists.concat();
+    assert!(lists.iter().all(|list| list.is_sorted()));
+    all.sort_unstable();
+    assert!(all.iter().all(|name| Command::named(name.as_bytes()).is_some()));
+    assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
 }
 
 #[test]

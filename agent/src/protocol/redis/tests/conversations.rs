@@ -368,5 +368,5 @@ fn calls_of_conversations() {
 #[test]
 fn a_renamed_command() {
     let turns = vec![asks("PING"), says("+PONG/"), asks("b840fc02 secret"), says("+OK/")];
-    assert_eq!(run(&turns)[1], r#"q0 ? @0 "? ?" -> a1"#);
+    assert_eq!(run(&turns)[1], r#"q2 ? @0 "? ?" -> a3"#);
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::conversations::{Conversation, all};
-use super::{DETECTOR, Driver, Turns, end, run_raw};
+use super::{DETECTOR, Driver, Turns, at_least, end, run_raw};
 
 /// Runs `turns`, cutting each where `cut_after` says so of a position in the conversation.
 fn run_cut(turns: &Turns, cut_after: impl Fn(usize) -> bool) -> Vec<String> {
@@ -35,7 +35,7 @@ fn at_any_byte() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(at_least(64))]
 
     #[test]
     fn in_random_pieces(cuts in proptest::collection::vec(any::<bool>(), 1..97)) {
