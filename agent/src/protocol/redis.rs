@@ -1,7 +1,7 @@
 //! Redis and Valkey: RESP2 and RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec).
 //!
 //! `resp` finds where values end, `command` how commands begin, `commands` is the table of them,
-//! `text` masks them, `detect` judges first bytes, `batch` is one call, and `conversation` pairs
+//! `replies` what they are answered with, `text` masks them, `detect` judges first bytes, `batch` is one call, and `conversation` pairs
 //! commands with replies.
 //!
 //! # What is a call
@@ -39,14 +39,23 @@
 //!   before it has them.
 //! - **All else** gives up what is open ([`Part::Desync`](super::Part::Desync)).
 //!
-//! After each of these the next call begins where the first bytes of a client's turn are a command,
-//! while nothing is outstanding: the next message boundary that the protocol lets anybody
-//! recognise. The first such call is told when the server's turn is over, if that had one reply
-//! for each command: where the client's turn was joined is not known, and a pipeline may be written
-//! in many pieces. All this is certain for clients that wait for their replies. So a connection that was
-//! ever in *doubt* (joined midway, or any of the above) and where commands were seen to be sent
-//! while replies to earlier ones were under way (*overlapped*), or that has pushes at any time, is
-//! given up for good.
+//! After each of these the next call begins with the next turn of the client, if its first bytes are
+//! a command in an array while nothing is outstanding: the next message boundary that the protocol
+//! lets anybody recognise. It is told when the client asks again and the server had one reply for
+//! each command. Of a connection that was joined midway the first turn that is seen is no such
+//! boundary (it may have begun before, or in a value): it is counted as lost. The database is not
+//! known from there on, unless the replies say that no command went by unseen.
+//!
+//! All this is certain for clients that wait for their replies. A client that several tasks share
+//! does not. So a connection that was ever in *doubt* (joined midway, or any of the above) is given up
+//! for good, and its calls are only counted, where commands were ever seen to be sent while replies to
+//! earlier ones were under way (*overlapped*), where a push comes, or where a reply is none that
+//! servers give to its command (`replies`). What remains is a client that does not wait, was never
+//! seen to do so, and from some bytes that are missing on asks so evenly that each command is
+//! followed by one reply, of the right kind, to an older one: nothing tells it from one that waits.
+//!
+//! A capture does not know when a program read an answer: a long pipeline that is written in
+//! pieces and answered in between is a call for each piece there.
 
 mod batch;
 mod command;

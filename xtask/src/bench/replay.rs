@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 
 use super::statistics::Median;
-use super::{ReplayArgs, build, conditions};
+use super::{Protocol, ReplayArgs, build, conditions};
 use make::{Calls, Stream};
 use process::{Replay, Usage};
 
@@ -29,7 +29,8 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
         conditions::date()?,
     );
     speed(args, &binary)?;
-    if args.stream_gib > 0 {
+    // The endless connection speaks HTTP.
+    if args.stream_gib > 0 && args.protocol == Protocol::Http {
         memory(args, &binary)?;
     }
     Ok(())
@@ -39,14 +40,16 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
 fn speed(args: &ReplayArgs, binary: &Path) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("tracebee-bench-").tempdir()?;
     let path = dir.path().join("calls.pcap");
-    let calls = Calls { calls: args.calls, connections: args.connections };
+    let (calls, connections, protocol) = (args.calls, args.connections, args.protocol);
+    let calls = Calls { calls, connections, protocol };
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
     calls.write(&mut out)?;
     out.into_inner().context("writing the capture")?;
     let bytes = path.metadata()?.len();
     println!(
-        "{} calls on {} connections, kept alive, {:.0} bytes each in the capture",
+        "{} calls of {:?} on {} connections, kept alive, {:.0} bytes each in the capture",
         args.calls,
+        args.protocol,
         args.connections,
         bytes as f64 / args.calls as f64
     );

@@ -6,10 +6,13 @@ use anyhow::Result;
 use tracebee_tests::capture::files::{Frame, pcap, record};
 use tracebee_tests::capture::talk::{Client, End, Server, Talk};
 
+use super::Protocol;
+
 /// Many small calls, one after the other on each of some connections.
 pub(super) struct Calls {
     pub(super) calls: u64,
     pub(super) connections: u64,
+    pub(super) protocol: Protocol,
 }
 
 impl Calls {
@@ -23,7 +26,11 @@ impl Calls {
         }
         for n in 0..self.calls {
             let talk = &mut talks[(n % self.connections) as usize];
-            packets.pass(talk, |talk| talk.say(Client, request(n)).say(Server, response()))?;
+            let (asks, says) = match self.protocol {
+                Protocol::Http => (request(n), response()),
+                Protocol::Redis => command(n),
+            };
+            packets.pass(talk, |talk| talk.say(Client, asks).say(Server, says))?;
         }
         for talk in &mut talks {
             packets.pass(talk, |talk| talk.ack(Client).close())?;
@@ -59,6 +66,19 @@ fn response() -> Vec<u8> {
         BODY.len()
     )
     .into_bytes()
+}
+
+/// A session that is kept and looked up again, and what is answered.
+fn command(n: u64) -> (Vec<u8>, Vec<u8>) {
+    const VALUE: &str = "0123456789abcdef0123456789abcdef";
+    let key = format!("session:{n:016x}");
+    if n / 2 % 2 == 0 {
+        let set = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$32\r\n{VALUE}\r\n", key.len());
+        (set.into_bytes(), b"+OK\r\n".to_vec())
+    } else {
+        let get = format!("*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len());
+        (get.into_bytes(), format!("$32\r\n{VALUE}\r\n").into_bytes())
+    }
 }
 
 /// One connection with answers of a megabyte each, by length and in chunks by turns.

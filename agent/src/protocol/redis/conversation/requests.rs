@@ -318,7 +318,7 @@ impl Conversation {
         }
         self.end_command();
         // Perhaps a `SELECT` is among what is missing.
-        self.namespace = None;
+        let namespace = self.namespace.take();
         let turn = current.or(begun).unwrap_or(self.turn);
         let unsure = self.waiting.iter().any(|batch| batch.is_unsure() && batch.turn != turn);
         let cut = matches!(self.responses, Responses::Cut { .. } | Responses::Over { .. });
@@ -329,6 +329,8 @@ impl Conversation {
         if let Some(batch) = self.waiting.back_mut().filter(|batch| batch.turn == turn) {
             batch.open_ended = true;
             batch.changed = true;
+            // The number of replies will tell.
+            self.namespace = namespace;
             if batch.awaits_confirmations() {
                 return self.give_up(parts);
             }
@@ -347,7 +349,7 @@ impl Conversation {
         if !batch.is_certain() {
             return self.desync_all(parts);
         }
-        if batch.open_ended {
+        if batch.replies > batch.commands {
             // Perhaps the database was chosen again, unseen.
             self.namespace = None;
         }
