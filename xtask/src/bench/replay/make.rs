@@ -72,7 +72,7 @@ fn response() -> Vec<u8> {
 fn command(n: u64) -> (Vec<u8>, Vec<u8>) {
     const VALUE: &str = "0123456789abcdef0123456789abcdef";
     let key = format!("session:{n:016x}");
-    if n / 2 % 2 == 0 {
+    if (n / 2).is_multiple_of(2) {
         let set = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$32\r\n{VALUE}\r\n", key.len());
         (set.into_bytes(), b"+OK\r\n".to_vec())
     } else {

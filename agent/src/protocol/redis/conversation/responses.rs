@@ -212,9 +212,8 @@ impl Conversation {
             (Some(Reply::Select(_)), Item::Simple(b"QUEUED")) => self.select_queued = true,
             (Some(Reply::Exec), Item::Aggregate { .. }) => {
                 // Which of several it was, and whether it succeeded, is not looked at.
-                if std::mem::take(&mut self.select_queued) {
-                    self.namespace = None;
-                }
+                let queued = std::mem::take(&mut self.select_queued);
+                self.namespace.take_if(|_| queued);
             }
             (Some(Reply::Exec | Reply::Discard), _) => self.select_queued = false,
             (Some(Reply::Hello), Item::Aggregate { kind, .. }) => self.resp3 = kind == b'%',
