@@ -6,6 +6,8 @@
 //! workloads/redis/client.py 16391 redis-py-resp3.log async3 call simple,batches,errors,waits,scripts,messages
 //! ```
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::collections::{BTreeSet, HashSet};
 
 use serde::Deserialize;
