@@ -40,6 +40,7 @@ pub(super) fn play(protocol: &Detector, data: &[u8]) {
     }
     driver.finish(Side::Request);
     driver.finish(Side::Response);
+    driver.gone();
     check(&driver.parts);
 }
 
@@ -175,6 +176,11 @@ impl Driver {
         }
         self.finish(Side::Request);
         self.finish(Side::Response);
+        self.gone();
+    }
+
+    /// The connection is gone.
+    pub(super) fn gone(&mut self) {
         if self.over.is_none() {
             self.parser.gone(&mut self.parts);
         }

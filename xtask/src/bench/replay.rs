@@ -3,6 +3,7 @@
 
 mod make;
 mod process;
+mod protocol;
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -12,9 +13,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 
 use super::statistics::Median;
-use super::{Protocol, ReplayArgs, build, conditions};
+use super::{ReplayArgs, build, conditions};
 use make::{Calls, Stream};
 use process::{Replay, Usage};
+
+pub(super) use protocol::Protocol;
 
 const GIB: u64 = 1 << 30;
 
@@ -29,8 +32,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
         conditions::date()?,
     );
     speed(args, &binary)?;
-    // The endless connection speaks HTTP.
-    if args.stream_gib > 0 && args.protocol == Protocol::Http {
+    if args.stream_gib > 0 {
         memory(args, &binary)?;
     }
     Ok(())
@@ -40,16 +42,16 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
 fn speed(args: &ReplayArgs, binary: &Path) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("tracebee-bench-").tempdir()?;
     let path = dir.path().join("calls.pcap");
-    let (calls, connections, protocol) = (args.calls, args.connections, args.protocol);
-    let calls = Calls { calls, connections, protocol };
+    let ReplayArgs { protocol, calls, connections, .. } = *args;
+    let calls = Calls { protocol, calls, connections };
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
     calls.write(&mut out)?;
     out.into_inner().context("writing the capture")?;
     let bytes = path.metadata()?.len();
     println!(
-        "{} calls of {:?} on {} connections, kept alive, {:.0} bytes each in the capture",
+        "{} calls of {} on {} connections, kept alive, {:.0} bytes each in the capture",
         args.calls,
-        args.protocol,
+        protocol.name(),
         args.connections,
         bytes as f64 / args.calls as f64
     );
@@ -87,8 +89,9 @@ fn speed(args: &ReplayArgs, binary: &Path) -> Result<()> {
 /// One endless connection through a pipe, and the memory meanwhile.
 fn memory(args: &ReplayArgs, binary: &Path) -> Result<()> {
     let mut replay = Replay::of_pipe(binary)?;
-    let mut stream = Stream::new(BufWriter::with_capacity(1 << 20, replay.input()?))?;
-    println!("one connection of {} GiB, bodies of a megabyte:", args.stream_gib);
+    let mut stream =
+        Stream::new(args.protocol, BufWriter::with_capacity(1 << 20, replay.input()?))?;
+    println!("one connection of {} GiB, answers of a megabyte:", args.stream_gib);
     println!("{:>5} {:>9}", "GiB", "PSS MiB");
     let mut samples = Vec::new();
     for n in 1..=args.stream_gib {
