@@ -40,6 +40,7 @@ pub(super) fn play(protocol: &Detector, data: &[u8]) {
     }
     driver.finish(Side::Request);
     driver.finish(Side::Response);
+    driver.gone();
     check(&driver.parts);
 }
 
@@ -147,6 +148,20 @@ impl Driver {
             self.parser.turn_over(other, *at, tail, &mut self.parts);
         }
         true
+    }
+
+    /// How far `side` has come.
+    #[cfg(test)]
+    pub(super) fn position(&self, side: Side) -> u64 {
+        let stream = &self.streams[side as usize];
+        stream.at + stream.unparsed.len() as u64
+    }
+
+    /// The connection is gone.
+    pub(super) fn gone(&mut self) {
+        if self.over.is_none() {
+            self.parser.gone(&mut self.parts);
+        }
     }
 
     /// `side` will send nothing more.
