@@ -9,7 +9,7 @@ mod responses;
 
 use std::collections::VecDeque;
 
-use self::asked::Asked;
+use self::asked::{Asked, Change};
 use super::handshake::Greeting;
 use super::packet::Status;
 use super::session::Session;
@@ -168,6 +168,16 @@ impl Conversation {
     /// Gives up all that is open.
     fn desync_all(&mut self, parts: &mut Vec<Part>) {
         for asked in self.asked.drain(..) {
+            match &asked.change {
+                Change::Text(effect) if effect.is_none() => {}
+                Change::Nothing => {}
+                Change::Text(_) | Change::Database(_) => self.session.namespace = None,
+                Change::Reset | Change::User(_) => {
+                    self.session.namespace = None;
+                    self.statements.forget();
+                }
+            }
+            self.session.forget_status();
             asked.give_up(parts);
         }
         self.responses = Responses::Packets;

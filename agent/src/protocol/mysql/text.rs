@@ -76,6 +76,13 @@ pub(super) struct Effect {
     pub(super) others: bool,
 }
 
+impl Effect {
+    /// Certainly nothing.
+    pub(super) fn is_none(&self) -> bool {
+        self.first == Use::Not && !self.others
+    }
+}
+
 /// Reads what a text, of which there may be more, does to the session's database.
 pub(super) fn effect(text: &[u8], cut: bool) -> Effect {
     let anywhere =

@@ -49,7 +49,7 @@ impl Conversation {
                 if !self.confirmed {
                     return self.strange(Side::Request, parts);
                 }
-                self.unseen = true;
+                self.missed();
                 self.requests = Requests::Lost;
                 Step::SkipTurn
             }
@@ -233,12 +233,15 @@ impl Conversation {
             // The server says how this ends.
             Some(asked) if was == Requests::Rest => asked.answer.unnumbered(),
             Some(asked) if asked.answer.asks_for_file() => {}
-            _ => {
-                self.unseen = true;
-                self.session.forget();
-                self.statements.forget();
-            }
+            _ => self.missed(),
         }
         Step::SkipTurn
+    }
+
+    /// Something was asked that was not seen, or not understood.
+    fn missed(&mut self) {
+        self.unseen = true;
+        self.session.forget();
+        self.statements.forget();
     }
 }
