@@ -146,11 +146,11 @@ const COMPRESSED_HEADER: usize = 7;
 
 /// Whether these are a command in the compressed protocol: short ones are sent as they are.
 pub(super) fn compressed(bytes: &[u8]) -> Detection {
-    let &[a, b, c, 0, x, y, z, ref rest @ ..] = bytes else {
+    let length = Header::read(bytes).map_or(usize::MAX, |header| header.length);
+    let &[_, _, _, 0, x, y, z, ref rest @ ..] = bytes else {
         let partial = bytes.len() < COMPRESSED_HEADER && bytes.get(3).is_none_or(|n| *n == 0);
-        return if partial { Detection::Unsure } else { Detection::IsNot };
+        return if partial && length > HEADER { Detection::Unsure } else { Detection::IsNot };
     };
-    let length = u32::from_le_bytes([a, b, c, 0]) as usize;
     let before = u32::from_le_bytes([x, y, z, 0]) as usize;
     match (before, rest) {
         (0, rest) if rest.len() <= length => match Header::read(rest) {
