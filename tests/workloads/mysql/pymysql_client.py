@@ -1,17 +1,18 @@
 """PyMySQL: plain queries, several statements in one, files; values stand in the text."""
 
 import tempfile
+import time
 
 import pymysql
 from pymysql.constants import CLIENT
 
-from truth import LOGIN, asked, call
+from truth import LOGIN, asked, call, log
 
+start = time.time_ns()
 connection = pymysql.connect(**LOGIN, local_infile=True, client_flag=CLIENT.MULTI_STATEMENTS, autocommit=True)
 number = connection.thread_id()
 cursor = connection.cursor()
-with asked(number, call("SET")):
-    pass  # autocommit, when it connected
+log(number, start, [call("SET")])  # NAMES
 
 
 def execute(sql, *calls, arguments=None, error=None):
@@ -47,8 +48,8 @@ with tempfile.NamedTemporaryFile("w") as file:
     load = f"LOAD DATA LOCAL INFILE '{file.name}' INTO TABLE py"
     execute(load, call("LOAD py", affected=20000))
 execute("LOAD DATA LOCAL INFILE '/nowhere' INTO TABLE py", call("LOAD py", affected=0), error=1017)
-execute("CREATE PROCEDURE both() BEGIN SELECT 1; SELECT 2; END", call("CREATE PROCEDURE both SELECT", batch=3))
-execute("CALL both()", call("CALL both", returned=2))
+execute("CREATE PROCEDURE twice() BEGIN SELECT 1; SELECT 2; END", call("CREATE PROCEDURE twice SELECT", batch=3))
+execute("CALL twice()", call("CALL twice", returned=2))
 execute("SET sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')", call("SET"))
 execute("SELECT 'secret\\', id FROM py WHERE name = 'secret\\' LIMIT 0", call("SELECT py", returned=0))
 execute("CREATE DATABASE other", call("CREATE DATABASE other"))

@@ -9,7 +9,7 @@ PORT, LOG = int(sys.argv[1]), open(sys.argv[2], "w", buffering=1)
 LOGIN = {"host": "127.0.0.1", "port": PORT, "user": "app", "password": "secret", "database": "shop"}
 
 
-def call(summary, returned=None, affected=None, code=None, batch=None, long=False, namespace="shop", operation=None):
+def call(summary, returned=None, affected=None, code=None, batch=None, long=False, namespace="shop", operation=None, logged=True):
     """One call as it must be seen."""
     return {
         "summary": summary,
@@ -20,7 +20,13 @@ def call(summary, returned=None, affected=None, code=None, batch=None, long=Fals
         "code": code,
         "batch": batch,
         "long": long,
+        "logged": logged,
     }
+
+
+def log(connection, start, calls):
+    line = {"pid": os.getpid(), "connection": connection, "start": start, "end": time.time_ns(), "calls": calls}
+    LOG.write(json.dumps(line) + "\n")
 
 
 class asked:
@@ -36,8 +42,7 @@ class asked:
         self.start = time.time_ns()
 
     def __exit__(self, kind, error, _):
-        line = {"pid": os.getpid(), "connection": self.connection, "start": self.start, "end": time.time_ns()}
-        LOG.write(json.dumps(line | {"calls": self.calls}) + "\n")
+        log(self.connection, self.start, self.calls)
         got = error.args[0] if error is not None and error.args else None
         if self.error is not None and got != self.error:
             raise SystemExit(f"{got}, not {self.error}: {self.calls}")

@@ -1,6 +1,6 @@
-module tracebee/mysql
+module tracebee.test/mysql
 
-go 1.21.0
+go 1.22.0
 
 require github.com/go-sql-driver/mysql v1.9.3
 

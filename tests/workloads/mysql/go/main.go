@@ -23,6 +23,9 @@ type call struct {
 	Code      *string `json:"code"`
 	Batch     *int    `json:"batch"`
 	Long      bool    `json:"long"`
+	Logged    bool    `json:"logged"`
+	// The server does not log what it refuses to prepare.
+	unlogged bool
 }
 
 type line struct {
@@ -50,6 +53,7 @@ func main() {
 		var expected string
 		for n := range calls {
 			calls[n].Namespace = "shop"
+			calls[n].Logged = !calls[n].unlogged
 			if calls[n].Code != nil {
 				expected = *calls[n].Code
 			}
@@ -87,7 +91,7 @@ func main() {
 	start := time.Now().UnixNano()
 	check(connection.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&number))
 	first := s("SELECT", 1)
-	first.Namespace = "shop"
+	first.Namespace, first.Logged = "shop", true
 	text, _ := json.Marshal(line{os.Getpid(), number, start, time.Now().UnixNano(), []call{first}})
 	_, err = file.Write(append(text, '\n'))
 	check(err)
@@ -99,13 +103,16 @@ func main() {
 	}
 	asked(exec("COMMIT"), call{Summary: "COMMIT"})
 	var statement *sql.Stmt
-	asked(func() (err error) { statement, err = connection.PrepareContext(ctx, "SELECT name FROM go WHERE id >= ?"); return err })
+	asked(func() (err error) {
+		statement, err = connection.PrepareContext(ctx, "SELECT name FROM go WHERE id >= ?")
+		return err
+	})
 	for i := range 100 {
 		asked(func() error { return drain(statement.QueryContext(ctx, i%5)) }, s("SELECT go", 5-i%5))
 	}
 	asked(statement.Close)
 	asked(exec("INSERT INTO go VALUES (?, ?)", 1, "secret"), call{Summary: "INSERT go", Code: code("1062")})
-	asked(query("SELECT * FROM nowhere WHERE id = ?", 1), call{Summary: "SELECT nowhere", Code: code("1146")})
+	asked(query("SELECT * FROM nowhere WHERE id = ?", 1), call{Summary: "SELECT nowhere", Code: code("1146"), unlogged: true})
 	asked(query("SELECT * FROM nowhere"), call{Summary: "SELECT nowhere", Code: code("1146")})
 	asked(query("SELECT * FROM go; UPDATE go SET name = 'other'; SELECT 1"),
 		call{Summary: "SELECT go UPDATE go SELECT", Returned: n(6), Affected: n(5), Batch: n(3)})
