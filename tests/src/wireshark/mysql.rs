@@ -1,5 +1,6 @@
 //! What Wireshark says of a capture of MySQL.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -19,10 +20,13 @@ pub struct Told {
     pub affected: i64,
 }
 
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 11] = [
     "frame.number",
     "tcp.segment",
     "tcp.dstport",
+    "tcp.stream",
+    "mysql.packet_length",
+    "mysql.packet_number",
     "mysql.command",
     "mysql.query",
     "mysql.stmt_id",
@@ -40,7 +44,11 @@ const EXECUTE: &str = "23";
 const CALLS: &[&str] = &["2", QUERY, EXECUTE];
 const UNANSWERED: &[&str] = &["1", "24", "25"];
 
-/// What was asked of the server at `port`, by connections that are used one after the other.
+/// Length of a packet that is not all of a message: Wireshark takes the next for another.
+const LONGEST: &str = "16777215";
+
+/// What was asked of the server at `port`, by connections that are used one after the other, up to
+/// the first message on each that takes more than one packet.
 pub fn told(file: &Path, port: u16) -> Result<Vec<Told>> {
     let times = super::times(file)?;
     let time = |frame: u64| times.get(&frame).copied().context("a packet without a time");
@@ -49,13 +57,35 @@ pub fn told(file: &Path, port: u16) -> Result<Vec<Told>> {
     let mut open: Option<(Told, bool)> = None;
     // The text that was prepared last.
     let mut prepared = String::new();
-    let mut texts = std::collections::HashMap::new();
+    let mut texts = HashMap::new();
+    let mut long = HashSet::new();
     for line in output.lines() {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [frame, segments, to, commands, query, statement, errors, affected] =
-            <[&str; FIELDS.len()]>::try_from(fields).ok().context("as many fields")?;
+        let [
+            frame,
+            segments,
+            to,
+            stream,
+            lengths,
+            numbers,
+            commands,
+            query,
+            statement,
+            errors,
+            affected,
+        ] = <[&str; FIELDS.len()]>::try_from(fields).ok().context("as many fields")?;
         let frame: u64 = frame.parse()?;
+        if lengths.split(BETWEEN).any(|length| length == LONGEST) {
+            long.insert(stream.to_owned());
+            open = None;
+        }
+        if long.contains(stream) {
+            continue;
+        }
         if to == port.to_string() {
+            if !numbers.split(BETWEEN).any(|number| number == "0") {
+                continue; // part of a file
+            }
             let answered = commands.split(BETWEEN).rfind(|command| !UNANSWERED.contains(command));
             let Some(command) = answered.filter(|command| !command.is_empty()) else { continue };
             let is_call = |(told, call): &(Told, bool)| *call || !told.error.is_empty();

@@ -39,8 +39,6 @@ execute("SELECT SLEEP(0.05)", call("SELECT", returned=1))
 execute("ROLLBACK", call("ROLLBACK"))
 execute("SELECT REPEAT('x', 1000) FROM seq_1_to_20000", call("SELECT seq_1_to_20000", returned=20000, long=True))
 execute("SELECT REPEAT('x', 3000000)", call("SELECT", returned=1, long=True))
-execute("SELECT REPEAT('x', 17000000)", call("SELECT", returned=1, long=True))
-execute("SELECT LENGTH(%s)", call("SELECT", returned=1), arguments=("secret" * 3_000_000,))
 execute("SELECT id FROM py /* " + "x" * 20000 + " */", call("SELECT py", returned=2))
 with tempfile.NamedTemporaryFile("w") as file:
     file.writelines(f"{n}\tsecret{n}\n" for n in range(100, 20100))
@@ -48,11 +46,11 @@ with tempfile.NamedTemporaryFile("w") as file:
     load = f"LOAD DATA LOCAL INFILE '{file.name}' INTO TABLE py"
     execute(load, call("LOAD py", affected=20000))
 execute("LOAD DATA LOCAL INFILE '/nowhere' INTO TABLE py", call("LOAD py", affected=0), error=1017)
-execute("CREATE PROCEDURE twice() BEGIN SELECT 1; SELECT 2; END", call("CREATE PROCEDURE twice SELECT", batch=3))
+execute("CREATE PROCEDURE twice() BEGIN SELECT 1; SELECT 2; END", call("CREATE PROCEDURE twice"))
 execute("CALL twice()", call("CALL twice", returned=2))
 execute("SET sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')", call("SET"))
 execute("SELECT 'secret\\', id FROM py WHERE name = 'secret\\' LIMIT 0", call("SELECT py", returned=0))
-execute("CREATE DATABASE other", call("CREATE DATABASE other"))
+execute("CREATE DATABASE other", call("CREATE DATABASE other", affected=1))
 execute("USE other", call("USE"))
 execute("SELECT 1", call("SELECT", returned=1, namespace="other"))
 with asked(number, call("", operation="COM_INIT_DB", namespace="other")):
@@ -61,6 +59,9 @@ with asked(number):
     connection.ping()
 for n in range(200):
     execute("SELECT name FROM py WHERE id = %s", call("SELECT py", returned=1), arguments=(n % 2,))
+# More than goes into a packet.
+execute("SELECT REPEAT('x', 17000000)", call("SELECT", returned=1, long=True))
+execute("SELECT LENGTH(%s)", call("SELECT", returned=1), arguments=("secret" * 3_000_000,))
 connection.close()
 
 # A password that is wrong, a database that is not there.

@@ -50,6 +50,9 @@ func main() {
 		start := time.Now().UnixNano()
 		err := work()
 		end := time.Now().UnixNano()
+		if calls == nil {
+			calls = []call{}
+		}
 		var expected string
 		for n := range calls {
 			calls[n].Namespace = "shop"
@@ -120,14 +123,15 @@ func main() {
 		call{Summary: "SELECT seq_1_to_20000", Returned: n(20000), Long: true})
 	asked(query("SELECT REPEAT('x', 1000) FROM seq_1_to_20000"),
 		call{Summary: "SELECT seq_1_to_20000", Returned: n(20000), Long: true})
-	long := make([]byte, 17_000_000)
-	asked(query("SELECT LENGTH(?)", long), s("SELECT", 1))
 	asked(func() error { return connection.PingContext(ctx) })
 	// Given back and taken again, the session is checked first.
 	check(connection.Close())
 	connection, err = pool.Conn(ctx)
 	check(err)
 	asked(query("SELECT * FROM go WHERE name <> 'secret'"), s("SELECT go", 5))
+	// More than goes into a packet.
+	long := make([]byte, 17_000_000)
+	asked(query("SELECT LENGTH(?)", long), s("SELECT", 1))
 	check(connection.Close())
 	check(pool.Close())
 }

@@ -110,7 +110,7 @@ fn queries(mode: Mode) -> Vec<Listed> {
                 (Q, packet(2, b"")),
                 (A, packet(3, &error(2))),
             ],
-            &["\"LOAD\" -> 2 affected", "\"LOAD\" -> failed 2"],
+            &["\"LOAD a\" -> 2 affected", "\"LOAD a\" -> failed 2"],
         ),
         (
             "values along with a query",

@@ -289,7 +289,7 @@ fn a_file_that_is_cut() {
     player.data(Q, &query("SELECT * FROM b"));
     player.data(A, &result(Ok, 1));
     let found = player.end();
-    assert!(found[0].contains("\"LOAD\" -> 7 affected"), "{found:?}");
+    assert!(found[0].contains("\"LOAD a\" -> 7 affected"), "{found:?}");
     assert!(found[1].contains("shop \"SELECT b\" -> 1 rows") && found.len() == 2, "{found:?}");
 }
 
