@@ -15,7 +15,7 @@ use crate::process::Process;
 /// How long the server may take to stop: it waits for nobody.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
-/// A server that logs every statement.
+/// A server of our own.
 #[derive(Debug)]
 pub struct Postgres {
     /// Where it listens on 127.0.0.1.
@@ -36,8 +36,21 @@ pub struct Logged {
 }
 
 impl Postgres {
-    /// Starts a server with an empty database.
+    /// Starts a server with an empty database that logs every statement.
     pub fn start(dir: &Path) -> Result<Self> {
+        let logs = [
+            "logging_collector=on",
+            "log_destination=jsonlog",
+            "log_directory=log",
+            "log_filename=all.log",
+            "log_statement=all",
+            "log_duration=on",
+        ];
+        Self::start_with(dir, &logs)
+    }
+
+    /// The same with other settings.
+    pub fn start_with(dir: &Path, settings: &[&str]) -> Result<Self> {
         let data = tempfile::Builder::new().prefix("tracebee-postgres-").tempdir()?;
         let programs = programs()?;
         let data_dir = data.path().join("data");
@@ -53,19 +66,28 @@ impl Postgres {
             "unix_socket_directories=",
             "fsync=off",
             "shared_buffers=16MB",
-            "logging_collector=on",
-            "log_destination=jsonlog",
-            "log_directory=log",
-            "log_filename=all.log",
-            "log_statement=all",
-            "log_duration=on",
-        ] {
+        ]
+        .iter()
+        .chain(settings)
+        {
             command.args(["-c", setting]);
         }
         let mut process = Process::spawn("postgres", dir, &mut command)?;
         process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
         let log = data_dir.join("log/all.json");
         Ok(Self { port, process, log, _data: data })
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// One of its programs, which asks it.
+    pub fn program(&self, name: &str) -> Result<Command> {
+        let mut command = Command::new(programs()?.join(name));
+        command.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
+        Ok(command)
     }
 
     /// Stops it, so that its log is complete: the statements of each connection by the client's

@@ -192,6 +192,13 @@ impl Driver {
         }
     }
 
+    /// The connection is gone.
+    pub(super) fn gone(&mut self) {
+        if self.over.is_none() {
+            self.parser.gone(&mut self.parts);
+        }
+    }
+
     fn parse(&mut self, side: Side) {
         while self.over.is_none() {
             let Stream { at, unparsed, .. } = &self.streams[side as usize];

@@ -2,7 +2,10 @@
 //!
 //! The rules, and why they are right, are in the documentation of the [parent module](super).
 
+mod asked;
+mod call;
 mod cycle;
+mod hole;
 mod requests;
 mod responses;
 
@@ -31,6 +34,9 @@ pub(super) struct Conversation {
     /// How many cycles there were.
     count: u64,
     statements: Statements,
+    /// Requests are missing, and what answers them has not come to its end: names may mean
+    /// something else as soon as it says so.
+    renamed: bool,
     /// `db.namespace`: the database.
     namespace: Option<Arc<str>>,
     dialect: Dialect,
@@ -41,8 +47,12 @@ pub(super) struct Conversation {
     transaction: u8,
     /// The request that began last has no [`Part::RequestEnd`] yet.
     unended: bool,
+    /// The last message of the client was a `Bind` without a name.
+    bound: bool,
     /// Where the messages that were seen of a side end.
     reached: [u64; 2],
+    /// What the server said last of what was not seen to be asked.
+    last: Last,
     /// A `ReadyForQuery` that nothing was seen to ask for was the last of the answers.
     orphaned: bool,
     /// Bytes of a side were seen; its stream is joined midway if the first is not at position 0.
@@ -51,12 +61,14 @@ pub(super) struct Conversation {
     doubt: bool,
     /// The client sent a request before the one before it was answered.
     pipelined: bool,
+    /// The client's requests are longer than what is captured of a turn.
+    long: bool,
     /// Nothing more is said of this connection.
     left: bool,
 }
 
 /// What the stream of requests is in.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Requests {
     /// Before the session: messages without a type.
     Startup,
@@ -70,7 +82,7 @@ enum Requests {
 }
 
 /// What the stream of responses is in.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Responses {
     /// So many answers of one byte come first: may the connection be encrypted?
     Negotiation(u8),
@@ -81,6 +93,17 @@ enum Responses {
     Lost,
 }
 
+/// Whether the server has answered all that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// Its last message was a `ReadyForQuery`.
+    Ready,
+    /// It was another.
+    Other,
+    /// It was not seen.
+    Unknown,
+}
+
 impl Default for Conversation {
     fn default() -> Self {
         Self {
@@ -89,16 +112,20 @@ impl Default for Conversation {
             cycles: VecDeque::new(),
             count: 0,
             statements: Statements::default(),
+            renamed: false,
             namespace: None,
             dialect: UNKNOWN,
             unsafe_encoding: None,
             transaction: 0,
             unended: false,
+            bound: false,
             reached: [0; 2],
+            last: Last::Ready,
             orphaned: false,
             joined: [false; 2],
             doubt: false,
             pipelined: false,
+            long: false,
             left: false,
         }
     }
@@ -110,10 +137,7 @@ impl Parser for Conversation {
             return Step::Leave;
         }
         if !std::mem::replace(&mut self.joined[side as usize], true) && at > 0 {
-            self.doubt = true;
-            if side == Side::Request && self.requests == Requests::Startup {
-                self.requests = Requests::Lost;
-            }
+            self.join(side);
         }
         let step = match side {
             Side::Request => self.parse_request(at, bytes, parts),
@@ -150,31 +174,56 @@ impl Parser for Conversation {
     fn finish(&mut self, _side: Side, _at: u64, _parts: &mut Vec<Part>) {}
 
     fn rested(&mut self, side: Side, at: u64, tail: &[u8], parts: &mut Vec<Part>) {
-        if side == Side::Response && ready_for_query(tail).is_some() {
-            self.end_lost_answer(at, tail, parts);
+        if side == Side::Response && !self.left && ready_for_query(tail).is_some() {
+            self.lost_answer_over(at, tail, parts);
         }
     }
 
     fn turn_over(&mut self, side: Side, at: u64, tail: &[u8], parts: &mut Vec<Part>) {
-        if side == Side::Response && !self.left {
-            self.end_lost_answer(at, tail, parts);
+        match side {
+            _ if self.left => {}
+            Side::Request => self.lost_request_over(at, tail),
+            Side::Response => self.lost_answer_over(at, tail, parts),
+        }
+    }
+
+    /// Where bytes are missing, an answer may have been there.
+    fn gone(&mut self, parts: &mut Vec<Part>) {
+        let known = self.responses == Responses::Messages && self.requests != Requests::Lost;
+        if !self.left && !known {
+            self.desync_all(parts);
         }
     }
 
     fn needs_everything(&self, _open: usize) -> bool {
-        self.cycles.len() > 1
+        self.long || self.cycles.len() > 1
     }
 }
 
 /// What both streams do when something is not known.
 impl Conversation {
+    /// The connection is older than what is seen of it.
+    fn join(&mut self, side: Side) {
+        self.doubt = true;
+        self.last = Last::Unknown;
+        match side {
+            Side::Request if self.requests == Requests::Startup => self.requests = Requests::Lost,
+            // Answers to what was asked before.
+            Side::Response if self.cycles.is_empty() => self.responses = Responses::Lost,
+            _ => {}
+        }
+    }
+
+    /// A `ReadyForQuery` may come for each of the cycles.
+    fn all_sent(&self) -> bool {
+        self.cycles.iter().all(|cycle| cycle.synced || cycle.hole.is_some())
+    }
+
     /// Gives up all that is open.
     fn desync_all(&mut self, parts: &mut Vec<Part>) {
         for mut cycle in self.cycles.drain(..) {
             cycle.desync(parts);
-            if cycle.prepares() {
-                self.statements.forget();
-            }
+            self.statements.fail(cycle.number, cycle.parsed);
         }
         self.unended = false;
     }
@@ -183,6 +232,8 @@ impl Conversation {
     fn unknown_gap(&mut self, side: Side, parts: &mut Vec<Part>) -> Step {
         self.desync_all(parts);
         self.statements.forget();
+        (self.renamed, self.orphaned, self.last) = (false, false, Last::Unknown);
+        self.transaction = 0;
         match side {
             Side::Request if self.requests != Requests::Done => self.requests = Requests::Lost,
             Side::Request => {}
@@ -191,12 +242,20 @@ impl Conversation {
         self.doubt_from_here(parts)
     }
 
-    /// Something is not known from here on: [`Step::Leave`] if that can never be repaired.
+    /// Something is not known from here on: [`Step::GiveUp`] if that can never be repaired.
     fn doubt_from_here(&mut self, parts: &mut Vec<Part>) -> Step {
         self.doubt = true;
-        if self.pipelined { self.leave(parts) } else { Step::SkipTurn }
+        if self.pipelined { self.give_up(parts) } else { Step::SkipTurn }
     }
 
+    /// Its calls can never be told apart again.
+    fn give_up(&mut self, parts: &mut Vec<Part>) -> Step {
+        self.desync_all(parts);
+        self.left = true;
+        Step::GiveUp
+    }
+
+    /// Nothing on it is a call.
     fn leave(&mut self, parts: &mut Vec<Part>) -> Step {
         self.desync_all(parts);
         self.left = true;

@@ -140,10 +140,27 @@ impl Statements {
         self.portals.clear();
     }
 
+    /// The statement and the portal without a name are gone, or may be others.
+    pub(super) fn forget_unnamed(&mut self) {
+        self.unnamed = None;
+        self.portal = None;
+    }
+
     /// Portals may have been bound to other statements.
     pub(super) fn forget_portals(&mut self) {
         self.portal = None;
         self.portals.clear();
+    }
+
+    /// A statement is executed, which may be about names itself: `DEALLOCATE`, `DISCARD`, `PREPARE`.
+    pub(super) fn executed(&mut self, statement: &Statement) {
+        if !statement.summary.split(' ').any(names) {
+            return;
+        }
+        match deallocated(&statement.text) {
+            Some(name) => self.close(name.as_bytes()),
+            None => self.forget(),
+        }
     }
 
     /// Nothing of this is certain any more: messages were missed.
@@ -175,6 +192,26 @@ impl Statements {
         }
         prepared
     }
+}
+
+/// Whether this command, of a summary or of a `CommandComplete`, is about names.
+pub(super) fn names(command: &str) -> bool {
+    matches!(command, "DEALLOCATE" | "DISCARD" | "PREPARE")
+}
+
+/// The only name that a text is about; none if it says anything else.
+fn deallocated(text: &str) -> Option<&str> {
+    let text = text.trim().trim_end_matches(';').trim_end();
+    let (command, name) = text.split_once(' ')?;
+    if !command.eq_ignore_ascii_case("DEALLOCATE") {
+        return None;
+    }
+    if let Some(quoted) = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        return Some(quoted).filter(|name| !name.contains('"'));
+    }
+    // Others are written in another way than they are compared.
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+    (name.bytes().all(plain) && !matches!(name, "all" | "prepare")).then_some(name)
 }
 
 fn key(name: &[u8]) -> &[u8] {

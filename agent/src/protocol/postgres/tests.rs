@@ -34,6 +34,7 @@ fn run(turns: &Turns) -> Vec<String> {
 fn end(mut driver: Driver) -> Vec<String> {
     driver.finish(Q);
     driver.finish(A);
+    driver.gone();
     check(&driver.parts);
     let mut calls = calls(&driver.parts);
     calls.extend(driver.over.map(|step| format!("{step:?}")));

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ type Line struct {
 	Start    int64  `json:"start"`
 	End      int64  `json:"end"`
 	Pid      int    `json:"pid"`
-	Port     int    `json:"port"`
+	Port     int    `json:"port,omitempty"`
 	Worker   int    `json:"worker"`
 }
 
@@ -70,7 +71,12 @@ func run(client *http.Client, fields []string, worker int) (Line, time.Duration)
 	}
 	port := 0
 	request = request.WithContext(httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { port = info.Conn.LocalAddr().(*net.TCPAddr).Port },
+		GotConn: func(info httptrace.GotConnInfo) {
+			// A UNIX socket has none.
+			if local, ok := info.Conn.LocalAddr().(*net.TCPAddr); ok {
+				port = local.Port
+			}
+		},
 	}))
 	start := time.Now().UnixNano()
 	response, err := client.Do(request)
@@ -115,6 +121,11 @@ func main() {
 		go func(worker int) {
 			defer done.Done()
 			transport := &http.Transport{DisableKeepAlives: noKeepAlive, ExpectContinueTimeout: 5 * time.Second}
+			if at := os.Getenv("UNIX_SOCKET"); at != "" {
+				transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return (&net.Dialer{}).DialContext(ctx, "unix", at)
+				}
+			}
 			client := &http.Client{Transport: transport, Timeout: 60 * time.Second}
 			for line := range lines {
 				entry, pause := run(client, strings.Split(line, "\t"), worker)

@@ -1,9 +1,10 @@
 //! The stream of responses.
 
-use super::super::message::{
-    self, Frame, HEADER, of_server, ready_for_query, report, sqlstate, tag,
-};
-use super::{Conversation, Responses};
+use super::super::message::{self, Frame, HEADER, of_server, ready_for_query, report, tag};
+use super::super::statements::names;
+use super::cycle::Heard;
+use super::hole::Hole;
+use super::{Conversation, Last, Requests, Responses};
 use crate::protocol::{Part, Step, Unreadable};
 use crate::sql::{Backslash, Dialect};
 
@@ -54,7 +55,8 @@ impl Conversation {
                 Frame::Partial if taken > 0 => return Step::Took(taken),
                 Frame::Partial => return Step::Need,
                 Frame::Not if taken > 0 => return Step::Took(taken),
-                Frame::Not => return self.strange(parts),
+                Frame::Not if !self.doubt && self.count <= 1 => return Step::NotMine,
+                Frame::Not => return self.response_gap(parts),
             };
             let wanted = match kind {
                 b'E' | b'N' => HEADER + REPORT,
@@ -93,180 +95,167 @@ impl Conversation {
             b'N' => {
                 let report = report(body);
                 if report.severity == b"WARNING"
-                    && let (Some(cycle), Some(code)) =
-                        (self.cycles.front_mut(), sqlstate(report.code))
+                    && let Some(cycle) = self.cycles.front_mut()
                 {
-                    cycle.warned(code);
+                    cycle.warn(report.code);
                 }
             }
+            // At any time, or while logging in.
             b'A' | b'K' | b'R' | b'v' => {}
             b'Z' => return self.ready(end, body, parts),
             b'W' => {
                 // Replication.
                 if let Some(cycle) = self.cycles.pop_front() {
-                    cycle.end(Some(end), parts);
+                    cycle.end_copying(end, parts);
                 }
                 return Some(self.leave(parts));
             }
-            _ => self.answer(kind, end, body, parts),
+            _ => return self.answer(kind, end, body, parts),
         }
         None
     }
 
     /// A message of the answer to the oldest cycle.
-    fn answer(&mut self, kind: u8, end: u64, body: &[u8], parts: &mut Vec<Part>) {
+    fn answer(&mut self, kind: u8, end: u64, body: &[u8], parts: &mut Vec<Part>) -> Option<Step> {
         let pipelined = self.cycles.len() > 1;
-        let Some(cycle) = self.cycles.front_mut() else {
-            if matches!(kind, b'1' | b'3') {
-                // Names may mean something else now.
-                self.statements.forget();
-            }
-            return;
-        };
-        cycle.answering(parts);
-        // Of a `Query`, each of its statements is complete by itself.
-        let by_sync = !(cycle.simple || (cycle.mixed && cycle.units.len() == 1));
-        match kind {
-            b'E' => {
+        let heard = match (self.cycles.front_mut(), kind) {
+            (Some(cycle), b'E') => {
                 let report = report(body);
-                cycle.fail(sqlstate(report.code), parts);
-                if matches!(report.severity, b"FATAL" | b"PANIC") {
+                let heard = cycle.fail(report.code, parts);
+                if heard != Heard::Strange && matches!(report.severity, b"FATAL" | b"PANIC") {
                     cycle.abort(end, parts);
                 }
+                heard
             }
-            b'C' => {
-                cycle.copying = false;
-                cycle.complete(tag(body));
-            }
-            b's' => cycle.suspended(),
-            b'D' => cycle.row(true),
-            b'T' => cycle.row(false),
-            b'1' => cycle.parsed += 1,
-            b'3' => cycle.closed += 1,
-            b'G' => {
-                cycle.copying = true;
-                if by_sync {
-                    // A `Sync` that came before is not obeyed. What else did is not, either.
-                    cycle.synced = false;
+            (Some(cycle), _) => {
+                let heard = cycle.hear(kind, end, body, parts);
+                if kind == b'G' && !cycle.synced && cycle.hole.is_none() {
                     if pipelined {
-                        cycle.request_cut = true;
+                        return Some(self.give_up(parts));
+                    }
+                    if self.requests == Requests::Lost {
+                        // The `Sync` that is obeyed comes after the data.
+                        cycle.hole = Some(Hole::unknown());
                     }
                 }
+                heard
             }
-            _ => {}
-        }
-        if by_sync && matches!(kind, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') {
-            cycle.reply(kind, end, parts);
+            // The session is ended although nothing was asked.
+            (None, b'E') => return None,
+            (None, _) if self.requests == Requests::Messages => Heard::Strange,
+            (None, _) => {
+                self.last = Last::Other;
+                Heard::Unseen
+            }
+        };
+        match heard {
+            Heard::Expected => None,
+            Heard::Unseen => {
+                let about_names = match kind {
+                    b'1' | b'3' => true,
+                    b'C' => tag(body).is_none_or(|tag| tag.command.split(' ').any(names)),
+                    _ => false,
+                };
+                if self.renamed && about_names {
+                    self.statements.forget();
+                }
+                None
+            }
+            Heard::Strange => Some(self.strange(parts)),
         }
     }
 
     /// `ReadyForQuery`: a cycle is over.
     fn ready(&mut self, end: u64, body: &[u8], parts: &mut Vec<Part>) -> Option<Step> {
         self.transaction = body.first().copied().unwrap_or_default();
+        self.last = Last::Ready;
         if !matches!(self.transaction, b'I' | b'T' | b'E') {
             return Some(self.strange(parts));
         }
-        let Some(front) = self.cycles.front() else {
-            // Somebody asked what we did not see.
+        self.pipelined |= self.cycles.len() > 1;
+        let Some(cycle) = self.cycles.pop_front() else {
+            // Somebody asked what we did not see: once, or there are several under way.
             parts.push(Part::Orphan);
             self.pipelined |= std::mem::replace(&mut self.orphaned, true);
             return match self.doubt_from_here(parts) {
-                Step::Leave => Some(Step::Leave),
+                Step::GiveUp => Some(Step::GiveUp),
                 _ => None,
             };
         };
-        if !front.synced && !front.request_cut {
-            return Some(self.strange(parts));
-        }
-        let mixed = front.mixed && front.failed;
-        self.pipelined |= self.cycles.len() > 1;
-        if self.pipelined && self.doubt {
-            return Some(self.leave(parts));
-        }
-        self.end_cycle(Some(end), parts);
-        // A `Query` is not carried out after an error, nor answered.
-        mixed.then(|| self.leave(parts))
-    }
-
-    /// The oldest cycle is over, at `end` or where the stream stands.
-    fn end_cycle(&mut self, end: Option<u64>, parts: &mut Vec<Part>) {
-        let Some(cycle) = self.cycles.pop_front() else { return };
         if self.transaction == b'I' {
             self.statements.end_transaction();
         }
-        let unseen = cycle.parsed > cycle.parses || cycle.closed > cycle.closes;
         if cycle.failed {
             self.statements.fail(cycle.number, cycle.parsed);
         }
-        if unseen || (cycle.answer_cut && cycle.prepares()) {
-            self.statements.forget();
-        } else if cycle.request_cut {
-            self.statements.forget_portals();
+        let hole = cycle.hole.as_ref().is_some_and(|hole| !hole.is_filled());
+        self.long |= hole && !cycle.is_unseen();
+        if self.pipelined && self.doubt {
+            self.cycles.push_front(cycle);
+            return Some(self.give_up(parts));
         }
-        cycle.end(end, parts);
+        let asked = cycle.synced || cycle.hole.is_some();
+        match cycle.end(end, parts) {
+            true if asked => None,
+            _ => Some(self.strange(parts)),
+        }
     }
 
-    /// The last bytes of the answer that was lost are these.
-    pub(super) fn end_lost_answer(&mut self, at: u64, tail: &[u8], parts: &mut Vec<Part>) {
-        if self.responses != Responses::Lost || self.cycles.is_empty() {
+    /// The turn in which the answer was lost ends with these bytes.
+    pub(super) fn lost_answer_over(&mut self, at: u64, tail: &[u8], parts: &mut Vec<Part>) {
+        if self.responses != Responses::Lost {
             return;
         }
         let Some(state) = ready_for_query(tail) else {
+            let known = tail.len() >= 6;
             // The client goes on although its answer does not end here.
-            self.pipelined |= tail.len() >= 6 && self.cycles.iter().all(|cycle| cycle.synced);
+            self.pipelined |= known && !self.cycles.is_empty() && self.all_sent();
+            if known {
+                self.last = Last::Other;
+            }
             return;
         };
-        self.responses = Responses::Messages;
-        if self.cycles.len() > 1 {
+        let before = std::mem::replace(&mut self.transaction, state);
+        self.last = Last::Ready;
+        if self.cycles.len() > 1 || !self.all_sent() {
             // Which of them did that end?
-            self.pipelined = true;
+            self.pipelined |= self.cycles.len() > 1;
             self.doubt = true;
             self.desync_all(parts);
-            return;
         }
-        let failed = (self.transaction, state) == (b'T', b'E');
-        self.transaction = state;
-        if let Some(cycle) = self.cycles.front_mut()
-            && failed
-            && !cycle.failed
-            && cycle.units.len() == 1
-        {
-            cycle.fail(None, parts);
-        }
-        self.end_cycle(Some(at), parts);
-    }
-
-    /// The end of the answer was not seen, and the client has gone on to ask: it was there.
-    pub(super) fn end_unseen_answer(&mut self, parts: &mut Vec<Part>) {
         self.responses = Responses::Messages;
-        self.transaction = 0;
-        self.doubt = true;
-        if self.cycles.len() > 1 || self.cycles.iter().any(|cycle| !cycle.synced) {
-            self.desync_all(parts);
+        let Some(mut cycle) = self.cycles.pop_front() else { return };
+        if (before, state) == (b'T', b'E') {
+            cycle.fail_unseen(parts);
         }
-        self.end_cycle(None, parts);
+        if state == b'I' {
+            self.statements.end_transaction();
+        }
+        self.statements.fail(cycle.number, cycle.parsed);
+        cycle.end_cut(at, parts);
     }
 
-    /// These bytes are no message.
+    /// This is not what we take it for.
     fn strange(&mut self, parts: &mut Vec<Part>) -> Step {
-        if !self.doubt && self.count <= 1 {
-            return Step::NotMine;
-        }
-        self.response_gap(parts)
+        if !self.doubt && self.count <= 1 { Step::NotMine } else { self.give_up(parts) }
     }
 
+    /// Bytes are missing, or are no message.
     pub(super) fn response_gap(&mut self, parts: &mut Vec<Part>) -> Step {
         if matches!(self.responses, Responses::Negotiation(_)) {
-            return self.leave(parts);
+            return self.give_up(parts);
         }
         if self.responses == Responses::Lost {
             return Step::SkipTurn;
         }
-        self.responses = Responses::Lost;
-        match self.cycles.len() {
-            0 => Step::SkipTurn,
-            1 => {
-                self.cycles.iter_mut().for_each(|cycle| cycle.answer_cut = true);
+        (self.responses, self.last) = (Responses::Lost, Last::Unknown);
+        if self.renamed {
+            self.statements.forget();
+        }
+        match &mut *self.cycles.make_contiguous() {
+            [] => Step::SkipTurn,
+            [cycle] => {
+                cycle.answer_cut = true;
                 Step::SkipTurn
             }
             _ => {

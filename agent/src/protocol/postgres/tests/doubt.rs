@@ -47,7 +47,8 @@ fn statements_from_before() {
         driver.data(A, &[empty(b"2"), rows(1, b"x"), complete("SELECT 1"), ready(b'I')].concat());
     }
     let found: Vec<String> = end(driver).iter().map(|call| bare(call)).collect();
-    assert_eq!(found, ["? -> (SELECT) 1 rows"; 2]);
+    // The first may have been asked for in part before.
+    assert_eq!(found, ["orphan", "? -> (SELECT) 1 rows"]);
 }
 
 /// In the middle of an answer, or of COPY data.
@@ -73,6 +74,6 @@ fn a_client_that_does_not_wait_is_given_up() {
     driver.data(A, &result(1));
     driver.data(A, &result(2));
     let found = end(driver);
-    assert_eq!(found.last().unwrap(), "Leave", "{found:?}");
+    assert_eq!(found.last().unwrap(), "GiveUp", "{found:?}");
     assert_eq!(found.iter().filter(|line| *line == "desync").count(), 2, "{found:?}");
 }

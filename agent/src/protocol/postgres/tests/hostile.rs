@@ -96,7 +96,7 @@ fn too_many_requests_without_an_answer() {
     }
     assert_eq!(driver.over, None);
     driver.data(Q, &query("SELECT 1"));
-    assert_eq!(driver.over, Some(Step::Leave));
+    assert_eq!(driver.over, Some(Step::GiveUp));
     assert_eq!(end(driver).iter().filter(|line| *line == "desync").count(), 512);
 }
 
