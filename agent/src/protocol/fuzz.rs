@@ -176,13 +176,6 @@ impl Driver {
         stream.at + stream.unparsed.len() as u64
     }
 
-    /// The connection is gone.
-    pub(super) fn gone(&mut self) {
-        if self.over.is_none() {
-            self.parser.gone(&mut self.parts);
-        }
-    }
-
     /// `side` will send nothing more.
     pub(super) fn finish(&mut self, side: Side) {
         let stream = &self.streams[side as usize];

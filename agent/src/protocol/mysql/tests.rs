@@ -11,6 +11,7 @@ mod gaps;
 mod hostile;
 mod session;
 mod splits;
+mod whole;
 
 use super::DETECTOR;
 use crate::protocol::Side::{self, Request as Q, Response as A};

@@ -1,10 +1,12 @@
 //! Limits, and bytes that nobody sends in good faith.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::bytes::*;
-use super::conversations::{LOGIN, all};
+use super::conversations::{LOGIN, all, in_mode};
 use super::{A, Player, Q, Turns, check};
 use crate::protocol::Step;
 use crate::protocol::mysql::fuzz;
@@ -153,5 +155,25 @@ fn nothing_secret_leaves() {
         let told = told.replace("from secret", "").replace("select secret", "");
         let told = told.replace("some(\"secret\")", "");
         assert!(!told.contains("secret"), "{}: {told}", conversation.name);
+    }
+}
+
+/// Writes the seeds of the fuzz target anew.
+#[test]
+#[ignore = "writes fuzz/seeds"]
+fn make_seeds() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/mysql");
+    std::fs::create_dir_all(&seeds).unwrap();
+    for (mode, names) in [
+        (Eof, &["queries", "several statements in one", "a cursor", "another user"][..]),
+        (Ok, &["prepared", "errors", "a file", "values along with a query"]),
+    ] {
+        for conversation in in_mode(mode) {
+            let name = conversation.name.split(',').next().unwrap();
+            if names.contains(&name) {
+                let file = seeds.join(name.replace(' ', "-"));
+                std::fs::write(file, encode(&conversation.turns)).unwrap();
+            }
+        }
     }
 }
