@@ -141,8 +141,11 @@ fn conversation(turns: &[(u8, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
+/// Who says what, 0 the client.
+type Turns = Vec<(u8, Vec<u8>)>;
+
 /// Conversations of PostgreSQL.
-fn databases() -> [(&'static str, Vec<(u8, Vec<u8>)>); 3] {
+fn databases() -> [(&'static str, Turns); 3] {
     let message = |kind: u8, body: &[u8]| {
         [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
     };
