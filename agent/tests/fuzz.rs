@@ -130,7 +130,7 @@ fn make_seeds() {
 }
 
 /// What both sides say, as the targets of protocols read it.
-fn conversation(turns: &[(u8, Vec<u8>)]) -> Vec<u8> {
+fn conversation(turns: &[Turn]) -> Vec<u8> {
     let mut out = vec![0];
     for (side, bytes) in turns {
         for piece in bytes.chunks(255) {
@@ -141,11 +141,11 @@ fn conversation(turns: &[(u8, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-/// Who says what, 0 the client.
-type Turns = Vec<(u8, Vec<u8>)>;
+/// A side and what it says.
+type Turn = (u8, Vec<u8>);
 
 /// Conversations of PostgreSQL.
-fn databases() -> [(&'static str, Turns); 3] {
+fn databases() -> [(&'static str, Vec<Turn>); 3] {
     let message = |kind: u8, body: &[u8]| {
         [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
     };
@@ -184,7 +184,7 @@ fn databases() -> [(&'static str, Turns); 3] {
         (1, [message(b'C', b"COPY 1\0"), ready()].concat()),
         (0, message(b'X', b"")),
     ];
-    let after = |turns: &[(u8, Vec<u8>)]| [&login[..], turns].concat();
+    let after = |turns: &[Turn]| [&login[..], turns].concat();
     [("simple", after(&simple)), ("extended", after(&extended)), ("copy", after(&copy))]
 }
 
