@@ -203,6 +203,7 @@ fn recorded() -> Vec<u8> {
         pid: 7,
         netns: 1,
         pair: Some(Pair::Sequences { sent: 1, received: 2 }),
+        after: false,
     };
     let (request, response) = (get("/a"), answer(200, 5));
     let data = |direction, bytes| Data {

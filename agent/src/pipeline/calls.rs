@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry::SpanId;
 use tracebee_common::sample::{self, Share};
 
-use super::early::Early;
+use super::early::{Early, Reads};
 use crate::call::Call;
 use crate::call::pairing::Sink;
 use crate::clock::Clock;
@@ -13,7 +13,7 @@ use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
 use crate::link::{Link, MessageKey, SameHost, Sent};
 use crate::protocol::{Request, Unreadable};
-use crate::source::{Opened, Pair, Role, Time};
+use crate::source::{Opened, Role, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Kind, Parent, Span, Tracer};
@@ -26,6 +26,7 @@ pub(super) struct Calls {
     pub(super) stats: Arc<Stats>,
     pub(super) same_host: SameHost,
     early: Early,
+    reads: Reads,
     /// What is left out, and of calls, which.
     pub(super) step: Step,
     pub(super) sampling: Sampling,
@@ -66,6 +67,7 @@ impl Calls {
             owners,
             same_host: SameHost::default(),
             early: Early::default(),
+            reads: Reads::default(),
             step: Step::NONE,
             sampling: Sampling::default(),
             ids: Ids::new(),
@@ -164,6 +166,12 @@ impl Sink<Identity> for CallsOf<'_> {
         {
             return None;
         }
+        if role == Role::Server
+            && opened.after
+            && let Some(key) = key
+        {
+            calls.reads.began(key, started);
+        }
         let http = match request {
             Request::Http(http) => http,
             // It carries no context, and no server's span waits for it.
@@ -204,6 +212,15 @@ impl Sink<Identity> for CallsOf<'_> {
 
     fn ended(&mut self, mut call: Call, mut identity: Identity) {
         let Self { calls, opened, tally } = self;
+        if call.endpoint.role == Role::Client
+            && opened.after
+            && let Some(key) = MessageKey::new(opened.pair, Role::Client, call.position)
+            && let Some(read) = calls.reads.take(key)
+        {
+            // Of a long request it is known when its last byte went, and that the first did not
+            // go after it was read.
+            call.started = call.started.min(read);
+        }
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
@@ -235,9 +252,9 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         tally.calls += 1;
         count(&calls.stats.calls);
-        let awaited = match (opened.pair, &identity.parent) {
-            (_, Some(Parent { link: Link::Sequence, .. })) => None,
-            (Some(Pair::Inodes { .. }), _) if call.endpoint.role == Role::Server => {
+        let awaited = match &identity.parent {
+            Some(Parent { link: Link::Sequence, .. }) => None,
+            _ if opened.after && call.endpoint.role == Role::Server => {
                 MessageKey::new(opened.pair, Role::Server, call.position)
             }
             _ => None,
