@@ -10,6 +10,7 @@ mod losses;
 mod matrix;
 mod metrics;
 mod midlife;
+mod mysql;
 mod namespaces;
 mod outage;
 mod output;
@@ -47,6 +48,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
     suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
+    suite("mysql", "MariaDB: real clients, the server's own log, Wireshark", mysql::run),
     suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
