@@ -94,6 +94,8 @@ globals! {
     start_boottime = TASK_START_BOOTTIME;
     /// `struct task_struct.mm`.
     task_mm = TASK_MM;
+    /// `struct task_struct.thread.fsbase`: where a thread's own data are (x86-64).
+    task_fsbase = TASK_FSBASE;
     /// `struct task_struct.files`.
     task_files = TASK_FILES;
     /// `struct files_struct.fdt`.

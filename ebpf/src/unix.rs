@@ -27,6 +27,7 @@ use crate::{
     receive::{self, Arrival, Chunk},
     send::{self, Body, Copied},
     socket::{self, Connection, RECEIVED, SENT, Socket, Who},
+    work,
 };
 
 /// Inode numbers of the UNIX sockets that are older than the agent. User space fills it after the
@@ -278,6 +279,7 @@ pub(crate) unsafe fn received<M: Memory>(
     }
     let end = position + length;
     let own = &mut *unix.own;
+    let work = work::read(&own.socket, who, position, arrival.length);
     own.socket.received = end;
     own.reached = now;
     if own.socket.direction != RECEIVED {
@@ -309,7 +311,7 @@ pub(crate) unsafe fn received<M: Memory>(
         own.socket.number = own.owed.wrapping_add(1);
     }
     let waited = if peer_told != 0 && peer_sent >= end { now.saturating_sub(peer_told) } else { 0 };
-    let chunk = Chunk { position, first, waited: micros(waited) };
+    let chunk = Chunk { position, first, waited: micros(waited), work };
     receive::tell(ctx, unix, who, chunk, arrival);
 }
 
@@ -379,6 +381,7 @@ pub(crate) unsafe fn sent<M: Memory>(
         messages,
         left_out: socket.calls,
         reserved: 0,
+        work: work::sending(socket, who),
     };
     bytes::output(scratch, captured);
 }

@@ -81,6 +81,7 @@ impl Host {
             pending: false,
             thread: Thread { pid: 1, tid: 1 },
             waited: 0,
+            work: None,
         }));
     }
 

@@ -98,6 +98,7 @@ impl Bench {
                 pending: false,
                 thread: Thread::default(),
                 waited: 0,
+                work: None,
             }));
         }
     }
