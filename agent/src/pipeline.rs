@@ -174,7 +174,7 @@ impl Pipeline {
     pub fn on(&mut self, event: Event<'_>) {
         match event {
             Event::Program(program) => {
-                self.calls.serving.runs(program.pid);
+                self.calls.serving.runs(program.pid, program.started);
                 if let Owners::Processes(workloads) = &mut self.calls.owners {
                     workloads.runs(&program);
                 }
@@ -209,6 +209,7 @@ impl Pipeline {
             workloads.expire(now);
         }
         self.calls.same_host.expire(now);
+        self.calls.serving.begins(now);
         self.calls.serving.expire(now);
         self.calls.expire(now);
         self.calls.sampling.expire(now);

@@ -120,6 +120,8 @@ globals! {
     sk_type = SK_TYPE;
     /// `struct sock.sk_socket`.
     sk_socket = SK_SOCKET;
+    /// `struct sock.sk_max_ack_backlog`.
+    sk_max_ack_backlog = SK_MAX_ACK_BACKLOG;
     /// `struct sock.sk_shutdown`.
     sk_shutdown = SK_SHUTDOWN;
     /// `struct sock.sk_receive_queue.qlen`.

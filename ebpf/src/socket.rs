@@ -62,8 +62,10 @@ pub(crate) struct Socket {
     pub(crate) left_out: u8,
     /// Not 0: as much as a record holds is captured.
     pub(crate) whole: u8,
+    /// Not 0: it was accepted, also where the role is not told because it is older than the agent.
+    pub(crate) accepted: u8,
     /// Explicit padding.
-    pub(crate) reserved2: u16,
+    pub(crate) reserved2: u8,
     pub(crate) role: u8,
     /// 0 none yet, 1 received, 2 sent.
     pub(crate) direction: u8,
@@ -203,6 +205,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.role = role;
+        state.accepted = (role == record::ROLE_SERVER) as u8;
         state.port = tp.read(layout::skc_num());
         state.sent_sequence = tp.read(layout::write_seq());
         state.received_sequence = tp.read(layout::copied_seq());
@@ -222,6 +225,9 @@ pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.port = tp.read(layout::skc_num());
+        // A socket that was accepted is a copy of the one that listens, its queue's limit included.
+        // No limit says nothing: listen(2) takes 0, too.
+        state.accepted = (tp.read::<u32>(layout::sk_max_ack_backlog()) != 0) as u8;
         let sent: u64 = tp.read(layout::bytes_sent());
         let again: u64 = tp.read(layout::bytes_retrans());
         let next: u32 = tp.read(layout::snd_nxt());

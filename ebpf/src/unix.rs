@@ -149,6 +149,7 @@ impl End {
             (_, 0) => record::ROLE_SERVER,
             _ => record::ROLE_UNKNOWN,
         };
+        self.socket.accepted = (self.role == record::ROLE_SERVER) as u8;
         // On the stack: a constant may share its place with a global that the loader sets.
         let complete = core::hint::black_box(OLDER_COMPLETE);
         // SAFETY: one byte.

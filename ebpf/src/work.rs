@@ -6,7 +6,7 @@
 //! sends to others belongs to what it is about. User space knows where requests begin and end.
 
 use aya_ebpf::{macros::map, maps::LruHashMap};
-use tracebee_common::record::{self, Work};
+use tracebee_common::record::Work;
 
 use crate::{
     python,
@@ -65,7 +65,7 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
     let nothing = Work::default();
     let Some(runtime) = python::of(who.pid) else { return nothing };
-    if state.role != record::ROLE_SERVER {
+    if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
         if runtime.reads_outside != 0 {
             let _ = READ.remove(who.tid);
@@ -86,7 +86,7 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
 /// What the current thread sends on a connection is about this; zeros if that is not known.
 #[inline(always)]
 pub(crate) fn sending(state: &Socket, who: Who) -> Work {
-    if state.role == record::ROLE_SERVER {
+    if state.accepted != 0 {
         return Work::default();
     }
     python::of(who.pid)

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Ancestor;
 use crate::source::{ConnectionId, Time, Work};
@@ -11,6 +11,9 @@ use crate::source::{ConnectionId, Time, Work};
 /// How long work that a request started may go on after its answer. New work on the same connection
 /// is never part of it, however soon it comes.
 pub const AFTER: u64 = 10_000_000_000;
+/// A process that is older than the agent may be serving requests that were not seen to begin: for
+/// so long none of its own counts as the only one.
+const UNSEEN: u64 = 30_000_000_000;
 /// What is known of a process that serves nothing is forgotten after so long: the next request that
 /// it reads tells again.
 const IDLE: u64 = 600_000_000_000;
@@ -21,9 +24,12 @@ const MAX_REQUESTS: usize = 65_536;
 /// The requests that are served.
 #[derive(Default)]
 pub struct Serving {
+    /// By position.
     by_connection: FxHashMap<ConnectionId, VecDeque<Request>>,
     by_process: FxHashMap<u32, Process>,
     count: usize,
+    /// Since when requests are seen to begin.
+    begun: Option<Time>,
     /// Those that were answered, in that order; some are gone.
     answered: VecDeque<(Time, ConnectionId, u64)>,
 }
@@ -42,7 +48,9 @@ struct Request {
 #[derive(Default)]
 struct Process {
     /// The requests that are open.
-    open: Vec<(ConnectionId, u64)>,
+    open: FxHashSet<(ConnectionId, u64)>,
+    /// It was started after that.
+    young: bool,
     /// When its runtime last said which request it works on.
     has_contexts: Option<Time>,
 }
@@ -54,10 +62,12 @@ impl Serving {
             return;
         }
         let requests = self.by_connection.entry(id).or_default();
-        let request = Request { position, end: None, answered: None, pid, ancestor };
-        requests.push_back(request);
+        if requests.back().is_some_and(|last| last.position >= position) {
+            return;
+        }
+        requests.push_back(Request { position, end: None, answered: None, pid, ancestor });
         self.count += 1;
-        self.by_process.entry(pid).or_default().open.push((id, position));
+        self.by_process.entry(pid).or_default().open.insert((id, position));
     }
 
     /// The request that began at `position` ends before `end`.
@@ -72,6 +82,12 @@ impl Serving {
         let Some(request) = self.get(id, position) else { return };
         request.answered = Some(time);
         let pid = request.pid;
+        let process = self.by_process.get(&pid);
+        if process.is_none_or(|process| process.has_contexts.is_none()) {
+            // What is not open any more is of use only to who is told what work is about.
+            self.lost(id, position);
+            return;
+        }
         self.answered.push_back((time, id, position));
         self.close(pid, id, position);
     }
@@ -79,7 +95,7 @@ impl Serving {
     /// Nobody knows what became of it: there will be no span.
     pub fn lost(&mut self, id: ConnectionId, position: u64) {
         let Some(requests) = self.by_connection.get_mut(&id) else { return };
-        let Some(at) = requests.iter().position(|request| request.position == position) else {
+        let Ok(at) = requests.binary_search_by_key(&position, |request| request.position) else {
             return;
         };
         let pid = requests.remove(at).map_or(0, |request| request.pid);
@@ -95,32 +111,47 @@ impl Serving {
         self.by_process.entry(pid).or_default().has_contexts = Some(time);
     }
 
-    /// A process runs another program from now on.
-    pub fn runs(&mut self, pid: u32) {
-        if let Some(process) = self.by_process.get_mut(&pid) {
-            process.has_contexts = None;
-        }
+    /// It is `now`: everything that happens from here on is seen.
+    pub fn begins(&mut self, now: Time) {
+        self.begun.get_or_insert(now);
+    }
+
+    /// A process that was started at `started` runs another program from now on.
+    pub fn runs(&mut self, pid: u32, started: Time) {
+        let process = self.by_process.entry(pid).or_default();
+        process.has_contexts = None;
+        process.young = self.begun.is_some_and(|begun| begun < started);
     }
 
     /// The span of the request that `work` is part of, at `time`. None if that is not certain: bytes
     /// of two requests, or of one that was not seen.
     pub fn of(&self, work: &Work, time: Time) -> Option<&Ancestor> {
         let requests = self.by_connection.get(&work.id)?;
-        let after = work.position + work.length;
-        let mut within = requests.iter().filter(|request| {
-            request.position < after && request.end.is_none_or(|end| end > work.position)
-        });
-        let (request, another) = (within.next()?, within.next());
+        let after = work.position.saturating_add(work.length);
+        // The last one that begins before the end of the bytes.
+        let next = requests.partition_point(|request| request.position < after);
+        let request = requests.get(next.checked_sub(1)?)?;
+        let goes_on = request.end.is_none_or(|end| end > work.position);
+        // One before it has an end: it ends where this one begins, or sooner.
+        let alone = request.position <= work.position
+            || requests
+                .get(next.wrapping_sub(2))
+                .is_none_or(|before| before.end.is_some_and(|end| end <= work.position));
         let over = request.answered.is_some_and(|at| time.0.saturating_sub(at.0) > AFTER);
-        (another.is_none() && !over).then_some(&request.ancestor)
+        (goes_on && alone && !over).then_some(&request.ancestor)
     }
 
-    /// The span of the one request that is open in a process without a better rule.
-    pub fn sole(&self, pid: u32) -> Option<&Ancestor> {
+    /// The span of the one request that is open at `time` in a process without a better rule.
+    pub fn sole(&self, pid: u32, time: Time) -> Option<&Ancestor> {
         let process = self.by_process.get(&pid).filter(|process| process.has_contexts.is_none())?;
-        let [(id, position)] = process.open[..] else { return None };
-        let requests = self.by_connection.get(&id)?;
-        requests.iter().find(|r| r.position == position).map(|request| &request.ancestor)
+        if !process.young && time.0.saturating_sub(self.begun?.0) < UNSEEN {
+            return None;
+        }
+        let mut open = process.open.iter();
+        let (Some((id, position)), None) = (open.next(), open.next()) else { return None };
+        let requests = self.by_connection.get(id)?;
+        let at = requests.binary_search_by_key(position, |request| request.position).ok()?;
+        requests.get(at).map(|request| &request.ancestor)
     }
 
     /// Forgets what was answered too long ago.
@@ -128,20 +159,22 @@ impl Serving {
         while self.answered.front().is_some_and(|(at, ..)| now.0.saturating_sub(at.0) > AFTER) {
             self.forget_oldest();
         }
+        let all_seen = self.begun.is_none_or(|begun| now.0.saturating_sub(begun.0) >= UNSEEN);
         self.by_process.retain(|_, process| {
             let told = process.has_contexts.is_some_and(|at| now.0.saturating_sub(at.0) < IDLE);
-            told || !process.open.is_empty()
+            told || process.young && !all_seen || !process.open.is_empty()
         });
     }
 
     fn get(&mut self, id: ConnectionId, position: u64) -> Option<&mut Request> {
         let requests = self.by_connection.get_mut(&id)?;
-        requests.iter_mut().find(|request| request.position == position)
+        let at = requests.binary_search_by_key(&position, |request| request.position).ok()?;
+        requests.get_mut(at)
     }
 
     fn close(&mut self, pid: u32, id: ConnectionId, position: u64) {
         if let Some(process) = self.by_process.get_mut(&pid) {
-            process.open.retain(|open| *open != (id, position));
+            process.open.remove(&(id, position));
         }
     }
 
@@ -185,11 +218,14 @@ mod tests {
         serving.began(CONNECTION, 100, 1, ancestor(2));
         assert_eq!(found(&serving, 100, 10, 0), Some(SpanId::from(2)));
         assert_eq!(found(&serving, 90, 20, 0), None, "of both");
+        serving.asked(CONNECTION, 100, 110);
+        assert_eq!(found(&serving, 0, 200, 0), None, "of both");
     }
 
     #[test]
     fn work_goes_on_after_the_answer_for_a_while() {
         let mut serving = Serving::default();
+        serving.has_contexts(1, Time(0));
         serving.began(CONNECTION, 0, 1, ancestor(1));
         serving.asked(CONNECTION, 0, 100);
         serving.answered(CONNECTION, 0, Time(5));
@@ -197,30 +233,45 @@ mod tests {
         assert_eq!(found(&serving, 0, 100, 6 + AFTER), None);
         serving.expire(Time(6 + AFTER));
         assert_eq!((serving.count, serving.by_connection.len()), (0, 0));
+        serving.expire(Time(IDLE));
         assert!(serving.by_process.is_empty() && serving.answered.is_empty());
     }
 
     #[test]
     fn the_sole_request_is_the_one_that_is_open() {
         let mut serving = Serving::default();
-        assert!(serving.sole(1).is_none());
+        let sole = |serving: &Serving, pid| serving.sole(pid, Time(5)).copied();
+        assert_eq!(sole(&serving, 1), None);
+        serving.begins(Time(3));
+        serving.runs(1, Time(4));
         serving.began(CONNECTION, 0, 1, ancestor(1));
-        assert_eq!(serving.sole(1), Some(&ancestor(1)));
-        assert!(serving.sole(2).is_none(), "another process");
+        assert_eq!(sole(&serving, 1), Some(ancestor(1)));
+        assert_eq!(sole(&serving, 2), None, "another process");
         serving.began(ConnectionId(8), 0, 1, ancestor(2));
-        assert!(serving.sole(1).is_none(), "two are open");
+        assert_eq!(sole(&serving, 1), None, "two are open");
         serving.answered(CONNECTION, 0, Time(1));
-        assert_eq!(serving.sole(1), Some(&ancestor(2)));
+        assert_eq!(sole(&serving, 1), Some(ancestor(2)));
         serving.lost(ConnectionId(8), 0);
-        assert!(serving.sole(1).is_none());
+        assert_eq!(sole(&serving, 1), None);
         serving.began(CONNECTION, 9, 1, ancestor(3));
         serving.has_contexts(1, Time(0));
-        assert!(serving.sole(1).is_none(), "there is a better rule");
+        assert_eq!(sole(&serving, 1), None, "there is a better rule");
+    }
+
+    #[test]
+    fn a_process_older_than_the_agent_may_serve_what_was_not_seen() {
+        let mut serving = Serving::default();
+        serving.begins(Time(100));
+        serving.runs(1, Time(4));
+        serving.began(CONNECTION, 0, 1, ancestor(1));
+        assert_eq!(serving.sole(1, Time(99 + UNSEEN)), None);
+        assert_eq!(serving.sole(1, Time(100 + UNSEEN)), Some(&ancestor(1)));
     }
 
     #[test]
     fn no_more_are_remembered_than_there_is_room_for() {
         let mut serving = Serving::default();
+        serving.has_contexts(1, Time(0));
         for n in 0..MAX_REQUESTS as u64 + 10 {
             serving.began(ConnectionId(n), 0, 1, ancestor(n));
             if n < 5 {

@@ -167,7 +167,7 @@ impl CallsOf<'_> {
             Role::Server => None,
             Role::Client => match about.of(position) {
                 Some(work) => calls.serving.of(&work, started).map(|above| (*above, Link::Context)),
-                None => calls.serving.sole(pid).map(|above| (*above, Link::Sole)),
+                None => calls.serving.sole(pid, started).map(|above| (*above, Link::Sole)),
             },
         };
         match above {

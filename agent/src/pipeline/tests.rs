@@ -8,6 +8,8 @@ use super::*;
 use crate::source::{Address, Direction, Pair};
 use crate::trace::Kind;
 
+mod inside;
+
 const SECOND: u64 = 1_000_000_000;
 const CLIENT: ConnectionId = ConnectionId(1);
 const SERVER: ConnectionId = ConnectionId(2);

@@ -57,6 +57,7 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("SK_TYPE", "sock", "sk_type"),
     ("SK_SOCKET", "sock", "sk_socket"),
     ("SK_SHUTDOWN", "sock", "sk_shutdown"),
+    ("SK_MAX_ACK_BACKLOG", "sock", "sk_max_ack_backlog"),
     ("SK_RECEIVE_QUEUE_QLEN", "sock", "sk_receive_queue.qlen"),
     ("UNIX_PEER", "unix_sock", "peer"),
     ("UNIX_ADDR", "unix_sock", "addr"),
