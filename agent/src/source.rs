@@ -80,6 +80,8 @@ pub struct Opened {
     pub netns: u32,
     /// What names it at both ends; none if that is not known for certain.
     pub pair: Option<Pair>,
+    /// True if its sends may be told of after the peer answered to them.
+    pub after: bool,
 }
 
 /// What a process runs, as it was at its first connection. The texts are the process's own and may

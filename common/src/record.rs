@@ -137,6 +137,12 @@ pub const FLAG_SENT: u8 = 1;
 pub const FLAG_PENDING: u8 = 2;
 /// `Header::flags` of [`Data`]: a message begins here.
 pub const FLAG_FIRST: u8 = 4;
+/// `Header::flags` of received [`Data`] and of [`State`]: bytes were sent before this of which
+/// nothing had been told yet; their record may come after it. `sent` says how far they go.
+pub const FLAG_OVERTAKES: u8 = 8;
+/// `Header::flags` of [`Conn`]: its sends are told of when they are over, when the peer may have
+/// answered already.
+pub const FLAG_AFTER: u8 = 16;
 
 /// Received bytes that a unit of work is about: a part of the request that it serves.
 #[derive(
@@ -181,8 +187,8 @@ pub struct Data {
     pub messages: Messages,
     /// Calls of this connection that were left out so far ([`crate::Load`]), without records.
     pub left_out: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// With [`FLAG_OVERTAKES`], the end of the sent stream: the low 32 bits of its position.
+    pub sent: u32,
     /// At a read from an accepted connection, these bytes, if the unit of work that read them is
     /// known. At a send of a client, what the unit of work that sends them is about.
     pub work: Work,

@@ -158,7 +158,7 @@ pub(crate) fn tell<C: Connection>(
         tail: tail.bytes,
         messages: state.messages,
         left_out: state.calls,
-        reserved: 0,
+        sent: 0,
         work: work::sending(state, who),
     };
     bytes::output(scratch, captured);

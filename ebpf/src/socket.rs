@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use tracebee_common::{
     Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode,
-    record::{self, Conn, Messages},
+    record::{self, Conn, FLAG_AFTER, Messages},
     sample, sequence,
 };
 
@@ -75,6 +75,36 @@ pub(crate) struct Socket {
     pub(crate) port: u16,
     /// Explicit padding.
     pub(crate) reserved: u16,
+    /// When bytes were last read; only where sends are told of when they are over.
+    pub(crate) heard: u64,
+    /// The same: a send that was overtaken.
+    pub(crate) owed: Owed,
+}
+
+/// A send under way, of which a read proves that it came before it: its turn is taken then, not
+/// when it is told of.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub(crate) struct Owed {
+    /// It went after this time.
+    pub(crate) after: u64,
+    /// The messages so far, this one included.
+    pub(crate) messages: Messages,
+    /// How far it had come, as a sequence number.
+    pub(crate) end: u32,
+    /// One of the constants below, 0 for none.
+    pub(crate) kind: u8,
+    /// Explicit padding.
+    pub(crate) reserved: [u8; 3],
+}
+
+impl Owed {
+    /// Nothing will be told of it.
+    pub(crate) const SILENT: u8 = 1;
+    /// Its turn has begun.
+    pub(crate) const TURN: u8 = 2;
+    /// The same, and a message begins with it.
+    pub(crate) const FIRST: u8 = 3;
 }
 
 pub(crate) const RECEIVED: u8 = 1;
@@ -118,7 +148,8 @@ impl<M: Memory> Connection for Tcp<M> {
 
     #[inline(always)]
     fn announce(&mut self, output: impl FnOnce(&[u8]) -> bool) -> bool {
-        let header = emit::header(self.state, record::CONN, 0, emit::now());
+        let flags = if layout::lengths() != 0 { FLAG_AFTER } else { 0 };
+        let header = emit::header(self.state, record::CONN, flags, emit::now());
         let tp = self.tp;
         // SAFETY: the offsets are those of members; the addresses of 16 bytes are copied by a
         // helper that checks the read.
@@ -265,6 +296,13 @@ pub(crate) unsafe fn since<M: Memory>(tp: M, offset: usize) -> u64 {
     // SAFETY: passed on to the caller; a helper without arguments.
     let (then, now) = unsafe { (tp.read::<u64>(offset), bpf_ktime_get_ns() / 1000) };
     now.saturating_sub(then)
+}
+
+/// Nanoseconds as microseconds that fit into a record.
+#[inline(always)]
+pub(crate) fn micros(nanos: u64) -> u32 {
+    let micros = nanos / 1000;
+    if micros > u64::from(u32::MAX) { u32::MAX } else { micros as u32 }
 }
 
 /// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user

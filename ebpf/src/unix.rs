@@ -312,7 +312,7 @@ pub(crate) unsafe fn received<M: Memory>(
         own.socket.number = own.owed.wrapping_add(1);
     }
     let waited = if peer_told != 0 && peer_sent >= end { now.saturating_sub(peer_told) } else { 0 };
-    let chunk = Chunk { position, first, waited: micros(waited), work };
+    let chunk = Chunk { position, first, waited: socket::micros(waited), work };
     receive::tell(ctx, unix, who, chunk, arrival);
 }
 
@@ -376,12 +376,12 @@ pub(crate) unsafe fn sent<M: Memory>(
         pid: who.pid,
         tid: who.tid,
         // Rounded up: the first byte did not go later than that.
-        waited: micros(last - began + 999),
+        waited: socket::micros(last - began + 999),
         tail_length: tail.length,
         tail: tail.bytes,
         messages,
         left_out: socket.calls,
-        reserved: 0,
+        sent: 0,
         work: work::sending(socket, who),
     };
     bytes::output(scratch, captured);
@@ -501,10 +501,4 @@ unsafe fn name(into: &mut Name, address: u64) {
             into.length = length;
         }
     }
-}
-
-#[inline(always)]
-fn micros(nanos: u64) -> u32 {
-    let micros = nanos / 1000;
-    if micros > u64::from(u32::MAX) { u32::MAX } else { micros as u32 }
 }

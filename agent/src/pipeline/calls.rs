@@ -6,7 +6,7 @@ use opentelemetry::SpanId;
 use tracebee_common::sample::{self, Share};
 
 use super::about::About;
-use super::early::Early;
+use super::early::{Early, Reads};
 use crate::call::Call;
 use crate::call::pairing::Sink;
 use crate::clock::Clock;
@@ -15,7 +15,7 @@ use crate::limit::shed::Step;
 use crate::link::serving::Serving;
 use crate::link::{Ancestor, Link, MessageKey, SameHost};
 use crate::protocol::{Request, Unreadable};
-use crate::source::{Opened, Pair, Role, Thread, Time};
+use crate::source::{Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Kind, Parent, Span, Tracer};
@@ -29,6 +29,7 @@ pub(super) struct Calls {
     pub(super) same_host: SameHost,
     pub(super) serving: Serving,
     early: Early,
+    reads: Reads,
     /// What is left out, and of calls, which.
     pub(super) step: Step,
     pub(super) sampling: Sampling,
@@ -70,6 +71,7 @@ impl Calls {
             same_host: SameHost::default(),
             serving: Serving::default(),
             early: Early::default(),
+            reads: Reads::default(),
             step: Step::NONE,
             sampling: Sampling::default(),
             ids: Ids::new(),
@@ -199,6 +201,12 @@ impl Sink<Identity> for CallsOf<'_> {
         {
             return None;
         }
+        if role == Role::Server
+            && opened.after
+            && let Some(key) = key
+        {
+            calls.reads.began(key, started);
+        }
         let http = match request {
             Request::Http(http) => http,
             // It carries no context, and no server's span waits for it.
@@ -249,6 +257,13 @@ impl Sink<Identity> for CallsOf<'_> {
         let Self { calls, opened, tally, .. } = self;
         if call.endpoint.role == Role::Server {
             calls.serving.answered(opened.id, call.position, call.ended);
+        } else if opened.after
+            && let Some(key) = MessageKey::new(opened.pair, Role::Client, call.position)
+            && let Some(read) = calls.reads.take(key)
+        {
+            // Of a long request it is known when its last byte went, and that the first did not
+            // go after it was read.
+            call.started = call.started.min(read);
         }
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
@@ -281,9 +296,9 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         tally.calls += 1;
         count(&calls.stats.calls);
-        let awaited = match (opened.pair, &identity.parent) {
-            (_, Some(Parent { link: Link::Sequence, .. })) => None,
-            (Some(Pair::Inodes { .. }), _) if call.endpoint.role == Role::Server => {
+        let awaited = match &identity.parent {
+            Some(Parent { link: Link::Sequence, .. }) => None,
+            _ if opened.after && call.endpoint.role == Role::Server => {
                 MessageKey::new(opened.pair, Role::Server, call.position)
             }
             _ => None,

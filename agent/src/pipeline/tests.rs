@@ -42,6 +42,7 @@ fn opened(id: ConnectionId, role: Role) -> Opened {
         } else {
             Pair::Sequences { sent: 9, received: 7 }
         }),
+        after: false,
     }
 }
 
@@ -52,7 +53,7 @@ fn unix(id: ConnectionId, role: Role) -> Opened {
         Role::Client => (client, server, Pair::Inodes { own: 7, peer: None }),
         Role::Server => (server, client, Pair::Inodes { own: 9, peer: Some(7) }),
     };
-    Opened { local, remote, pair: Some(pair), ..opened(id, role) }
+    Opened { local, remote, pair: Some(pair), after: true, ..opened(id, role) }
 }
 
 impl Host {

@@ -79,6 +79,7 @@ impl Bench {
             pid: 0,
             netns: 1,
             pair: None,
+            after: false,
         }));
     }
 

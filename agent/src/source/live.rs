@@ -422,6 +422,7 @@ fn opened(conn: &record::Conn) -> Opened {
         pid: conn.pid,
         netns: conn.netns,
         pair: Some(Pair::Sequences { sent: conn.sent_base, received: conn.received_base }),
+        after: conn.header.flags & record::FLAG_AFTER != 0,
     }
 }
 

@@ -166,6 +166,7 @@ impl Story<'_> {
                 midlife,
                 pid,
                 netns: 1,
+                after: matches!(pair, Pair::Inodes { .. }),
                 pair: Some(pair),
             }));
         }

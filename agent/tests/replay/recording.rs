@@ -174,6 +174,7 @@ fn the_wall_clock_is_followed() {
         pid: 7,
         netns: 1,
         pair: None,
+        after: false,
     })));
     for n in 0..3 {
         let texts = [

@@ -24,6 +24,8 @@ pub enum LayoutError {
 pub enum Backend {
     /// Tracepoints of the socket layer.
     Socket,
+    /// Those of them that tell of sends when they are over.
+    Lengths,
     /// Tracepoints of all system calls.
     Syscall,
 }
@@ -84,6 +86,14 @@ const SOCKET_MEMBERS: &[(&str, &str, &str)] = &[
     ("ITER_NR_SEGS", "msghdr", "msg_iter.nr_segs"),
 ];
 
+/// These where sends are told of when they are over.
+const LENGTHS_MEMBERS: &[(&str, &str, &str)] = &[
+    ("SKC_STATE", "sock_common", "skc_state"),
+    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
+    ("TP_TCP_WSTAMP_NS", "tcp_sock", "tcp_wstamp_ns"),
+    ("TP_FIRST_TX_MSTAMP", "tcp_sock", "first_tx_mstamp"),
+];
+
 /// These by the hooks of system calls.
 const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[
     ("SKC_STATE", "sock_common", "skc_state"),
@@ -115,6 +125,7 @@ pub fn read(backend: Backend) -> Result<Vec<(&'static str, u32)>, LayoutError> {
     let btf = Btf::from_file(VMLINUX).map_err(LayoutError::Unreadable)?;
     let (members, enumerators) = match backend {
         Backend::Socket => (SOCKET_MEMBERS, SOCKET_ENUMERATORS),
+        Backend::Lengths => (LENGTHS_MEMBERS, [].as_slice()),
         Backend::Syscall => (SYSCALL_MEMBERS, [].as_slice()),
     };
     let mut values = Vec::new();
@@ -200,7 +211,7 @@ mod tests {
             println!("skipped: this kernel has no {}", super::VMLINUX);
             return;
         }
-        for backend in [super::Backend::Socket, super::Backend::Syscall] {
+        for backend in [super::Backend::Socket, super::Backend::Lengths, super::Backend::Syscall] {
             super::read(backend).expect("this kernel has all members");
         }
     }

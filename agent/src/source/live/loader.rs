@@ -33,6 +33,11 @@ fn programs(backend: Backend) -> &'static [(&'static str, &'static str)] {
             ("sock_recv_length", "sock_recv_length"),
             ("tcp_sendmsg_locked", "tcp_sendmsg_locked"),
         ],
+        Backend::Lengths => &[
+            ("inet_sock_set_state", "inet_sock_set_state"),
+            ("sock_send_length", "sock_send_length"),
+            ("sock_recv_length", "sock_recv_length"),
+        ],
         // The life of sockets before their use: what is made in between is known.
         Backend::Syscall => &[
             ("tcp_destroy_sock", "tcp_destroy_sock"),
@@ -178,7 +183,9 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         .map_max_entries("RECEIVE_AREA", cpus)
         .map_max_entries("PROCESS_AREA", cpus)
         .map_max_entries("UNIX_AREA", cpus);
-    if backend == Backend::Socket {
+    let lengths = u32::from(backend == Backend::Lengths);
+    loader.override_global("LENGTHS", &lengths, true);
+    if backend != Backend::Syscall {
         // Not used.
         loader.map_max_entries("UNIX_TABLE", cpus);
     }
@@ -262,8 +269,9 @@ impl Backend {
     /// The best that was asked for, and what is tried where the kernel does not take it.
     fn of(capture: Capture) -> (Self, &'static [Self]) {
         match capture {
-            Capture::Auto => (Self::Socket, &[Self::Syscall]),
+            Capture::Auto => (Self::Socket, &[Self::Lengths, Self::Syscall]),
             Capture::Socket => (Self::Socket, &[]),
+            Capture::Lengths => (Self::Lengths, &[]),
             Capture::Syscall => (Self::Syscall, &[]),
         }
     }
@@ -272,6 +280,7 @@ impl Backend {
     pub fn name(self) -> &'static str {
         match self {
             Self::Socket => "socket",
+            Self::Lengths => "lengths",
             Self::Syscall => "syscall",
         }
     }

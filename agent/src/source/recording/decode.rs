@@ -93,6 +93,7 @@ fn opened(fields: &mut Fields<'_>) -> Option<(Opened, bool)> {
         pid,
         netns,
         pair,
+        after: flags & flag::AFTER != 0,
         local,
         remote,
     };

@@ -143,6 +143,7 @@ fn encode_opened(opened: &Opened, refused: bool, out: &mut Vec<u8>) {
         (flag::REFUSED, refused),
         (flag::OWN, own.is_some()),
         (flag::PEER, peer.is_some()),
+        (flag::AFTER, opened.after),
     ] {
         flags |= if set { flag } else { 0 };
     }

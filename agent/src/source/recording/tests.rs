@@ -36,9 +36,9 @@ fn opened() -> impl Strategy<Value = Opened> {
     let ends =
         prop_oneof![(inet(), inet(), option::of(sequences)), (path(), path(), option::of(inodes)),];
     let role = option::of(prop_oneof![Just(Role::Client), Just(Role::Server)]);
-    let rest = (any::<bool>(), any::<u32>(), any::<u32>());
+    let rest = (any::<bool>(), any::<bool>(), any::<u32>(), any::<u32>());
     (any::<u64>(), number(), ends, role, rest).prop_map(
-        |(id, time, (local, remote, pair), role, (midlife, pid, netns))| Opened {
+        |(id, time, (local, remote, pair), role, (midlife, after, pid, netns))| Opened {
             id: ConnectionId(id),
             time: Time(time),
             local,
@@ -48,6 +48,7 @@ fn opened() -> impl Strategy<Value = Opened> {
             pid,
             netns,
             pair,
+            after,
         },
     )
 }

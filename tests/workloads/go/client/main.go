@@ -32,7 +32,7 @@ type Line struct {
 	Start    int64  `json:"start"`
 	End      int64  `json:"end"`
 	Pid      int    `json:"pid"`
-	Port     int    `json:"port"`
+	Port     int    `json:"port,omitempty"`
 	Worker   int    `json:"worker"`
 }
 
