@@ -15,7 +15,6 @@ use tracebee_common::runtime::{MAX_PROCESSES, Python};
 use crate::{
     layout,
     memory::kernel,
-    socket::Who,
     work::{self, Context},
 };
 
@@ -33,7 +32,7 @@ static COPIES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16_384, 0);
 
 /// Threads and interpreters that are looked at for a thread's state: it is searched once, and what
 /// is further down stays unlinked.
-const WALK: u32 = 256;
+const WALK: u32 = 128;
 
 /// The runtime of a process, if it is this one.
 #[inline(always)]
@@ -42,15 +41,12 @@ pub(crate) fn of(pid: u32) -> Option<&'static Python> {
     unsafe { PYTHON.get(pid) }
 }
 
-/// The context of the current thread, if that says what it works on.
+/// The context of the current thread, if that says what it works on; else 0.
 #[inline(always)]
-pub(crate) fn context(python: &Python, who: Who) -> Option<Context> {
-    let thread = state(python, who.tid)?;
+pub(crate) fn context(python: &Python, tid: u32) -> u64 {
+    let Some(thread) = state(python, tid) else { return 0 };
     let number: u64 = user(thread, python.context);
-    if number == 0 || !says_something(python, number) {
-        return None;
-    }
-    Some(Context { pid: who.pid.into(), number })
+    if number != 0 && says_something(python, number) { number } else { 0 }
 }
 
 /// Not every context is one of work: a thread has one below all others, which lives as long as the
@@ -115,19 +111,19 @@ fn user<T: Default>(base: u64, offset: u32) -> T {
 
 /// The current thread, if it is one of CPython.
 #[inline(always)]
-fn current() -> Option<(&'static Python, Who)> {
+fn current() -> Option<(&'static Python, u32, u32)> {
     let id = bpf_get_current_pid_tgid();
-    let who = Who { pid: (id >> 32) as u32, tid: id as u32 };
-    Some((of(who.pid)?, who))
+    let (pid, tid) = ((id >> 32) as u32, id as u32);
+    Some((of(pid)?, pid, tid))
 }
 
 /// `PyContext_CopyCurrent()` begins: a context is forked from the current one.
 #[uprobe]
 pub(crate) fn python_copies(_ctx: ProbeContext) -> u32 {
-    if let Some((python, who)) = current()
-        && let Some(thread) = state(python, who.tid)
+    if let Some((python, _, tid)) = current()
+        && let Some(thread) = state(python, tid)
     {
-        let _ = COPIES.insert(who.tid, user::<u64>(thread, python.context), 0);
+        let _ = COPIES.insert(tid, user::<u64>(thread, python.context), 0);
     }
     0
 }
@@ -136,19 +132,19 @@ pub(crate) fn python_copies(_ctx: ProbeContext) -> u32 {
 /// context at this one was another.
 #[uretprobe]
 pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
-    let Some((python, who)) = current() else { return 0 };
+    let Some((python, pid, tid)) = current() else { return 0 };
     let number: u64 = ctx.ret();
     if number == 0 {
         return 0;
     }
-    let pid = u64::from(who.pid);
+    let pid = u64::from(pid);
     // SAFETY: only this thread writes it.
-    let parent = unsafe { COPIES.get(who.tid).copied() };
-    let _ = COPIES.remove(who.tid);
+    let parent = unsafe { COPIES.get(tid).copied() };
+    let _ = COPIES.remove(tid);
     let about = match parent {
         Some(0) => {
             // The thread had none, and got one for this.
-            if let Some(thread) = state(python, who.tid) {
+            if let Some(thread) = state(python, tid) {
                 let fresh: u64 = user(thread, python.context);
                 work::set(Context { pid, number: fresh }, None);
             }
@@ -165,11 +161,11 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
 /// nothing in between.
 #[uprobe]
 pub(crate) fn python_enters(ctx: ProbeContext) -> u32 {
-    if let Some((_, who)) = current()
-        && let Some(work) = work::take_read(who.tid)
+    if let Some((_, pid, tid)) = current()
+        && let Some(work) = work::take_read(tid)
         && let Some(number) = ctx.arg::<u64>(0)
     {
-        work::set(Context { pid: who.pid.into(), number }, Some(work));
+        work::set(Context { pid: pid.into(), number }, Some(work));
     }
     0
 }

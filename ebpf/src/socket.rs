@@ -19,6 +19,7 @@ use tracebee_common::{
 use crate::{
     emit, layout,
     memory::{Memory, Typed, kernel},
+    work::Doing,
 };
 
 const AF_INET: u16 = 2;
@@ -200,17 +201,22 @@ pub(crate) unsafe fn netns<M: Memory>(sk: M) -> u32 {
 pub(crate) struct Who {
     pub(crate) pid: u32,
     pub(crate) tid: u32,
+    /// What it works on, as far as its runtime tells.
+    pub(crate) doing: Doing,
 }
 
 impl Who {
     /// The current thread; none if it is the agent's own.
+    ///
+    /// What it is doing is looked up here, before the programs branch: the search is long, and the
+    /// verifier follows it once for each way that leads to it.
     #[inline(always)]
     pub(crate) fn current(ctx: &BtfTracePointContext) -> Option<Self> {
-        let pid = ctx.tgid();
+        let (pid, tid) = (ctx.tgid(), ctx.pid());
         if pid as usize == layout::own_pid() {
             return None;
         }
-        Some(Self { pid, tid: ctx.pid() })
+        Some(Self { pid, tid, doing: Doing::of(pid, tid) })
     }
 }
 

@@ -22,6 +22,29 @@ pub(crate) struct Context {
     pub(crate) number: u64,
 }
 
+/// What the current thread is doing.
+#[derive(Clone, Copy)]
+pub(crate) struct Doing {
+    /// The context that it is in, 0 for none that is known.
+    context: u64,
+    /// It reads before it enters the context that the bytes are for.
+    reads_outside: bool,
+}
+
+impl Doing {
+    /// What the thread `tid` of process `pid`, the current one, is doing.
+    #[inline(always)]
+    pub(crate) fn of(pid: u32, tid: u32) -> Self {
+        match python::of(pid) {
+            Some(python) => Self {
+                context: python::context(python, tid),
+                reads_outside: python.reads_outside != 0,
+            },
+            None => Self { context: 0, reads_outside: false },
+        }
+    }
+}
+
 /// What each is about. Those that nobody worked in for the longest time make room for others: their
 /// calls stay unlinked.
 #[map]
@@ -63,22 +86,21 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 /// is about from now on; zeros if it has none.
 #[inline(always)]
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
-    let nothing = Work::default();
-    let Some(runtime) = python::of(who.pid) else { return nothing };
+    let Doing { context, reads_outside } = who.doing;
     if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
-        if runtime.reads_outside != 0 {
+        if reads_outside {
             let _ = READ.remove(who.tid);
         }
-        return nothing;
+        return Work::default();
     }
     let work = Work { cookie: state.cookie, position, length, reserved: 0 };
-    match python::context(runtime, who) {
-        Some(context) => set(context, Some(work)),
-        None if runtime.reads_outside != 0 => {
-            let _ = READ.insert(who.tid, work, 0);
-        }
-        None => return nothing,
+    if context != 0 {
+        set(Context { pid: who.pid.into(), number: context }, Some(work));
+    } else if reads_outside {
+        let _ = READ.insert(who.tid, work, 0);
+    } else {
+        return Work::default();
     }
     work
 }
@@ -86,11 +108,9 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
 /// What the current thread sends on a connection is about this; zeros if that is not known.
 #[inline(always)]
 pub(crate) fn sending(state: &Socket, who: Who) -> Work {
-    if state.accepted != 0 {
+    let number = who.doing.context;
+    if state.accepted != 0 || number == 0 {
         return Work::default();
     }
-    python::of(who.pid)
-        .and_then(|runtime| python::context(runtime, who))
-        .and_then(of)
-        .unwrap_or_default()
+    of(Context { pid: who.pid.into(), number }).unwrap_or_default()
 }
