@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tracebee::protocol::http1;
+use tracebee::protocol::{http1, postgres};
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
 use tracebee::source::{
@@ -95,6 +95,7 @@ fn tcp() {
 #[test]
 fn conversations() {
     run("http1", http1::fuzz);
+    run("postgres", postgres::fuzz);
 }
 
 /// Writes the seeds anew: small files that show each format and each kind of packet.
@@ -120,13 +121,70 @@ fn make_seeds() {
     write("file", "fragments.pcap", &pcap(&fragments));
     write("records", "call", &recorded());
     write("segments", "calls", &described(&talk));
-    let mut http = vec![0];
-    for (side, bytes) in [(0, get("/a")), (1, answer(200, 5)), (0, get("/b")), (1, answer(404, 0))]
-    {
-        http.extend([4 + side, bytes.len() as u8]);
-        http.extend(bytes);
+    let http = [(0, get("/a")), (1, answer(200, 5)), (0, get("/b")), (1, answer(404, 0))];
+    write("http1", "calls", &conversation(&http));
+    for (name, turns) in databases() {
+        write("postgres", name, &conversation(&turns));
     }
-    write("http1", "calls", &http);
+}
+
+/// What both sides say, as the targets of protocols read it.
+fn conversation(turns: &[Turn]) -> Vec<u8> {
+    let mut out = vec![0];
+    for (side, bytes) in turns {
+        for piece in bytes.chunks(255) {
+            out.extend([6 + side, piece.len() as u8]);
+            out.extend(piece);
+        }
+    }
+    out
+}
+
+/// A side and what it says.
+type Turn = (u8, Vec<u8>);
+
+/// Conversations of PostgreSQL.
+fn databases() -> [(&'static str, Vec<Turn>); 3] {
+    let message = |kind: u8, body: &[u8]| {
+        [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
+    };
+    let ready = || message(b'Z', b"I");
+    let login = [
+        (0, vec![0, 0, 0, 8, 4, 210, 22, 47]),
+        (1, b"N".to_vec()),
+        (0, b"\0\0\0\x16\0\x03\0\0user\0me\0db\0a\0\0".to_vec()),
+        (1, [message(b'R', &[0; 4]), message(b'K', &[7; 8]), ready()].concat()),
+    ];
+    let row = || message(b'D', b"\0\x01\0\0\0\x01x");
+    let bound = [
+        message(b'B', b"\0s\0\0\0\0\x01\0\0\0\x01x\0\0"),
+        message(b'E', b"\0\0\0\0\0"),
+        message(b'S', b""),
+    ];
+    let simple = [
+        (0, message(b'Q', b"SELECT a FROM b\0")),
+        (1, [message(b'T', &[0, 0]), row(), message(b'C', b"SELECT 1\0"), ready()].concat()),
+        (0, message(b'Q', b"SELECT 1/0\0")),
+        (1, [message(b'E', b"SERROR\0VERROR\0C22012\0\0"), ready()].concat()),
+    ];
+    let extended = [
+        (0, [message(b'P', b"s\0SELECT $1\0\0\0"), message(b'D', b"Ss\0")].concat()),
+        (0, message(b'H', b"")),
+        (1, [message(b'1', b""), message(b't', &[0, 0]), message(b'n', b"")].concat()),
+        (0, bound.concat()),
+        (1, [message(b'2', b""), row(), message(b'C', b"SELECT 1\0"), ready()].concat()),
+        (0, [message(b'C', b"Ss\0"), message(b'S', b"")].concat()),
+        (1, [message(b'3', b""), ready()].concat()),
+    ];
+    let copy = [
+        (0, message(b'Q', b"COPY a FROM STDIN\0")),
+        (1, message(b'G', &[0, 0, 0])),
+        (0, [message(b'd', b"1\n"), message(b'c', b"")].concat()),
+        (1, [message(b'C', b"COPY 1\0"), ready()].concat()),
+        (0, message(b'X', b"")),
+    ];
+    let after = |turns: &[Turn]| [&login[..], turns].concat();
+    [("simple", after(&simple)), ("extended", after(&extended)), ("copy", after(&copy))]
 }
 
 /// A call as the records of the target, without their frames.

@@ -9,6 +9,7 @@ pub mod check;
 pub mod clients;
 pub mod paths;
 pub mod plan;
+pub mod postgres;
 pub mod process;
 pub mod quota;
 pub mod report;

@@ -40,6 +40,7 @@ pub(super) fn play(protocol: &Detector, data: &[u8]) {
     }
     driver.finish(Side::Request);
     driver.finish(Side::Response);
+    driver.gone();
     check(&driver.parts);
 }
 
@@ -122,6 +123,12 @@ impl Driver {
         self.obey(side, step);
     }
 
+    /// The last bytes of what `side` was not seen to send, as the kernel tells them.
+    #[cfg(test)]
+    pub(super) fn tail(&mut self, side: Side, bytes: &[u8]) {
+        self.streams[side as usize].tail = bytes.to_vec();
+    }
+
     /// `side` was silent for a while.
     pub(super) fn rest(&mut self, side: Side) {
         let Stream { at, tail, skip_turn: true, .. } = &self.streams[side as usize] else { return };
@@ -149,6 +156,13 @@ impl Driver {
         if self.over.is_none() {
             let at = stream.at + stream.unparsed.len() as u64;
             self.parser.finish(side, at, &mut self.parts);
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn gone(&mut self) {
+        if self.over.is_none() {
+            self.parser.gone(&mut self.parts);
         }
     }
 

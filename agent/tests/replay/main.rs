@@ -6,6 +6,7 @@ mod formats;
 mod fuzz;
 mod live;
 mod outcome;
+mod postgres;
 mod property;
 mod recording;
 mod traps;
