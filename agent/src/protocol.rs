@@ -12,6 +12,7 @@ pub mod database;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http1;
+pub mod mysql;
 pub mod postgres;
 
 /// Which side of the conversation bytes belong to, whatever end of the connection we watch.
@@ -67,7 +68,7 @@ impl fmt::Debug for Detector {
 
 /// Every protocol that is recognised. A port is no evidence: the order means nothing, because no
 /// bytes are a message of two of them.
-pub static DETECTORS: &[Detector] = &[http1::DETECTOR, postgres::DETECTOR];
+pub static DETECTORS: &[Detector] = &[http1::DETECTOR, postgres::DETECTOR, mysql::DETECTOR];
 
 /// What the parser wants of the direction it was just shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +155,8 @@ pub enum Part {
 pub enum Unreadable {
     /// The two ends agreed to encrypt it.
     Encrypted,
+    /// The two ends agreed to compress it.
+    Compressed,
 }
 
 /// A request, by protocol.

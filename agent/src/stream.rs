@@ -186,6 +186,10 @@ impl Streams {
                 // What was announced the other way and never shown is missing now.
                 self.catch_up(data.direction.reverse(), data.time, out);
                 self.turn_over(data.direction.reverse(), data.time, out);
+                if self.midway && !self.spoken() {
+                    // What the last turn ended with is not the beginning of this one.
+                    self.half(data.direction).forget();
+                }
             }
             let half = self.half(data.direction);
             half.begin(data.position);
@@ -498,6 +502,10 @@ impl Streams {
                     }
                     self.state = State::Spoken((detector.parser)());
                     self.protocol = Some(detector);
+                    if self.midway {
+                        // What the other side said before, and was kept, answers nothing of this.
+                        self.half(direction.reverse()).forget();
+                    }
                     return Some(side);
                 }
                 Detection::Unsure => unsure = true,

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tracebee::protocol::{http1, postgres};
+use tracebee::protocol::{http1, mysql, postgres};
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
 use tracebee::source::{
@@ -95,6 +95,7 @@ fn tcp() {
 #[test]
 fn conversations() {
     run("http1", http1::fuzz);
+    run("mysql", mysql::fuzz);
     run("postgres", postgres::fuzz);
 }
 

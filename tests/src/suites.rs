@@ -11,6 +11,7 @@ mod losses;
 mod matrix;
 mod metrics;
 mod midlife;
+mod mysql;
 mod namespaces;
 mod outage;
 mod output;
@@ -48,6 +49,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("attribution", "calls hang under the request that they are made for", attribution::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
     suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
+    suite("mysql", "MariaDB: real clients, the server's own log, Wireshark", mysql::run),
     suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),

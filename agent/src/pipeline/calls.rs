@@ -350,6 +350,7 @@ impl Sink<Identity> for CallsOf<'_> {
     fn unreadable(&mut self, why: Unreadable) {
         let loss = match why {
             Unreadable::Encrypted => Loss::Encrypted,
+            Unreadable::Compressed => Loss::Compressed,
         };
         self.calls.stats.lose(loss, 1);
     }

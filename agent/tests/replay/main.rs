@@ -5,6 +5,7 @@ mod fixture;
 mod formats;
 mod fuzz;
 mod live;
+mod mysql;
 mod outcome;
 mod postgres;
 mod property;
