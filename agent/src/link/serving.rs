@@ -42,6 +42,15 @@ struct Request {
     answered: Option<Time>,
     pid: u32,
     ancestor: Ancestor,
+    /// Calls were told to be under it.
+    has_children: bool,
+}
+
+impl Request {
+    fn takes_a_child(&mut self) -> Ancestor {
+        self.has_children = true;
+        self.ancestor
+    }
 }
 
 /// What is known of a process that serves requests.
@@ -65,7 +74,14 @@ impl Serving {
         if requests.back().is_some_and(|last| last.position >= position) {
             return;
         }
-        requests.push_back(Request { position, end: None, answered: None, pid, ancestor });
+        requests.push_back(Request {
+            position,
+            end: None,
+            answered: None,
+            pid,
+            ancestor,
+            has_children: false,
+        });
         self.count += 1;
         self.by_process.entry(pid).or_default().open.insert((id, position));
     }
@@ -77,19 +93,20 @@ impl Serving {
         }
     }
 
-    /// It was answered.
-    pub fn answered(&mut self, id: ConnectionId, position: u64, time: Time) {
-        let Some(request) = self.get(id, position) else { return };
+    /// It was answered. True if calls were told to be under it: then its trace must stay as it is.
+    pub fn answered(&mut self, id: ConnectionId, position: u64, time: Time) -> bool {
+        let Some(request) = self.get(id, position) else { return false };
         request.answered = Some(time);
-        let pid = request.pid;
+        let (pid, has_children) = (request.pid, request.has_children);
         let process = self.by_process.get(&pid);
         if process.is_none_or(|process| process.has_contexts.is_none()) {
             // What is not open any more is of use only to who is told what work is about.
             self.lost(id, position);
-            return;
+            return has_children;
         }
         self.answered.push_back((time, id, position));
         self.close(pid, id, position);
+        has_children
     }
 
     /// Nobody knows what became of it: there will be no span.
@@ -125,12 +142,13 @@ impl Serving {
 
     /// The span of the request that `work` is part of, at `time`. None if that is not certain: bytes
     /// of two requests, or of one that was not seen.
-    pub fn of(&self, work: &Work, time: Time) -> Option<&Ancestor> {
-        let requests = self.by_connection.get(&work.id)?;
+    pub fn of(&mut self, work: &Work, time: Time) -> Option<Ancestor> {
+        let requests = self.by_connection.get_mut(&work.id)?;
         let after = work.position.saturating_add(work.length);
         // The last one that begins before the end of the bytes.
         let next = requests.partition_point(|request| request.position < after);
-        let request = requests.get(next.checked_sub(1)?)?;
+        let last = next.checked_sub(1)?;
+        let request = requests.get(last)?;
         let goes_on = request.end.is_none_or(|end| end > work.position);
         // One before it has an end: it ends where this one begins, or sooner.
         let alone = request.position <= work.position
@@ -138,20 +156,22 @@ impl Serving {
                 .get(next.wrapping_sub(2))
                 .is_none_or(|before| before.end.is_some_and(|end| end <= work.position));
         let over = request.answered.is_some_and(|at| time.0.saturating_sub(at.0) > AFTER);
-        (goes_on && alone && !over).then_some(&request.ancestor)
+        if !goes_on || !alone || over {
+            return None;
+        }
+        requests.get_mut(last).map(Request::takes_a_child)
     }
 
     /// The span of the one request that is open at `time` in a process without a better rule.
-    pub fn sole(&self, pid: u32, time: Time) -> Option<&Ancestor> {
+    pub fn sole(&mut self, pid: u32, time: Time) -> Option<Ancestor> {
         let process = self.by_process.get(&pid).filter(|process| process.has_contexts.is_none())?;
         if !process.young && time.0.saturating_sub(self.begun?.0) < UNSEEN {
             return None;
         }
         let mut open = process.open.iter();
         let (Some((id, position)), None) = (open.next(), open.next()) else { return None };
-        let requests = self.by_connection.get(id)?;
-        let at = requests.binary_search_by_key(position, |request| request.position).ok()?;
-        requests.get(at).map(|request| &request.ancestor)
+        let (id, position) = (*id, *position);
+        self.get(id, position).map(Request::takes_a_child)
     }
 
     /// Forgets what was answered too long ago.
@@ -203,7 +223,7 @@ mod tests {
         Work { id: CONNECTION, position, length }
     }
 
-    fn found(serving: &Serving, position: u64, length: u64, time: u64) -> Option<SpanId> {
+    fn found(serving: &mut Serving, position: u64, length: u64, time: u64) -> Option<SpanId> {
         serving.of(&work(position, length), Time(time)).map(|ancestor| ancestor.span_id)
     }
 
@@ -211,15 +231,15 @@ mod tests {
     fn bytes_of_a_request_lead_to_it() {
         let mut serving = Serving::default();
         serving.began(CONNECTION, 0, 1, ancestor(1));
-        assert_eq!(found(&serving, 0, 100, 0), Some(SpanId::from(1)));
-        assert_eq!(found(&serving, 50, 10, 0), Some(SpanId::from(1)), "a part of its body");
+        assert_eq!(found(&mut serving, 0, 100, 0), Some(SpanId::from(1)));
+        assert_eq!(found(&mut serving, 50, 10, 0), Some(SpanId::from(1)), "a part of its body");
         serving.asked(CONNECTION, 0, 100);
-        assert_eq!(found(&serving, 100, 10, 0), None, "of the next one, which was not seen");
+        assert_eq!(found(&mut serving, 100, 10, 0), None, "of the next one, which was not seen");
         serving.began(CONNECTION, 100, 1, ancestor(2));
-        assert_eq!(found(&serving, 100, 10, 0), Some(SpanId::from(2)));
-        assert_eq!(found(&serving, 90, 20, 0), None, "of both");
+        assert_eq!(found(&mut serving, 100, 10, 0), Some(SpanId::from(2)));
+        assert_eq!(found(&mut serving, 90, 20, 0), None, "of both");
         serving.asked(CONNECTION, 100, 110);
-        assert_eq!(found(&serving, 0, 200, 0), None, "of both");
+        assert_eq!(found(&mut serving, 0, 200, 0), None, "of both");
     }
 
     #[test]
@@ -228,9 +248,9 @@ mod tests {
         serving.has_contexts(1, Time(0));
         serving.began(CONNECTION, 0, 1, ancestor(1));
         serving.asked(CONNECTION, 0, 100);
-        serving.answered(CONNECTION, 0, Time(5));
-        assert_eq!(found(&serving, 0, 100, 5 + AFTER), Some(SpanId::from(1)));
-        assert_eq!(found(&serving, 0, 100, 6 + AFTER), None);
+        assert!(!serving.answered(CONNECTION, 0, Time(5)), "no calls yet");
+        assert_eq!(found(&mut serving, 0, 100, 5 + AFTER), Some(SpanId::from(1)));
+        assert_eq!(found(&mut serving, 0, 100, 6 + AFTER), None);
         serving.expire(Time(6 + AFTER));
         assert_eq!((serving.count, serving.by_connection.len()), (0, 0));
         serving.expire(Time(IDLE));
@@ -240,22 +260,22 @@ mod tests {
     #[test]
     fn the_sole_request_is_the_one_that_is_open() {
         let mut serving = Serving::default();
-        let sole = |serving: &Serving, pid| serving.sole(pid, Time(5)).copied();
-        assert_eq!(sole(&serving, 1), None);
+        let sole = |serving: &mut Serving, pid| serving.sole(pid, Time(5));
+        assert_eq!(sole(&mut serving, 1), None);
         serving.begins(Time(3));
         serving.runs(1, Time(4));
         serving.began(CONNECTION, 0, 1, ancestor(1));
-        assert_eq!(sole(&serving, 1), Some(ancestor(1)));
-        assert_eq!(sole(&serving, 2), None, "another process");
+        assert_eq!(sole(&mut serving, 1), Some(ancestor(1)));
+        assert_eq!(sole(&mut serving, 2), None, "another process");
         serving.began(ConnectionId(8), 0, 1, ancestor(2));
-        assert_eq!(sole(&serving, 1), None, "two are open");
-        serving.answered(CONNECTION, 0, Time(1));
-        assert_eq!(sole(&serving, 1), Some(ancestor(2)));
+        assert_eq!(sole(&mut serving, 1), None, "two are open");
+        assert!(serving.answered(CONNECTION, 0, Time(1)), "a call is under it");
+        assert_eq!(sole(&mut serving, 1), Some(ancestor(2)));
         serving.lost(ConnectionId(8), 0);
-        assert_eq!(sole(&serving, 1), None);
+        assert_eq!(sole(&mut serving, 1), None);
         serving.began(CONNECTION, 9, 1, ancestor(3));
         serving.has_contexts(1, Time(0));
-        assert_eq!(sole(&serving, 1), None, "there is a better rule");
+        assert_eq!(sole(&mut serving, 1), None, "there is a better rule");
     }
 
     #[test]
@@ -265,7 +285,7 @@ mod tests {
         serving.runs(1, Time(4));
         serving.began(CONNECTION, 0, 1, ancestor(1));
         assert_eq!(serving.sole(1, Time(99 + UNSEEN)), None);
-        assert_eq!(serving.sole(1, Time(100 + UNSEEN)), Some(&ancestor(1)));
+        assert_eq!(serving.sole(1, Time(100 + UNSEEN)), Some(ancestor(1)));
     }
 
     #[test]

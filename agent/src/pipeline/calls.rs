@@ -168,8 +168,8 @@ impl CallsOf<'_> {
         let above = match role {
             Role::Server => None,
             Role::Client => match about.of(position) {
-                Some(work) => calls.serving.of(&work, started).map(|above| (*above, Link::Context)),
-                None => calls.serving.sole(pid, started).map(|above| (*above, Link::Sole)),
+                Some(work) => calls.serving.of(&work, started).map(|above| (above, Link::Context)),
+                None => calls.serving.sole(pid, started).map(|above| (above, Link::Sole)),
             },
         };
         match above {
@@ -255,8 +255,10 @@ impl Sink<Identity> for CallsOf<'_> {
 
     fn ended(&mut self, mut call: Call, mut identity: Identity) {
         let Self { calls, opened, tally, .. } = self;
+        let mut settled = false;
         if call.endpoint.role == Role::Server {
-            calls.serving.answered(opened.id, call.position, call.ended);
+            // Calls were told in its trace: it is too late for another.
+            settled = calls.serving.answered(opened.id, call.position, call.ended);
         } else if opened.after
             && let Some(key) = MessageKey::new(opened.pair, Role::Client, call.position)
             && let Some(read) = calls.reads.take(key)
@@ -267,6 +269,7 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
+            && !settled
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
             && let Some(key) = MessageKey::new(opened.pair, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
@@ -298,7 +301,7 @@ impl Sink<Identity> for CallsOf<'_> {
         count(&calls.stats.calls);
         let awaited = match &identity.parent {
             Some(Parent { link: Link::Sequence, .. }) => None,
-            _ if opened.after && call.endpoint.role == Role::Server => {
+            _ if opened.after && !settled && call.endpoint.role == Role::Server => {
                 MessageKey::new(opened.pair, Role::Server, call.position)
             }
             _ => None,
