@@ -38,6 +38,25 @@ struct Cell {
     links: BTreeMap<String, usize>,
 }
 
+impl Cell {
+    /// Right parents of those that were given, and of the calls that were made.
+    fn row(&self, event_loop: &str, endpoint: &str, in_flight: usize) -> String {
+        let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
+        let (right, given) = (self.right, self.right + self.wrong.len());
+        let links = self
+            .links
+            .iter()
+            .map(|(link, count)| format!("{link} {:.1} %", 100.0 * share(*count, given)));
+        format!(
+            "FastAPI, {event_loop:8} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {:.4}  recall {:.4}  {}",
+            self.made,
+            share(right, given),
+            share(right, self.made),
+            links.collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
     let down = servers::start(Which::Go, dir)?;
@@ -51,6 +70,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         }
         let spans = agent.stop()?.spans()?;
         for ((endpoint, in_flight), cell) in cells(setting, &spans, &shop, event_loop) {
+            if setting.table {
+                println!("{}", cell.row(event_loop, endpoint, in_flight));
+            }
             let name = format!("{event_loop} {endpoint} at {in_flight}");
             let expected = number(calls, endpoint);
             report.equal(&format!("{name}: calls"), expected, cell.made);
