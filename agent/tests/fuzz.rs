@@ -10,7 +10,7 @@ use tracebee::protocol::{http1, mysql, postgres, redis};
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
 use tracebee::source::{
-    ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Role, Thread, Time,
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Role, Thread, Time, Work,
 };
 use tracebee_tests::capture::files::{Frame, Order, Pcapng, pcap};
 use tracebee_tests::capture::random::Random;
@@ -253,6 +253,7 @@ fn recorded() -> Vec<u8> {
         pending: false,
         thread,
         waited: 5,
+        work: Some(Work { id, position: 0, length: 70 }),
     };
     let closed = End::Closed { error: None, received: 70, sent: 70 };
     let items = [

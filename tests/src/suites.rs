@@ -2,6 +2,7 @@
 
 use crate::Suite;
 
+mod attribution;
 mod cleanup;
 mod differential;
 mod doctor;
@@ -46,6 +47,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("foreign", "TLS, other protocols and noise give no span", foreign::run),
     suite("timing", "durations are those that the client measured", timing::run),
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
+    suite("attribution", "calls hang under the request that they are made for", attribution::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
     suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
     suite("mysql", "MariaDB: real clients, the server's own log, Wireshark", mysql::run),

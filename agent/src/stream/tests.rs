@@ -50,6 +50,7 @@ impl Talk {
             pending: false,
             thread: Thread::default(),
             waited: 0,
+            work: None,
         };
         let mut out = Vec::new();
         self.streams.data(&data, &mut out);
