@@ -169,6 +169,8 @@ impl CallsOf<'_> {
             Role::Server => None,
             Role::Client => match about.of(position) {
                 Some(work) => calls.serving.of(&work, started).map(|above| (above, Link::Context)),
+                // A capture knows no processes.
+                None if matches!(calls.owners, Owners::Addressed(_)) => None,
                 None => calls.serving.sole(pid, started).map(|above| (above, Link::Sole)),
             },
         };

@@ -22,10 +22,15 @@ struct Service {
 
 impl Service {
     fn new() -> Self {
+        Self::with(Pipeline::new)
+    }
+
+    fn with(
+        pipeline: fn(Selection, Tracer, Option<std::time::Duration>, Arc<Stats>) -> Pipeline,
+    ) -> Self {
         let stats = Arc::new(Stats::default());
-        let tracer = Tracer::default();
-        let selection = Selection::default();
-        let mut pipeline = Pipeline::new(selection, tracer, None, Arc::clone(&stats));
+        let (selection, tracer) = (Selection::default(), Tracer::default());
+        let mut pipeline = pipeline(selection, tracer, None, Arc::clone(&stats));
         pipeline.tick(Time(SECOND));
         let started = Time(2 * SECOND);
         let (arguments, environment): (&[u8], &[u8]) = (b"", b"");
@@ -159,4 +164,30 @@ fn without_a_better_rule_the_only_request_is_the_one() {
     let known = Some(Work { id: IN[0], position, length: REQUEST.len() as u64 });
     service.data(IN[0], Direction::Received, REQUEST, known);
     assert_eq!(link(&service.calls(None)), None, "the runtime would have said so");
+}
+
+/// A message of PostgreSQL: its kind, its length and what it says.
+fn message(kind: &[u8], content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len() + 4).expect("a short message");
+    [kind, &length.to_be_bytes(), content].concat()
+}
+
+#[test]
+fn a_capture_has_no_processes_and_so_no_only_request() {
+    let mut service = Service::with(Pipeline::replay);
+    service.now += 100 * SECOND;
+    service.asked(IN[0]);
+    let ready = message(b"Z", b"I");
+    let welcome = [message(b"R", &[0; 4]), ready.clone()].concat();
+    let answer = [message(b"C", b"SELECT 1\0"), ready].concat();
+    for (direction, bytes) in [
+        (Direction::Sent, message(b"", b"\0\x03\0\0user\0u\0\0")),
+        (Direction::Received, welcome),
+        (Direction::Sent, message(b"Q", b"select 1\0")),
+        (Direction::Received, answer),
+    ] {
+        service.data(OUT, direction, &bytes, None);
+    }
+    let span = service.pipeline.spans().pop().expect("a call of PostgreSQL");
+    assert_eq!((span.kind, link(&span)), (Kind::Client, None));
 }
