@@ -336,7 +336,11 @@ impl Pipeline {
         }
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
-            self.wishes.push(Wish::Ignore(data.id));
+            // The kernel counts messages that nobody wants to see; a capture does not.
+            let counted_here = matches!(self.calls.owners, Owners::Addressed(_));
+            if !(connection.streams.given_up() && counted_here) {
+                self.wishes.push(Wish::Ignore(data.id));
+            }
         } else if !connection.pipelined
             && connection.streams.need_everything(connection.pairing.len())
         {

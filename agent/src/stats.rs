@@ -27,6 +27,8 @@ pub enum Loss {
     Encrypted,
     /// A connection of a known protocol was compressed (counted in connections).
     Compressed,
+    /// A client asked for no answers on a connection of a known protocol (counted in connections).
+    Unanswered,
     /// Messages of a connection whose records were lost before any protocol was recognised: each
     /// was perhaps a call.
     Unrecognised,
@@ -67,7 +69,7 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 21] = [
+    pub const ALL: [Loss; 22] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
@@ -75,6 +77,7 @@ impl Loss {
         Loss::Gap,
         Loss::Encrypted,
         Loss::Compressed,
+        Loss::Unanswered,
         Loss::Unrecognised,
         Loss::CaptureGap,
         Loss::BadPacket,
@@ -106,6 +109,7 @@ impl Loss {
             Loss::Gap => "gap",
             Loss::Encrypted => "encrypted",
             Loss::Compressed => "compressed",
+            Loss::Unanswered => "unanswered",
             Loss::Unrecognised => "unrecognised",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
@@ -134,7 +138,11 @@ impl Loss {
             Loss::JoinedMidway | Loss::Gap | Loss::Shed | Loss::ConnectionLimit | Loss::Stopped => {
                 "calls"
             }
-            Loss::Encrypted | Loss::Compressed | Loss::Bodies | Loss::MemoryLimit => "connections",
+            Loss::Encrypted
+            | Loss::Compressed
+            | Loss::Unanswered
+            | Loss::Bodies
+            | Loss::MemoryLimit => "connections",
             Loss::Unrecognised => "messages",
             Loss::CaptureGap => "gaps",
             Loss::BadPacket => "packets",

@@ -112,6 +112,11 @@ impl Streams {
         self.protocol
     }
 
+    /// The protocol is spoken on, but its messages cannot be told apart any more: only counted.
+    pub fn given_up(&self) -> bool {
+        self.given_up
+    }
+
     /// Nothing is wanted of this connection any more.
     pub fn leave(&mut self) {
         self.state = State::Left;

@@ -19,6 +19,7 @@ mod overload;
 mod postgres;
 mod receivers;
 mod record;
+mod redis;
 mod shapes;
 mod small;
 mod soak;
@@ -54,6 +55,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
+    suite("redis", "redis-py and go-redis, RESP2 and RESP3, by the server's own count", redis::run),
     suite(
         "losses",
         "a ring that overflows: every call is there or counted, by connection",

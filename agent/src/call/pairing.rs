@@ -222,7 +222,8 @@ impl<I: Clone> Pairing<I> {
         for call in &mut self.open {
             let certain = Time(call.started.0.saturating_add(timeout));
             let silent = !call.answering && call.response.is_none();
-            if silent && !call.told && certain < now {
+            let waits = call.told_as.as_ref().is_some_and(|(_, request)| request.waits());
+            if silent && !waits && !call.told && certain < now {
                 call.clone().tell(endpoint, certain, Some(NoAnswer::Timeout), sink);
                 call.told = true;
             }

@@ -356,6 +356,7 @@ impl Sink<Identity> for CallsOf<'_> {
         let loss = match why {
             Unreadable::Encrypted => Loss::Encrypted,
             Unreadable::Compressed => Loss::Compressed,
+            Unreadable::Unanswered => Loss::Unanswered,
         };
         self.calls.stats.lose(loss, 1);
     }

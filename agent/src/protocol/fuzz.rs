@@ -185,6 +185,26 @@ impl Driver {
         }
     }
 
+    /// The connection is closed, and all of it was read.
+    #[cfg(test)]
+    pub(super) fn close(&mut self) {
+        for side in [Side::Request, Side::Response] {
+            let Stream { at, tail, skip_turn, .. } = &self.streams[side as usize];
+            if self.over.is_none() && *skip_turn && !tail.is_empty() {
+                self.parser.turn_over(side, *at, tail, &mut self.parts);
+            }
+        }
+        for side in [Side::Request, Side::Response] {
+            let at = self.streams[side as usize].at;
+            if self.over.is_none() {
+                self.parser.closed(side, at, &mut self.parts);
+            }
+        }
+        self.finish(Side::Request);
+        self.finish(Side::Response);
+        self.gone();
+    }
+
     /// The connection is gone.
     pub(super) fn gone(&mut self) {
         if self.over.is_none() {

@@ -52,7 +52,7 @@ mod statements;
 mod tests;
 mod text;
 
-use super::database::System;
+use super::database::{Batches, System};
 use super::{Detector, Ends};
 
 /// The line of [`super::DETECTORS`].
@@ -65,8 +65,9 @@ pub const DETECTOR: Detector = Detector {
 };
 
 /// How spans name it, also where nothing says that it is MariaDB.
-static MYSQL: System = System { name: "mysql", port: 3306 };
-static MARIADB: System = System { name: "mariadb", port: 3306 };
+static MYSQL: System =
+    System { name: "mysql", port: 3306, batches: Batches::Prefixed, target_names: true };
+static MARIADB: System = System { name: "mariadb", ..MYSQL };
 
 /// Bytes of a statement's text that are read: as many as a span shows. What follows is skipped.
 const MAX_STATEMENT: usize = 4096;

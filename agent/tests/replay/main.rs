@@ -10,4 +10,5 @@ mod outcome;
 mod postgres;
 mod property;
 mod recording;
+mod redis;
 mod traps;

@@ -190,6 +190,7 @@ impl Conversation {
                 statement: statement.clone(),
                 operation: command.name,
                 executions: u32::from(command.code != EXECUTE_BULK),
+                waits: false,
                 trimmed: false,
             };
             let request = protocol::Request::Database(Box::new(request));
