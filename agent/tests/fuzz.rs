@@ -6,11 +6,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tracebee::protocol::{http1, postgres};
+use tracebee::protocol::{http1, mysql, postgres, redis};
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
 use tracebee::source::{
-    ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Role, Thread, Time,
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Role, Thread, Time, Work,
 };
 use tracebee_tests::capture::files::{Frame, Order, Pcapng, pcap};
 use tracebee_tests::capture::random::Random;
@@ -95,7 +95,9 @@ fn tcp() {
 #[test]
 fn conversations() {
     run("http1", http1::fuzz);
+    run("mysql", mysql::fuzz);
     run("postgres", postgres::fuzz);
+    run("redis", redis::fuzz);
 }
 
 /// Writes the seeds anew: small files that show each format and each kind of packet.
@@ -122,15 +124,16 @@ fn make_seeds() {
     write("records", "call", &recorded());
     write("segments", "calls", &described(&talk));
     let http = [(0, get("/a")), (1, answer(200, 5)), (0, get("/b")), (1, answer(404, 0))];
-    write("http1", "calls", &conversation(&http));
+    write("http1", "calls", &conversation(0, &http));
     for (name, turns) in databases() {
-        write("postgres", name, &conversation(&turns));
+        write("postgres", name, &conversation(0, &turns));
     }
+    make_redis_seeds(&write);
 }
 
 /// What both sides say, as the targets of protocols read it.
-fn conversation(turns: &[Turn]) -> Vec<u8> {
-    let mut out = vec![0];
+fn conversation(joined: u8, turns: &[Turn]) -> Vec<u8> {
+    let mut out = vec![joined];
     for (side, bytes) in turns {
         for piece in bytes.chunks(255) {
             out.extend([6 + side, piece.len() as u8]);
@@ -187,6 +190,40 @@ fn databases() -> [(&'static str, Vec<Turn>); 3] {
     [("simple", after(&simple)), ("extended", after(&extended)), ("copy", after(&copy))]
 }
 
+/// Conversations of Redis.
+fn make_redis_seeds(write: &impl Fn(&str, &str, &[u8])) {
+    let text = |side, text: &str| (side, text.replace('/', "\r\n").into_bytes());
+    let resp2 = [
+        text(0, "*2/$6/SELECT/$1/3/*3/$3/SET/$6/user:1/$2/ab/"),
+        text(1, "+OK/+OK/"),
+        text(0, "*1/$5/MULTI/*2/$4/INCR/$1/n/*1/$4/EXEC/"),
+        text(1, "+OK/+QUEUED/*1/-ERR value is not an integer/"),
+        text(0, "*3/$5/BLPOP/$1/q/$1/0/"),
+        text(1, "*2/$1/q/$3/job/"),
+        text(0, "*2/$9/SUBSCRIBE/$1/a/"),
+        text(1, "*3/$9/subscribe/$1/a/:1/*3/$7/message/$1/a/$2/hi/"),
+        text(0, "PING/"),
+        text(1, "*2/$4/pong/$0//"),
+    ];
+    write("redis", "resp2", &conversation(0, &resp2));
+    let resp3 = [
+        text(0, "*5/$5/HELLO/$1/3/$4/AUTH/$2/me/$6/secret/"),
+        text(1, "%2/$6/server/$5/redis/$5/proto/:3/"),
+        text(0, "*3/$7/EVALSHA/$2/ab/$1/0/"),
+        text(1, "|1/+ttl/:3/~3/:1/,1.5/(12345678901234567890/>2/$10/invalidate/*1/$1/k/"),
+        text(0, "*2/$3/GET/$1/k/"),
+        text(1, "$?/;4/abcd/;0/"),
+    ];
+    write("redis", "resp3", &conversation(0, &resp3));
+    // Joined midway, with a gap on each side.
+    let mut gaps = conversation(200, &resp2[..4]);
+    for side in [0, 1] {
+        gaps.extend([side, 9]);
+        gaps.extend(&conversation(0, &resp2[2..6])[1..]);
+    }
+    write("redis", "gaps", &gaps);
+}
+
 /// A call as the records of the target, without their frames.
 fn recorded() -> Vec<u8> {
     /// Length and checksum.
@@ -216,6 +253,7 @@ fn recorded() -> Vec<u8> {
         pending: false,
         thread,
         waited: 5,
+        work: Some(Work { id, position: 0, length: 70 }),
     };
     let closed = End::Closed { error: None, received: 70, sent: 70 };
     let items = [

@@ -144,6 +144,22 @@ pub const FLAG_OVERTAKES: u8 = 8;
 /// answered already.
 pub const FLAG_AFTER: u8 = 16;
 
+/// Received bytes that a unit of work is about: a part of the request that it serves.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Work {
+    /// Cookie of the accepted socket; 0: none is known.
+    pub cookie: u64,
+    /// Stream position of the first of the bytes.
+    pub position: u64,
+    /// How many they were.
+    pub length: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+}
+
 /// Bytes that went through a socket; the captured ones follow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -173,6 +189,9 @@ pub struct Data {
     pub left_out: u32,
     /// With [`FLAG_OVERTAKES`], the end of the sent stream: the low 32 bits of its position.
     pub sent: u32,
+    /// At a read from an accepted connection, these bytes, if the unit of work that read them is
+    /// known. At a send of a client, what the unit of work that sends them is about.
+    pub work: Work,
 }
 
 /// Bytes of [`Data::tail`].
@@ -271,7 +290,8 @@ pub struct Process {
 const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Conn>() == 88);
-    assert!(size_of::<Data>() == 80);
+    assert!(size_of::<Work>() == 24);
+    assert!(size_of::<Data>() == 104);
     assert!(size_of::<Sent>() == 32);
     assert!(size_of::<State>() == 64);
     assert!(size_of::<Process>() == 64);

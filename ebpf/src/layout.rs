@@ -99,6 +99,8 @@ globals! {
     start_boottime = TASK_START_BOOTTIME;
     /// `struct task_struct.mm`.
     task_mm = TASK_MM;
+    /// `struct task_struct.thread.fsbase`: where a thread's own data are (x86-64).
+    task_fsbase = TASK_FSBASE;
     /// `struct task_struct.files`.
     task_files = TASK_FILES;
     /// `struct files_struct.fdt`.
@@ -123,6 +125,8 @@ globals! {
     sk_type = SK_TYPE;
     /// `struct sock.sk_socket`.
     sk_socket = SK_SOCKET;
+    /// `struct sock.sk_max_ack_backlog`.
+    sk_max_ack_backlog = SK_MAX_ACK_BACKLOG;
     /// `struct sock.sk_shutdown`.
     sk_shutdown = SK_SHUTDOWN;
     /// `struct sock.sk_receive_queue.qlen`.

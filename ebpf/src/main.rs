@@ -13,12 +13,14 @@ mod layer;
 mod layout;
 mod memory;
 mod process;
+mod python;
 mod receive;
 mod send;
 mod socket;
 mod state;
 mod syscall;
 mod unix;
+mod work;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -6,7 +6,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use tracebee_common::{
     counter,
-    record::{self, Data, FLAG_FIRST, FLAG_OVERTAKES},
+    record::{self, Data, FLAG_FIRST, FLAG_OVERTAKES, Work},
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     emit, layout,
     memory::Memory,
     socket::{self, Connection, RECEIVED, Tcp, Who},
+    work,
 };
 
 #[map]
@@ -84,13 +85,14 @@ pub(crate) unsafe fn arrived<M: Memory>(
         };
         tcp.state.received_sequence = end;
         tcp.state.received = position + length as u64;
+        let work = work::read(tcp.state, who, position, length);
         let Some(first) = socket::turn(tcp.state, RECEIVED, position) else { return };
         if tcp.state.received <= tcp.state.skip_received {
             return;
         }
         // How long these bytes have been waiting to be read, at least.
         let waited = socket::rested(tp);
-        let chunk = Chunk { position, first, waited };
+        let chunk = Chunk { position, first, waited, work };
         tell(ctx, tcp, who, chunk, arrival);
     }
 }
@@ -104,6 +106,8 @@ pub(crate) struct Chunk {
     pub(crate) first: bool,
     /// Microseconds that they lay in the socket, at least.
     pub(crate) waited: u32,
+    /// They, if the unit of work that read them is known.
+    pub(crate) work: Work,
 }
 
 /// Tells of bytes that were received.
@@ -115,7 +119,7 @@ pub(crate) fn tell<C: Connection>(
     chunk: Chunk,
     arrival: Arrival<impl FnOnce() -> Call>,
 ) {
-    let Chunk { position, first, waited } = chunk;
+    let Chunk { position, first, waited, work } = chunk;
     let Arrival { length, flags, call, overtakes } = arrival;
     if !emit::open(connection, who.pid) {
         return;
@@ -150,6 +154,7 @@ pub(crate) fn tell<C: Connection>(
         messages: state.messages,
         left_out: state.calls,
         sent: overtakes.unwrap_or(0),
+        work,
     };
     bytes::output(scratch, captured);
 }

@@ -13,6 +13,7 @@ use crate::{
     emit, layout,
     memory::Memory,
     socket::{self, Connection, Socket, Tcp, Who},
+    work,
 };
 
 #[map]
@@ -158,6 +159,7 @@ pub(crate) fn tell<C: Connection>(
         messages: state.messages,
         left_out: state.calls,
         sent: 0,
+        work: work::sending(state, who),
     };
     bytes::output(scratch, captured);
 }

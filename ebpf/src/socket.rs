@@ -19,6 +19,7 @@ use tracebee_common::{
 use crate::{
     emit, layout,
     memory::{Memory, Typed, kernel},
+    work::Doing,
 };
 
 const AF_INET: u16 = 2;
@@ -62,8 +63,10 @@ pub(crate) struct Socket {
     pub(crate) left_out: u8,
     /// Not 0: as much as a record holds is captured.
     pub(crate) whole: u8,
+    /// Not 0: it was accepted, also where the role is not told because it is older than the agent.
+    pub(crate) accepted: u8,
     /// Explicit padding.
-    pub(crate) reserved2: u16,
+    pub(crate) reserved2: u8,
     pub(crate) role: u8,
     /// 0 none yet, 1 received, 2 sent.
     pub(crate) direction: u8,
@@ -198,17 +201,22 @@ pub(crate) unsafe fn netns<M: Memory>(sk: M) -> u32 {
 pub(crate) struct Who {
     pub(crate) pid: u32,
     pub(crate) tid: u32,
+    /// What it works on, as far as its runtime tells.
+    pub(crate) doing: Doing,
 }
 
 impl Who {
     /// The current thread; none if it is the agent's own.
+    ///
+    /// What it is doing is looked up here, before the programs branch: the search is long, and the
+    /// verifier follows it once for each way that leads to it.
     #[inline(always)]
     pub(crate) fn current(ctx: &BtfTracePointContext) -> Option<Self> {
-        let pid = ctx.tgid();
+        let (pid, tid) = (ctx.tgid(), ctx.pid());
         if pid as usize == layout::own_pid() {
             return None;
         }
-        Some(Self { pid, tid: ctx.pid() })
+        Some(Self { pid, tid, doing: Doing::of(pid, tid) })
     }
 }
 
@@ -234,6 +242,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.role = role;
+        state.accepted = (role == record::ROLE_SERVER) as u8;
         state.port = tp.read(layout::skc_num());
         state.sent_sequence = tp.read(layout::write_seq());
         state.received_sequence = tp.read(layout::copied_seq());
@@ -253,6 +262,9 @@ pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.port = tp.read(layout::skc_num());
+        // A socket that was accepted is a copy of the one that listens, its queue's limit included.
+        // No limit says nothing: listen(2) takes 0, too.
+        state.accepted = (tp.read::<u32>(layout::sk_max_ack_backlog()) != 0) as u8;
         let sent: u64 = tp.read(layout::bytes_sent());
         let again: u64 = tp.read(layout::bytes_retrans());
         let next: u32 = tp.read(layout::snd_nxt());

@@ -7,6 +7,7 @@ mod http;
 mod kernel;
 mod load;
 mod postgres;
+mod redis;
 mod replay;
 mod report;
 mod rounds;
@@ -26,6 +27,9 @@ pub(crate) enum Bench {
     Http(HttpArgs),
     /// PostgreSQL under pgbench that asks for one row by its key, the client's end traced: the same
     Postgres(PostgresArgs),
+    /// redis-server under redis-benchmark without pipelining, every span exported by OTLP/gRPC:
+    /// throughput with and without the agent, its processor time
+    Redis(RedisArgs),
     /// `tracebee replay` of generated captures: calls a second and core, and the memory that one
     /// endless connection takes. Needs no privilege
     Replay(ReplayArgs),
@@ -86,6 +90,27 @@ impl RoundArgs {
     }
 }
 
+/// Flags of `bench redis`.
+#[derive(Args)]
+pub(crate) struct RedisArgs {
+    /// Pairs of rounds that count, one without the agent and one with it; an interval of 95 %
+    /// needs 6. At most three times as many are run where some do not count
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Calls of one round
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    calls: u64,
+    /// Connections, one call at a time on each
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+    /// How long a pair of rounds may wait for an idle host
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=3600))]
+    patience: u32,
+    /// The agent to measure [default: built now as people run it, with the profile `release`]
+    #[arg(long, value_name = "PATH")]
+    agent: Option<PathBuf>,
+}
+
 /// Flags of `bench replay`.
 #[derive(Args)]
 pub(crate) struct ReplayArgs {
@@ -114,6 +139,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Http(args) => http::run(args),
         Bench::Postgres(args) => postgres::run(args),
+        Bench::Redis(args) => redis::run(args),
         Bench::Replay(args) => replay::run(args),
     }
 }

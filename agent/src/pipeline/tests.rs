@@ -8,6 +8,8 @@ use super::*;
 use crate::source::{Address, Direction, Pair};
 use crate::trace::Kind;
 
+mod inside;
+
 const SECOND: u64 = 1_000_000_000;
 const CLIENT: ConnectionId = ConnectionId(1);
 const SERVER: ConnectionId = ConnectionId(2);
@@ -82,6 +84,7 @@ impl Host {
             pending: false,
             thread: Thread { pid: 1, tid: 1 },
             waited: 0,
+            work: None,
         }));
     }
 

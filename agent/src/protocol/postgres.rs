@@ -71,7 +71,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
-use super::database::System;
+use super::database::{Batches, System};
 use super::{Detector, Ends};
 
 /// The line of [`super::DETECTORS`].
@@ -84,7 +84,8 @@ pub const DETECTOR: Detector = Detector {
 };
 
 /// How spans name it.
-const SYSTEM: System = System { name: "postgresql", port: 5432 };
+const SYSTEM: System =
+    System { name: "postgresql", port: 5432, batches: Batches::Prefixed, target_names: true };
 
 /// Bytes of a statement's text that are read: as many as a span shows. What follows is skipped.
 const MAX_STATEMENT: usize = 4096;

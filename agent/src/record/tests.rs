@@ -99,6 +99,7 @@ impl Bench {
                 pending: false,
                 thread: Thread::default(),
                 waited: 0,
+                work: None,
             }));
         }
     }

@@ -5,6 +5,7 @@ pub mod layout;
 mod listening;
 pub mod loader;
 mod order;
+mod runtimes;
 mod shed;
 mod unix;
 
@@ -23,9 +24,11 @@ use zerocopy::FromBytes as _;
 
 use self::listening::Listening;
 use self::order::{Next, Order};
+use self::runtimes::Runtimes;
 use self::shed::Shed;
 use super::{
     ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Program, Role, Thread, Time,
+    Work,
 };
 use crate::cli::Capture;
 use crate::limit::shed::Step;
@@ -45,6 +48,7 @@ pub struct Live {
     order: Order,
     listening: Listening,
     unix: unix::Sockets,
+    runtimes: Runtimes,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
     /// Calls that the kernel left out of connections, where there are any.
@@ -75,6 +79,8 @@ impl Live {
         if let Err(error) = kernel.older(unix::all()) {
             tracing::warn!("UNIX sockets will not be linked: {error}");
         }
+        let mut runtimes = Runtimes::default();
+        runtimes.all(&mut kernel);
         Ok(Self {
             left_out: FxHashMap::default(),
             shed: Shed::default(),
@@ -86,6 +92,7 @@ impl Live {
             order: Order::default(),
             listening: Listening::default(),
             unix: unix::Sockets::default(),
+            runtimes,
             controlled: FxHashSet::default(),
             reported: [0; counter::COUNT as usize],
             recursion_misses: 0,
@@ -113,7 +120,8 @@ impl Live {
         wait(self.kernel.ring.as_fd(), timeout);
         let waiting = self.kernel.gauges.ring.waiting();
         self.most_waiting = self.most_waiting.max(waiting);
-        let Self { kernel, stats, order, listening, unix, left_out, .. } = self;
+        let Self { kernel, stats, order, listening, unix, runtimes, left_out, .. } = self;
+        runtimes.look(kernel);
         stats.ring_peak.fetch_max(waiting, Ordering::Relaxed);
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
@@ -132,6 +140,9 @@ impl Live {
             bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
+                if let Ok((process, _)) = record::Process::ref_from_prefix(&item) {
+                    runtimes.runs(process.pid);
+                }
                 decode(&item, unix, &mut on);
                 continue;
             }
@@ -184,6 +195,7 @@ impl Live {
             self.stats.lose(loss, now.saturating_sub(before));
         }
         self.kernel.log();
+        self.runtimes.sweep(&mut self.kernel);
         let programs = self.kernel.gauges.programs();
         let now = programs.iter().map(|program| program.recursion_misses).sum();
         let before = std::mem::replace(&mut self.recursion_misses, now);
@@ -351,6 +363,11 @@ fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)
                     pending: header.flags & record::FLAG_PENDING != 0,
                     thread: Thread { pid: data.pid, tid: data.tid },
                     waited: u64::from(data.waited) * 1000,
+                    work: (data.work.cookie != 0).then(|| Work {
+                        id: ConnectionId(data.work.cookie),
+                        position: data.work.position,
+                        length: data.work.length.into(),
+                    }),
                 };
                 if !unix.is_empty() {
                     unix.moved(&data);

@@ -22,7 +22,7 @@ use crate::{
     memory::{Memory as _, Typed},
     send::{self, Body, Copied},
     socket::{self, Owed, SENT, Tcp, Who},
-    state,
+    state, work,
 };
 
 /// True if a protocol between the socket and the process changes the bytes (kTLS): what a send
@@ -170,6 +170,7 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
             messages,
             left_out: state.calls,
             sent: 0,
+            work: work::sending(state, who),
         };
         bytes::output(scratch, captured);
         let now: u8 = tp.read(layout::skc_state());

@@ -59,6 +59,7 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("SK_TYPE", "sock", "sk_type"),
     ("SK_SOCKET", "sock", "sk_socket"),
     ("SK_SHUTDOWN", "sock", "sk_shutdown"),
+    ("SK_MAX_ACK_BACKLOG", "sock", "sk_max_ack_backlog"),
     ("SK_RECEIVE_QUEUE_QLEN", "sock", "sk_receive_queue.qlen"),
     ("UNIX_PEER", "unix_sock", "peer"),
     ("UNIX_ADDR", "unix_sock", "addr"),
@@ -109,6 +110,9 @@ const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[
     ("SOCKET_SK", "socket", "sk"),
 ];
 
+/// These where the kernel has them; zero otherwise.
+const OPTIONAL_MEMBERS: &[(&str, &str, &str)] = &[("TASK_FSBASE", "task_struct", "thread.fsbase")];
+
 /// Enumerators of the hooks of the socket layer whose values differ between kernels.
 const SOCKET_ENUMERATORS: &[(&str, &str, &str)] =
     &[("ENUM_ITER_UBUF", "iter_type", "ITER_UBUF"), ("ENUM_ITER_IOVEC", "iter_type", "ITER_IOVEC")];
@@ -124,10 +128,13 @@ pub fn read(backend: Backend) -> Result<Vec<(&'static str, u32)>, LayoutError> {
         Backend::Lengths => (LENGTHS_MEMBERS, [].as_slice()),
         Backend::Syscall => (SYSCALL_MEMBERS, [].as_slice()),
     };
-    let mut values = Vec::with_capacity(MEMBERS.len() + members.len() + enumerators.len());
+    let mut values = Vec::new();
     for &(global, structure, path) in MEMBERS.iter().chain(members) {
         let offset = member(&btf, structure, path).ok_or(LayoutError::Missing(structure, path))?;
         values.push((global, offset));
+    }
+    for &(global, structure, path) in OPTIONAL_MEMBERS {
+        values.push((global, member(&btf, structure, path).unwrap_or(0)));
     }
     for &(global, name, enumerator) in enumerators {
         let value = enumerator_value(&btf, name, enumerator)

@@ -2,14 +2,17 @@
 
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, ProgramError, UProbe, uprobe::UProbeScope},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter};
+use tracebee_common::{
+    Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter, runtime::Python,
+};
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
@@ -90,6 +93,7 @@ pub struct Kernel {
     load: Array<MapData, LoadValue>,
     counters: PerCpuArray<MapData, u64>,
     older: HashMap<MapData, u32, u8>,
+    python: HashMap<MapData, u32, PythonValue>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
     /// What can be read at any time.
@@ -111,6 +115,13 @@ struct LoadValue(Load);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for LoadValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct PythonValue(Python);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for PythonValue {}
 
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
@@ -209,6 +220,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         load: Array::try_from(take("LOAD")?).map_err(|e| LoadError::Map("LOAD", e))?,
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
+        python: HashMap::try_from(take("PYTHON")?).map_err(|e| LoadError::Map("PYTHON", e))?,
         older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
         attached: programs.len(),
         backend,
@@ -304,6 +316,45 @@ impl Kernel {
             self.older.insert(inode, 1, 0)?;
         }
         self.older.insert(OLDER_COMPLETE, 1, 0)
+    }
+
+    /// Has the context functions of a CPython watched, in every process that has mapped this file:
+    /// `PyContext_CopyCurrent` and `PyContext_Enter` by their offsets in it.
+    ///
+    /// # Errors
+    /// The kernel does not take the programs or the places.
+    pub fn watch_python(
+        &mut self,
+        file: &Path,
+        copy: Option<u64>,
+        enter: Option<u64>,
+    ) -> Result<(), ProgramError> {
+        let Some(ebpf) = &mut self.ebpf else { return Ok(()) };
+        let programs = [("python_copies", copy), ("python_copied", copy), ("python_enters", enter)];
+        for (name, offset) in programs {
+            let Some(offset) = offset else { continue };
+            let program: &mut UProbe =
+                ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+            if program.fd().is_err() {
+                program.load()?;
+            }
+            program.attach(offset, file, UProbeScope::AllProcesses)?;
+        }
+        Ok(())
+    }
+
+    /// From now on the process runs CPython, and is laid out so.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn follow_python(&mut self, pid: u32, layout: Python) -> Result<(), MapError> {
+        self.python.insert(pid, PythonValue(layout), 0)
+    }
+
+    /// Forgets what [`follow_python`](Self::follow_python) said.
+    pub fn forget_python(&mut self, pid: u32) {
+        // Absent is what is wanted.
+        let _ = self.python.remove(&pid);
     }
 
     /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.

@@ -178,6 +178,11 @@ fn encode_data(data: &Data<'_>, out: &mut Vec<u8>) {
     out.u64(data.waited);
     out.bytes(data.tail);
     out.bytes(data.bytes);
+    if let Some(work) = data.work {
+        out.u64(work.id.0);
+        out.u64(work.position);
+        out.u64(work.length);
+    }
 }
 
 fn encode_process(resource: &Resource, out: &mut Vec<u8>) {

@@ -26,11 +26,10 @@ impl Calls {
         for talk in &mut talks {
             packets.pass(talk, |talk| protocol.open(talk))?;
         }
-        let response = protocol.response();
         for n in 0..self.calls {
             let talk = &mut talks[(n % self.connections) as usize];
-            let request = protocol.request(n);
-            packets.pass(talk, |talk| talk.say(Client, request).say(Server, &response))?;
+            let (request, response) = (protocol.request(n), protocol.response(n));
+            packets.pass(talk, |talk| talk.say(Client, request).say(Server, response))?;
         }
         for talk in &mut talks {
             packets.pass(talk, |talk| talk.ack(Client).close())?;
@@ -70,7 +69,7 @@ impl<W: Write> Stream<W> {
     pub(super) fn write(&mut self, until: u64) -> Result<()> {
         let Self { packets, protocol, talk, calls, responses } = self;
         while talk.sent[End::Server as usize] < until {
-            packets.pass(talk, |talk| talk.say(Client, protocol.request(*calls)))?;
+            packets.pass(talk, |talk| talk.say(Client, protocol.long_request(*calls)))?;
             for part in responses[(*calls % 2) as usize].chunks(SEGMENT) {
                 packets.pass(talk, |talk| talk.say(Server, part))?;
             }

@@ -15,6 +15,8 @@ pub(crate) enum Protocol {
     Http,
     /// PostgreSQL: simple queries that return one row
     Postgres,
+    /// Redis: `SET` and `GET` by turns
+    Redis,
 }
 
 impl Protocol {
@@ -22,6 +24,7 @@ impl Protocol {
         match self {
             Protocol::Http => "HTTP/1.1",
             Protocol::Postgres => "PostgreSQL",
+            Protocol::Redis => "Redis",
         }
     }
 
@@ -29,13 +32,14 @@ impl Protocol {
         match self {
             Protocol::Http => 8080,
             Protocol::Postgres => 5432,
+            Protocol::Redis => 6379,
         }
     }
 
     /// What a connection begins with.
     pub(super) fn open(self, talk: Talk) -> Talk {
         match self {
-            Protocol::Http => talk.open(),
+            Protocol::Http | Protocol::Redis => talk.open(),
             Protocol::Postgres => talk.open().say(Client, login()).say(Server, welcome()),
         }
     }
@@ -62,11 +66,13 @@ impl Protocol {
                 );
                 message(b'Q', text.as_bytes())
             }
+            Protocol::Redis if sets(n) => array(&[b"SET", &session(n), VALUE]),
+            Protocol::Redis => array(&[b"GET", &session(n)]),
         }
     }
 
-    /// A short answer.
-    pub(super) fn response(self) -> Vec<u8> {
+    /// A short answer to it.
+    pub(super) fn response(self, n: u64) -> Vec<u8> {
         match self {
             Protocol::Http => {
                 let body = r#"{"id":42,"items":[{"sku":"a-1","count":2},{"sku":"b-7","count":1}]}"#;
@@ -79,6 +85,17 @@ impl Protocol {
                 .into_bytes()
             }
             Protocol::Postgres => result(&[b"1042", b"99.50", b"Jane Example"], 1),
+            Protocol::Redis if sets(n) => b"+OK\r\n".to_vec(),
+            Protocol::Redis => bulk(VALUE),
+        }
+    }
+
+    /// The `n`th request that gets a [long answer](Self::long_responses).
+    pub(super) fn long_request(self, n: u64) -> Vec<u8> {
+        match self {
+            Protocol::Http | Protocol::Postgres => self.request(n),
+            Protocol::Redis if n.is_multiple_of(2) => array(&[b"GET", &session(n)]),
+            Protocol::Redis => array(&[b"LRANGE", &session(n), b"0", b"-1"]),
         }
     }
 
@@ -101,6 +118,7 @@ impl Protocol {
             Protocol::Postgres => {
                 [result(&[&[b'x'; BODY]], 1), result(&[&[b'x'; CHUNK]], BODY / CHUNK)]
             }
+            Protocol::Redis => [bulk(&[b'x'; BODY]), array(&[&[b'x'; CHUNK][..]; BODY / CHUNK])],
         }
     }
 }
@@ -143,4 +161,29 @@ fn result(values: &[&[u8]], rows: usize) -> Vec<u8> {
         message(b'Z', b"I"),
     ]
     .concat()
+}
+
+/// What sessions of Redis hold.
+const VALUE: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+/// Whether the `n`th command sets a session; it is asked for otherwise. By two, as connections may
+/// be even in number.
+fn sets(n: u64) -> bool {
+    (n / 2).is_multiple_of(2)
+}
+
+/// The key of a session.
+fn session(n: u64) -> Vec<u8> {
+    format!("session:{n:016x}").into_bytes()
+}
+
+/// A command of Redis, or a list that it answers with.
+fn array(values: &[&[u8]]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", values.len()).into_bytes();
+    values.iter().for_each(|value| out.extend(bulk(value)));
+    out
+}
+
+fn bulk(value: &[u8]) -> Vec<u8> {
+    [format!("${}\r\n", value.len()).as_bytes(), value, b"\r\n"].concat()
 }

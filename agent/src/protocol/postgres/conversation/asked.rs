@@ -206,6 +206,7 @@ impl Conversation {
             operation: None,
             trimmed: false,
             executions: 1,
+            waits: false,
         }
     }
 

@@ -83,6 +83,7 @@ impl Connection {
                 pending: false,
                 thread: Thread::default(),
                 waited: 0,
+                work: None,
             }));
             position += length;
         }
