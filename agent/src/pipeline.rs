@@ -234,10 +234,9 @@ impl Pipeline {
 
     /// The agent stops: calls that are still under way get no span.
     pub fn stop(&mut self) {
-        let quiet = Time(u64::MAX);
         for connection in self.connections.values_mut() {
             if !connection.pairing.is_empty() {
-                connection.streams.rest(quiet, &mut self.parts);
+                connection.streams.stop(&mut self.parts);
                 let thread = connection.thread;
                 connection.take(&mut self.parts, thread, 0, &mut self.calls);
             }

@@ -95,7 +95,8 @@ pub enum Step {
     /// These bytes are not of this protocol. The engine gives up on what is open.
     NotMine,
     /// What the connection was recognised by may have been something else, which the parser has
-    /// given up: it is to be recognised anew, from the next turn on.
+    /// given up: it is to be recognised anew, from these bytes on if a turn begins with them, else
+    /// from the next turn on.
     Mistaken,
 }
 
@@ -228,8 +229,9 @@ pub trait Parser: Send {
     /// `side` will send nothing from position `at` on.
     fn finish(&mut self, side: Side, at: u64, parts: &mut Vec<Part>);
 
-    /// After [`Step::SkipTurn`] `side` has been silent for a while, at position `at`, and these are
-    /// the bytes before it: does the message that was under way end there?
+    /// `side` has been silent for a while, at position `at`, or the other side began a message since
+    /// then that is left out: does the message that was under way end there? After
+    /// [`Step::SkipTurn`], these are the bytes before it, where they are known.
     fn rested(&mut self, _side: Side, _at: u64, _tail: &[u8], _parts: &mut Vec<Part>) {}
 
     /// After [`Step::SkipTurn`] the turn of `side` is over, at position `at`: the other side speaks,

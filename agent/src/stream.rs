@@ -242,6 +242,7 @@ impl Streams {
     /// Whole exchanges were left out: both streams go on with the first bytes of a turn, wherever
     /// that is.
     pub fn left_out(&mut self, out: &mut Vec<Timed>) {
+        self.rest(Time(u64::MAX), out);
         self.give_up(out);
         self.received.skip();
         self.sent.skip();
@@ -323,17 +324,34 @@ impl Streams {
     /// Time went by: what ended before `before` without anything after it has ended.
     pub fn rest(&mut self, before: Time, out: &mut Vec<Timed>) {
         for direction in [Direction::Received, Direction::Sent] {
-            let side = self.side(direction);
-            let half = self.half(direction);
-            if half.reached_at >= before {
-                continue;
+            if self.half(direction).reached_at < before {
+                let tail = self.half(direction).take_tail().unwrap_or_default();
+                self.rested(direction, tail, out);
             }
-            let (at, time) = (half.reached, half.reached_at);
-            let Some((tail, length)) = half.take_tail() else { continue };
-            if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
-                parser.rested(side, at, &tail[..length], &mut self.parts);
-                self.drain(time, time, out);
+        }
+    }
+
+    /// Nothing more will be seen: what looks like an end is one.
+    pub fn stop(&mut self, out: &mut Vec<Timed>) {
+        for direction in [Direction::Received, Direction::Sent] {
+            if let Some(tail) = self.half(direction).take_tail() {
+                self.rested(direction, tail, out);
             }
+        }
+    }
+
+    fn rested(
+        &mut self,
+        direction: Direction,
+        (tail, length): ([u8; half::TAIL], usize),
+        out: &mut Vec<Timed>,
+    ) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        let (at, time) = (half.reached, half.reached_at);
+        if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+            parser.rested(side, at, &tail[..length], &mut self.parts);
+            self.drain(time, time, out);
         }
     }
 
@@ -478,7 +496,14 @@ impl Streams {
                 Step::Took(_) | Step::Skip(_) => {
                     self.state = State::Left;
                 }
-                other => self.obey(data.direction, other),
+                other => {
+                    self.obey(data.direction, other);
+                    let half = self.half(data.direction);
+                    if other == Step::Mistaken && position == half.begins {
+                        // The first bytes of a turn, which are judged anew.
+                        half.quiet = false;
+                    }
+                }
             }
             let time = if position <= data.position { first } else { data.time };
             self.drain(time, data.time, out);
@@ -551,6 +576,8 @@ impl Streams {
         if std::mem::take(&mut self.inferred) {
             self.role = None;
         }
+        // What it kept was kept for another parser.
+        self.half(direction.reverse()).forget();
         self.half(direction).quiet = true;
     }
 

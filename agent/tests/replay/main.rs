@@ -11,4 +11,5 @@ mod postgres;
 mod property;
 mod recording;
 mod redis;
+mod seeds;
 mod traps;

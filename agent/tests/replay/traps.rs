@@ -219,9 +219,30 @@ fn joined_in_the_middle_of_a_response() {
 }
 
 #[test]
+fn joined_in_a_body_that_looks_like_an_answer() {
+    const HEAD: &[u8] = b"HTTP/1.1 299 Wrong\r\nContent-Length: 3\r\n\r\nxyz";
+    for seen in 1..=HEAD.len() {
+        let mut talk = Talk::new();
+        talk.sent = [100, 4000];
+        let talk = talk.say(Client, &HEAD[..seen]).say(Server, answer(201, 10));
+        let talk = talk.call("/a", 200, 10).call("/b", 404, 20).close();
+        println!("{seen} bytes");
+        expect(&talk, &["/a 200", "/b 404"], &[("joined_midway", 1)]);
+    }
+}
+
+#[test]
 fn the_client_that_gives_up_unanswered() {
     let talk = Talk::new().open().say(Client, get("/slow")).ack(Server).close();
     expect(&talk, &["/slow client_closed"], &[]);
+}
+
+#[test]
+fn the_last_byte_before_the_end_is_missing() {
+    let request = get("/slow");
+    let (most, last) = request.split_at(request.len() - 1);
+    let talk = Talk::new().open().say(Client, most).unseen(Client, last).ack(Server).close();
+    expect(&talk, &["/slow client_closed"], &[("capture_gap", 1)]);
 }
 
 #[test]
@@ -278,6 +299,21 @@ fn a_refused_connection_is_nothing() {
     refused.sequence = 0;
     talk.push(refused);
     expect(&talk, &[], &[]);
+}
+
+/// The FIN that the reset acknowledges was not captured, nor the SYN of the next connection on the
+/// same ports, of which the first packet carries nothing.
+#[test]
+fn a_reset_does_not_end_the_next_connection() {
+    let first = Talk::new().open().call("/a", 200, 10).unseen(Client, "\0").reset(Server);
+    let mut next = Talk::between("10.0.0.9:40000", "10.0.0.1:80", [1 << 30, 1 << 29]);
+    next.time = first.time;
+    let response = answer(200, 10);
+    let (begin, rest) = response.split_at(30);
+    let next = next.ack(Client).wait(3_000_000_000).say(Server, "x").say(Client, get("/b"));
+    let next = next.say(Server, begin).wait(3_000_000_000).say(Server, rest).call("/c", 200, 10);
+    let frames = [first.frames(), next.frames()].concat();
+    expect_frames(&frames, &["/a 200", "/b 200", "/c 200"], &[]);
 }
 
 #[test]

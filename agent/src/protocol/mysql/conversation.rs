@@ -136,6 +136,9 @@ impl Parser for Conversation {
     fn finish(&mut self, _side: Side, _at: u64, _parts: &mut Vec<Part>) {}
 
     fn rested(&mut self, side: Side, at: u64, tail: &[u8], parts: &mut Vec<Part>) {
+        if tail.is_empty() {
+            return;
+        }
         self.turn_over(side, at, tail, parts);
         // The server may pause at the end of what comes before rows, which looks the same.
         let whole = self.asked.front().is_some_and(Asked::ends_with_rows);
