@@ -1,4 +1,4 @@
-//! Redis and Valkey: RESP2 and RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec).
+//! Redis and Valkey: RESP2 and RESP3 (<https://redis.io/docs/latest/develop/reference/protocol-spec>).
 //!
 //! `resp` finds where values end, `command` how commands begin, `commands` is the table of them,
 //! `replies` what they are answered with, `text` masks them, `detect` judges first bytes, `batch` is one call, and `conversation` pairs
