@@ -47,10 +47,16 @@ pub(super) fn fold(path: &str, template: &mut String) {
     };
     let mut depth = 0;
     // Empty segments (`//`) are folded away: nobody means them.
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+    let mut rest = Some(path);
+    while let Some(text) = rest {
+        let (segment, behind) = cut(text, b'/');
+        rest = behind;
+        if segment.is_empty() {
+            continue;
+        }
         template.push('/');
         // Matrix parameters are values, whatever they look like.
-        let segment = segment.split(';').next().unwrap_or_default();
+        let (segment, _) = cut(segment, b';');
         if depth == MAX_DEPTH || template.len() + segment.len().min(MAX_WORD) > MAX_LENGTH {
             template.push('*');
             return;
@@ -60,6 +66,15 @@ pub(super) fn fold(path: &str, template: &mut String) {
     }
     if depth == 0 || path.ends_with('/') {
         template.push('/');
+    }
+}
+
+/// What is before and behind the first `byte`, which is ASCII. Segments are short: to set up a search
+/// that is made for long texts would cost more than it saves.
+fn cut(text: &str, byte: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|b| b == byte) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
     }
 }
 
