@@ -91,7 +91,8 @@ pub enum Step {
     /// These bytes are not of this protocol. The engine gives up on what is open.
     NotMine,
     /// What the connection was recognised by may have been something else, which the parser has
-    /// given up: it is to be recognised anew, from the next turn on.
+    /// given up: it is to be recognised anew, from these bytes on if a turn begins with them, else
+    /// from the next turn on.
     Mistaken,
 }
 

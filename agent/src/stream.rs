@@ -181,6 +181,7 @@ impl Streams {
         if self.given_up && turned {
             self.missed.add(data.direction, 1);
         }
+        let unrecognised = self.midway && matches!(self.state, State::Unknown);
         if !self.left() {
             if turned {
                 // What was announced the other way and never shown is missing now.
@@ -193,6 +194,10 @@ impl Streams {
             if turned {
                 half.quiet = false;
                 half.begins = data.position;
+                if unrecognised {
+                    // What did not tell what it is was the rest of something.
+                    half.forget();
+                }
             }
             if half.wants() < data.position {
                 self.gap(data.direction, data.position, data.time, out);
@@ -469,7 +474,14 @@ impl Streams {
                 Step::Took(_) | Step::Skip(_) => {
                     self.state = State::Left;
                 }
-                other => self.obey(data.direction, other),
+                other => {
+                    self.obey(data.direction, other);
+                    let half = self.half(data.direction);
+                    if other == Step::Mistaken && position == half.begins {
+                        // The first bytes of a turn, which are judged anew.
+                        half.quiet = false;
+                    }
+                }
             }
             let time = if position <= data.position { first } else { data.time };
             self.drain(time, data.time, out);
@@ -498,6 +510,10 @@ impl Streams {
                     }
                     self.state = State::Spoken((detector.parser)());
                     self.protocol = Some(detector);
+                    if self.midway {
+                        // What it had before this turn was the rest of something.
+                        self.half(direction.reverse()).forget();
+                    }
                     return Some(side);
                 }
                 Detection::Unsure => unsure = true,
@@ -538,6 +554,8 @@ impl Streams {
         if std::mem::take(&mut self.inferred) {
             self.role = None;
         }
+        // What it kept was kept for another parser.
+        self.half(direction.reverse()).forget();
         self.half(direction).quiet = true;
     }
 

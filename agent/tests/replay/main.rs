@@ -8,4 +8,5 @@ mod live;
 mod outcome;
 mod property;
 mod recording;
+mod seeds;
 mod traps;

@@ -1,8 +1,7 @@
 //! Whatever order, however cut, however often: the same calls. With packets missing: none made
 //! up, none mixed up, something counted for each that is missing, and the next one found again.
 //!
-//! `TRACEBEE_CAPTURES` says how many captures each test makes; seeds count from 0, so that a
-//! failure names its capture.
+//! A failure names the seed of its capture.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,13 +13,7 @@ use tracebee_tests::capture::talk::{Client, End, Server};
 use tracebee_tests::capture::wire::{FIN, SYN, Segment};
 
 use crate::outcome::{Outcome, replay};
-
-fn captures() -> u64 {
-    match std::env::var("TRACEBEE_CAPTURES") {
-        Ok(count) => count.parse().expect("TRACEBEE_CAPTURES is a number"),
-        Err(_) => 200,
-    }
-}
+use crate::seeds::seeds;
 
 /// What is in the capture of a seed, the packets, and what was found.
 fn run(seed: u64, mangle: Mangle) -> (Generated, Vec<Packet>, Outcome) {
@@ -33,7 +26,7 @@ fn run(seed: u64, mangle: Mangle) -> (Generated, Vec<Packet>, Outcome) {
 
 #[track_caller]
 fn same_calls(mangle: Mangle) {
-    for seed in 0..captures() {
+    for seed in seeds() {
         let (generated, _, outcome) = run(seed, mangle);
         let losses = outcome.losses();
         let (found, truth) = (outcome.calls(), generated.truth());
@@ -82,7 +75,7 @@ fn with_pauses() {
 fn everything_is_generated() {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut note = |what, n| *seen.entry(what).or_default() += usize::from(n);
-    for seed in 0..captures() {
+    for seed in seeds() {
         let mangle = Mangle {
             repeated: 10,
             overlapped: 20,
@@ -147,7 +140,7 @@ fn was_seen_to_begin(call: &Call, packets: &[Packet]) -> bool {
 #[test]
 fn with_packets_missing() {
     let (mut calls, mut missing) = (0, 0);
-    for seed in 0..captures() {
+    for seed in seeds() {
         let mangle = Mangle {
             repeated: seed as usize % 3 * 10,
             overlapped: seed as usize % 5 * 10,
@@ -179,7 +172,7 @@ fn with_packets_missing() {
 #[test]
 fn calls_after_a_gap_are_found() {
     let (mut calls, mut first, mut late) = (0, 0, 0);
-    for seed in 0..captures() {
+    for seed in seeds() {
         let mangle = Mangle { blind: 100, ..Mangle::default() };
         let (generated, packets, outcome) = run(seed, mangle);
         let left = none_invented(seed, &generated, &outcome);

@@ -19,6 +19,7 @@ use tracebee::trace::{Span, Tracer, Value};
 
 use crate::live::{Told, generate};
 use crate::outcome::Outcome;
+use crate::seeds::seeds;
 use tracebee_tests::capture::random::Random;
 
 const TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
@@ -109,19 +110,12 @@ fn counted(outcome: &Outcome) -> (Vec<(&'static str, u64)>, u64, u64) {
     (outcome.losses(), load(&outcome.stats.calls), load(&outcome.stats.unlinked))
 }
 
-fn cases() -> u64 {
-    match std::env::var("TRACEBEE_CAPTURES") {
-        Ok(count) => count.parse().expect("TRACEBEE_CAPTURES is a number"),
-        Err(_) => 200,
-    }
-}
-
 #[test]
 fn a_replay_is_what_live_was() {
     let place = tempfile::tempdir().expect("a directory");
     let path = place.path().join("run.rec");
     let (mut spans, mut linked, mut named) = (0, 0, 0);
-    for seed in 0..cases() {
+    for seed in seeds() {
         let told = generate(&mut Random::new(seed));
         // What was selected then is not selected again.
         let excluded = if seed % 4 == 0 { vec![81] } else { Vec::new() };
@@ -144,7 +138,7 @@ fn a_replay_is_what_live_was() {
 fn what_is_before_a_cut_is_the_same() {
     let place = tempfile::tempdir().expect("a directory");
     let path = place.path().join("run.rec");
-    for seed in 0..cases() / 10 {
+    for seed in seeds().step_by(10) {
         let mut random = Random::new(seed);
         let live = live(&generate(&mut random), SelectArgs::default(), &path);
         let bytes = fs::read(&path).expect("it was written");

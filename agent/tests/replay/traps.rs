@@ -219,6 +219,19 @@ fn joined_in_the_middle_of_a_response() {
 }
 
 #[test]
+fn joined_in_a_body_that_looks_like_an_answer() {
+    const HEAD: &[u8] = b"HTTP/1.1 299 Wrong\r\nContent-Length: 3\r\n\r\nxyz";
+    for seen in 1..=HEAD.len() {
+        let mut talk = Talk::new();
+        talk.sent = [100, 4000];
+        let talk = talk.say(Client, &HEAD[..seen]).say(Server, answer(201, 10));
+        let talk = talk.call("/a", 200, 10).call("/b", 404, 20).close();
+        println!("{seen} bytes");
+        expect(&talk, &["/a 200", "/b 404"], &[("joined_midway", 1)]);
+    }
+}
+
+#[test]
 fn the_client_that_gives_up_unanswered() {
     let talk = Talk::new().open().say(Client, get("/slow")).ack(Server).close();
     expect(&talk, &["/slow client_closed"], &[]);

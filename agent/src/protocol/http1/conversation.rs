@@ -250,6 +250,12 @@ impl Conversation {
         if self.pipelined { self.give_up(parts) } else { Step::SkipTurn }
     }
 
+    /// True if what the connection was recognised by may have been a part of a body, perhaps of the
+    /// other side.
+    fn may_be_mistaken(&self) -> bool {
+        self.joined_midway && !self.exchanged
+    }
+
     /// What follows cannot be told apart.
     fn give_up(&mut self, parts: &mut Vec<Part>) -> Step {
         self.desync_all(parts);

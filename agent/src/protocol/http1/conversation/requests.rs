@@ -1,7 +1,9 @@
 //! The stream of requests.
 
 use super::super::body::{Chunked, Framing, Progress};
-use super::super::detect::{Seen, begins_with_registered_method, leading_blank, request_line};
+use super::super::detect::{
+    Seen, begins_with_registered_method, leading_blank, request_line, status_line,
+};
 use super::super::head::{self, Head, Method, RequestHead};
 use super::{Conversation, Hidden, Requests, Responses};
 use crate::protocol::{self, MAX_UNPARSED, Part, Step};
@@ -15,6 +17,9 @@ impl Conversation {
         match &mut self.requests {
             Requests::Head => self.parse_request_head(at, bytes, parts),
             Requests::Lost { .. } => {
+                if let Some(step) = self.doubt_sides(bytes, parts) {
+                    return step;
+                }
                 // A body that is still coming may end in this turn: `abcGET / HTTP/1.1`, or
                 // `\r\nGET / HTTP/1.1`.
                 let is_start = begins_with_registered_method(bytes);
@@ -60,12 +65,28 @@ impl Conversation {
                 if let Requests::Lost { .. } = self.requests {
                     return Step::SkipTurn;
                 }
-                if !self.exchanged && self.joined_midway {
+                if self.may_be_mistaken() {
                     self.desync_all(parts);
                     return Step::Mistaken;
                 }
                 self.request_gap(at, parts)
             }
+        }
+    }
+
+    /// Both sides begin like responses, and one of them was not understood: that one was a part of
+    /// a body, and these are the responses.
+    fn doubt_sides(&mut self, bytes: &[u8], parts: &mut Vec<Part>) -> Option<Step> {
+        if self.response_head.scanned == 0 || !self.may_be_mistaken() {
+            return None;
+        }
+        match status_line(bytes) {
+            Seen::Whole(_) => {
+                self.desync_all(parts);
+                Some(Step::Mistaken)
+            }
+            Seen::Prefix => Some(Step::Need),
+            Seen::Not => None,
         }
     }
 

@@ -46,7 +46,7 @@ impl Conversation {
                 if !self.exchanged && !self.doubt {
                     return Step::NotMine;
                 }
-                if !self.exchanged && self.joined_midway {
+                if self.may_be_mistaken() {
                     // What looked like a message was a part of a body, perhaps of the other side.
                     self.desync_all(parts);
                     return Step::Mistaken;
