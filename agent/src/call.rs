@@ -4,10 +4,8 @@
 
 pub mod pairing;
 
-use std::net::SocketAddr;
-
 use crate::protocol::{Request, Response};
-use crate::source::{ConnectionId, Role, Thread, Time};
+use crate::source::{Address, ConnectionId, Role, Thread, Time};
 
 /// Why a call has no (complete) answer. The names are `error.type` values of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,9 +43,9 @@ pub struct Endpoint {
     /// Which end it is.
     pub role: Role,
     /// The socket's own address.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The socket's peer.
-    pub remote: SocketAddr,
+    pub remote: Address,
 }
 
 /// One call, seen from one end.

@@ -2,14 +2,15 @@
 //!
 //! Both ends of a TCP connection can compute the same key for a message: the two initial sequence
 //! numbers and the message's offset in its stream. The key survives NAT and network namespaces,
-//! does not wrap and needs no clock. The parent of a client span inside its own process will be
-//! decided beside this.
+//! does not wrap and needs no clock. A UNIX socket has no sequence numbers; there the client's
+//! socket has an inode number, which its peer can look up as well. The parent of a client span
+//! inside its own process will be decided beside this.
 
 use opentelemetry::{SpanId, TraceId};
 use rustc_hash::FxHashMap;
 use tracebee_common::sample::{self, Share};
 
-use crate::source::{Opened, Role, Time};
+use crate::source::{Pair, Role, Time};
 use crate::trace::Identity;
 
 /// How the parent of a span was found.
@@ -38,26 +39,40 @@ impl Link {
 /// Name of a message that both ends of its connection compute alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageKey {
-    client: u32,
-    server: u32,
+    connection: Connection,
     position: u64,
+}
+
+/// Name of a connection that both ends compute alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Connection {
+    Tcp { client: u32, server: u32 },
+    Unix { client: u32 },
 }
 
 impl MessageKey {
     /// By which both ends decide alike whether the call is left out under load.
     pub fn number(self) -> Share {
-        sample::number(self.client, self.server, self.position)
+        match self.connection {
+            Connection::Tcp { client, server } => sample::number(client, server, self.position),
+            Connection::Unix { client } => sample::number(client, 0, self.position),
+        }
     }
 
-    /// The key of the request at `position`; none if the connection's sequence numbers are
-    /// unknown.
-    pub fn new(opened: &Opened, role: Role, position: u64) -> Option<Self> {
-        let (sent, received) = (opened.sent_base?, opened.received_base?);
-        let (client, server) = match role {
-            Role::Client => (sent, received),
-            Role::Server => (received, sent),
+    /// The key of the request at `position` for the end of a connection that is its `role`; none
+    /// if nothing names the connection.
+    pub fn new(pair: Option<Pair>, role: Role, position: u64) -> Option<Self> {
+        let connection = match (pair?, role) {
+            (Pair::Sequences { sent, received }, Role::Client) => {
+                Connection::Tcp { client: sent, server: received }
+            }
+            (Pair::Sequences { sent, received }, Role::Server) => {
+                Connection::Tcp { client: received, server: sent }
+            }
+            (Pair::Inodes { own, .. }, Role::Client) => Connection::Unix { client: own },
+            (Pair::Inodes { peer, .. }, Role::Server) => Connection::Unix { client: peer? },
         };
-        Some(Self { client, server, position })
+        Some(Self { connection, position })
     }
 }
 
@@ -149,7 +164,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn key(position: u64) -> MessageKey {
-        MessageKey { client: 1, server: 2, position }
+        MessageKey { connection: Connection::Tcp { client: 1, server: 2 }, position }
     }
 
     fn identity(id: u64) -> Identity {

@@ -1,6 +1,7 @@
 //! The path of a call, in one thread and without locks: events in, spans out.
 
 mod calls;
+mod early;
 mod recorded;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::limit::shed::Step;
 use crate::link::SameHost;
 use crate::protocol::{Ends, Side};
 use crate::select::Selection;
-use crate::source::{ConnectionId, Data, End, Event, Opened, Role, Thread, Time};
+use crate::source::{ConnectionId, Data, Direction, End, Event, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats};
 use crate::stream::{Streams, Timed};
 use crate::trace::{Identity, Span, Tracer};
@@ -204,6 +205,7 @@ impl Pipeline {
             workloads.expire(now);
         }
         self.calls.same_host.expire(now);
+        self.calls.expire(now);
         self.calls.sampling.expire(now);
         self.forget_idle(now);
         let quiet = Time(now.0.saturating_sub(QUIET));
@@ -235,6 +237,7 @@ impl Pipeline {
             }
             connection.stop(&mut self.calls);
         }
+        self.calls.expire(Time(u64::MAX));
     }
 
     /// The finished spans, for the caller to take out.
@@ -304,7 +307,8 @@ impl Pipeline {
         connection.thread = data.thread;
         connection.last = data.time;
         connection.streams.data(data, &mut self.parts);
-        connection.take(&mut self.parts, data.thread, data.waited, &mut self.calls);
+        let waited = if data.direction == Direction::Received { data.waited } else { 0 };
+        connection.take(&mut self.parts, data.thread, waited, &mut self.calls);
         self.held = self.held - connection.held + connection.streams.held();
         connection.held = connection.streams.held();
         let none_kept = self.calls.step == Step::ALL;
@@ -434,8 +438,8 @@ impl Connection {
             self.endpoint = Some(Arc::new(Endpoint {
                 id: self.opened.id,
                 role: self.opened.role.unwrap_or(role),
-                local: self.opened.local,
-                remote: self.opened.remote,
+                local: self.opened.local.clone(),
+                remote: self.opened.remote.clone(),
             }));
         }
         if self.endpoint.is_none() || self.is_others() {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use crate::source::Opened;
+use crate::source::{Address, Opened};
 
 /// The flags that select what is traced.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -27,7 +27,7 @@ pub struct SelectArgs {
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Trace only")]
 pub struct PortArgs {
-    /// Only connections with this port at either end
+    /// Only connections with this port at either end: no UNIX sockets
     #[arg(long, value_name = "PORT", env = "TRACEBEE_PORT", value_delimiter = ',')]
     pub port: Vec<u16>,
     /// No connections with this port at either end
@@ -51,21 +51,21 @@ impl Selection {
 
     /// True if the connection is to be traced.
     pub fn wants(&self, opened: &Opened) -> bool {
-        self.wants_socket(opened.pid, opened.local, opened.remote)
+        self.wants_socket(opened.pid, &opened.local, &opened.remote)
     }
 
     /// The same of a socket of the process `pid`; one that listens has no port at its other end.
-    pub fn wants_socket(&self, pid: u32, local: SocketAddr, remote: SocketAddr) -> bool {
-        let ports = [local.port(), remote.port()];
+    pub fn wants_socket(&self, pid: u32, local: &Address, remote: &Address) -> bool {
+        let ports = [local.port(), remote.port()].into_iter().flatten();
+        let listed = |list: &[u16]| ports.clone().any(|port| list.contains(&port));
         let args = &self.args;
         if self.receives(local) || self.receives(remote) {
             return false;
         }
-        if args.ports.exclude_port.iter().any(|port| ports.contains(port)) {
+        if listed(&args.ports.exclude_port) {
             return false;
         }
-        let port = &args.ports.port;
-        if !port.is_empty() && !port.iter().any(|port| ports.contains(port)) {
+        if !args.ports.port.is_empty() && !listed(&args.ports.port) {
             return false;
         }
         if !args.pid.is_empty() && !args.pid.contains(&pid) {
@@ -79,7 +79,8 @@ impl Selection {
         !args.exclude_exe.iter().any(is) && (args.exe.is_empty() || args.exe.iter().any(is))
     }
 
-    fn receives(&self, address: SocketAddr) -> bool {
+    fn receives(&self, address: &Address) -> bool {
+        let Address::Inet(address) = address else { return false };
         let ip: IpAddr = address.ip().to_canonical();
         self.receiver.iter().any(|r| r.port() == address.port() && r.ip().to_canonical() == ip)
     }

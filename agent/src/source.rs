@@ -3,12 +3,14 @@
 //! The live kernel and a capture file yield the same [`Event`]s; nothing after this module knows
 //! which of the two it was.
 
+mod address;
 pub mod capture;
 pub mod live;
 pub mod recording;
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+
+pub use address::{Address, Pair};
 
 /// Identity of one socket for as long as the host is up: the socket cookie when live
 /// (`bpf_get_socket_cookie`), a number of its own in a replay. The two ends of a connection on
@@ -65,9 +67,9 @@ pub struct Opened {
     /// When it was established, or first seen if that was before the agent started.
     pub time: Time,
     /// Its own address.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The peer's address as the socket knows it.
-    pub remote: SocketAddr,
+    pub remote: Address,
     /// Which end it is, if the kernel saw it being made or a listening socket tells.
     pub role: Option<Role>,
     /// True if the connection is older than the agent.
@@ -76,11 +78,8 @@ pub struct Opened {
     pub pid: u32,
     /// Inode of the network namespace (`ns.inum`).
     pub netns: u32,
-    /// TCP sequence number of the first byte that this socket sent (initial sequence number + 1).
-    /// `None` where the stream has no sequence numbers or they could not be read consistently.
-    pub sent_base: Option<u32>,
-    /// The same for the first byte that it receives.
-    pub received_base: Option<u32>,
+    /// What names it at both ends; none if that is not known for certain.
+    pub pair: Option<Pair>,
 }
 
 /// What a process runs, as it was at its first connection. The texts are the process's own and may
@@ -121,8 +120,9 @@ pub struct Data<'a> {
     pub pending: bool,
     /// Who read or wrote.
     pub thread: Thread,
-    /// Nanoseconds between the connection's last packet and this read: how long received bytes waited
-    /// in the socket, at least; 0 if unknown.
+    /// At a read, nanoseconds between the connection's last packet and this: how long received
+    /// bytes waited in the socket, at least; 0 if unknown. At a send that is told of when it is
+    /// over, nanoseconds between its first byte and `time`.
     pub waited: u64,
 }
 
@@ -144,6 +144,16 @@ pub enum End {
     },
     /// Nobody knows: the capture ended, or has nothing more of the connection.
     Unseen,
+}
+
+impl Data<'_> {
+    /// When the first of these bytes went through.
+    pub fn began(&self) -> Time {
+        match self.direction {
+            Direction::Sent => Time(self.time.0.saturating_sub(self.waited)),
+            Direction::Received => self.time,
+        }
+    }
 }
 
 /// What happened on a socket. Events of one socket come in the order in which the kernel saw them.

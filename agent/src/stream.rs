@@ -415,7 +415,7 @@ impl Streams {
         let Some(fresh) = half.fresh(data.position, data.bytes) else { return };
         // Whole messages in one record, the normal case, are parsed where they lie.
         let mut kept = half.take();
-        let first = kept.as_ref().map_or(data.time, |kept| kept.time);
+        let first = kept.as_ref().map_or(data.began(), |kept| kept.time);
         let bytes = match &mut kept {
             Some(kept) => {
                 kept.bytes.extend_from_slice(fresh);

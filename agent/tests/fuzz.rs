@@ -3,13 +3,14 @@
 //!
 //! `TRACEBEE_FUZZ` says how many changed inputs each target gets.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tracebee::protocol::http1;
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
 use tracebee::source::{
-    ConnectionId, Data, Direction, End, Event, Lost, Opened, Role, Thread, Time,
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Role, Thread, Time,
 };
 use tracebee_tests::capture::files::{Frame, Order, Pcapng, pcap};
 use tracebee_tests::capture::random::Random;
@@ -136,14 +137,13 @@ fn recorded() -> Vec<u8> {
     let opened = Opened {
         id,
         time: Time(1000),
-        local: ([10, 0, 0, 1], 80).into(),
-        remote: ([10, 0, 0, 9], 40_000).into(),
+        local: SocketAddr::from(([10, 0, 0, 1], 80)).into(),
+        remote: SocketAddr::from(([10, 0, 0, 9], 40_000)).into(),
         role: Some(Role::Server),
         midlife: false,
         pid: 7,
         netns: 1,
-        sent_base: Some(1),
-        received_base: Some(2),
+        pair: Some(Pair::Sequences { sent: 1, received: 2 }),
     };
     let (request, response) = (get("/a"), answer(200, 5));
     let data = |direction, bytes| Data {

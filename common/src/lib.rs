@@ -72,6 +72,9 @@ pub struct Control {
     pub skip_received: u64,
 }
 
+/// Key of the map of older UNIX sockets that says that it is complete: no inode has this number.
+pub const OLDER_COMPLETE: u32 = 0;
+
 /// Slots of the kernel's counter array.
 pub mod counter {
     /// Records that found no room in the ring.

@@ -26,6 +26,8 @@ pub const STATE: u8 = 4;
 /// `Header::kind`: a [`Process`], followed by its command line and its environment. It belongs to
 /// no connection: its cookie and number are 0.
 pub const PROCESS: u8 = 5;
+/// `Header::kind`: a [`Unix`].
+pub const UNIX: u8 = 6;
 
 /// What every record begins with.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -85,6 +87,49 @@ pub struct Conn {
     pub remote: [u8; 16],
 }
 
+/// `Header::flags` of [`Unix`]: bytes may have gone before the kernel programs were attached, so
+/// positions are not those of the peer's.
+pub const FLAG_OLDER: u8 = 1;
+
+/// First sight of a UNIX stream socket that is connected.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Unix {
+    /// Common part.
+    pub header: Header,
+    /// When it was first seen.
+    pub established: u64,
+    /// Its inode number, 0 if no process has it.
+    pub inode: u32,
+    /// Its peer's, 0 if that is not accepted yet or closed.
+    pub peer_inode: u32,
+    /// Thread group that used it first.
+    pub pid: u32,
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// One of the `ROLE_` constants.
+    pub role: u8,
+    /// Explicit padding.
+    pub reserved: [u8; 7],
+    /// Own address.
+    pub local: Name,
+    /// Peer's address.
+    pub remote: Name,
+}
+
+/// The address of a UNIX socket (unix(7)).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Name {
+    /// Bytes of `sun_path` that belong to it, 0 if the socket was never bound.
+    pub length: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+    /// `sun_path`, which has 108 bytes, in a power of two for the verifier. An abstract name begins
+    /// with a zero; others end before one.
+    pub bytes: [u8; 128],
+}
+
 /// `Header::flags` of [`Data`]: sent, not received. Of [`State`]: the last message was.
 pub const FLAG_SENT: u8 = 1;
 /// `Header::flags` of [`Data`]: the end of a sent range may not have been accepted yet; a
@@ -109,7 +154,8 @@ pub struct Data {
     pub pid: u32,
     /// Thread.
     pub tid: u32,
-    /// At a read, microseconds since the connection's last packet (`tcp_sock.tcp_mstamp`).
+    /// At a read, microseconds since the connection's last packet (`tcp_sock.tcp_mstamp`). At a
+    /// send that is told of when it is over, microseconds since its first byte went.
     pub waited: u32,
     /// How many bytes of `tail` are known: the last of the range, at the front.
     pub tail_length: u32,
@@ -223,5 +269,7 @@ const _: () = {
     assert!(size_of::<Sent>() == 32);
     assert!(size_of::<State>() == 64);
     assert!(size_of::<Process>() == 64);
+    assert!(size_of::<Name>() == 136);
+    assert!(size_of::<Unix>() == 328);
     assert!((ARGUMENTS_MAX + ENVIRONMENT_MAX).is_power_of_two());
 };

@@ -3,6 +3,7 @@
 mod receive;
 mod send;
 mod storage;
+mod unix;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
@@ -15,14 +16,14 @@ pub(crate) fn tcp_sendmsg_locked(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// `sock_send_length(sk, ret, flags)`: a send returned.
+/// `sock_send_length(sk, ret, flags)`: a send returned, on a socket of any family.
 #[btf_tracepoint(function = "sock_send_length")]
 pub(crate) fn sock_send_length(ctx: BtfTracePointContext) -> i32 {
     send::returned(&ctx);
     0
 }
 
-/// `sock_recv_length(sk, ret, flags)`: a receive returned.
+/// `sock_recv_length(sk, ret, flags)`: a receive returned, on a socket of any family.
 #[btf_tracepoint(function = "sock_recv_length")]
 pub(crate) fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
     receive::returned(&ctx);

@@ -110,6 +110,28 @@ globals! {
     inode_mode = INODE_I_MODE;
     /// `struct socket.sk`.
     socket_sk = SOCKET_SK;
+    /// `struct socket.file`.
+    socket_file = SOCKET_FILE;
+    /// `struct inode.i_ino`.
+    inode_number = INODE_I_INO;
+    /// `struct sock.sk_type`.
+    sk_type = SK_TYPE;
+    /// `struct sock.sk_socket`.
+    sk_socket = SK_SOCKET;
+    /// `struct sock.sk_shutdown`.
+    sk_shutdown = SK_SHUTDOWN;
+    /// `struct sock.sk_receive_queue.qlen`.
+    sk_receive_queue_qlen = SK_RECEIVE_QUEUE_QLEN;
+    /// `struct sock.sk_wmem_alloc`.
+    sk_wmem_alloc = SK_WMEM_ALLOC;
+    /// `struct unix_sock.peer`.
+    unix_peer = UNIX_PEER;
+    /// `struct unix_sock.addr`.
+    unix_addr = UNIX_ADDR;
+    /// `struct unix_address.len`: of the name, its family included.
+    address_length = UNIX_ADDRESS_LEN;
+    /// `struct unix_address.name`.
+    address_name = UNIX_ADDRESS_NAME;
     /// `struct mm_struct.arg_start`.
     arg_start = MM_ARG_START;
     /// `struct mm_struct.arg_end`.

@@ -18,6 +18,7 @@ mod send;
 mod socket;
 mod state;
 mod syscall;
+mod unix;
 
 #[cfg(not(test))]
 #[panic_handler]

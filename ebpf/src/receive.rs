@@ -14,7 +14,7 @@ use crate::{
     bytes::{self, Area, Scratch, Tail, Vector},
     emit, layout,
     memory::Memory,
-    socket::{self, RECEIVED, Tcp, Who},
+    socket::{self, Connection, RECEIVED, Tcp, Who},
 };
 
 #[map]
@@ -29,6 +29,13 @@ const MSG_ERRQUEUE: i32 = 0x2000;
 #[inline(always)]
 pub(crate) fn consumes(flags: i32) -> bool {
     flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) == 0
+}
+
+/// True if a receive with this result may be the end of a stream for which there is no other sign.
+#[inline(always)]
+pub(crate) fn ends(result: i32) -> bool {
+    const ECONNRESET: i32 = 104;
+    result == 0 || result == -ECONNRESET
 }
 
 /// A receive that returned.
@@ -79,40 +86,68 @@ pub(crate) unsafe fn arrived<M: Memory>(
         if tcp.state.received <= tcp.state.skip_received {
             return;
         }
-        if !emit::open(tcp, who.pid) {
-            return;
-        }
-        let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
-        let wanted = bytes::allowance(tcp.state, length as u64);
-        let (mut captured, mut tail) = (0, Tail::UNKNOWN);
-        if flags & MSG_TRUNC == 0 {
-            let call = call();
-            (captured, tail) = capture(scratch, &call, length as u64, wanted);
-            if (captured as u64) < wanted {
-                let slot = if known(&call) { counter::UNREADABLE } else { counter::UNKNOWN_CALL };
-                emit::count(slot);
-                debug!(ctx, "pid {}: {} bytes of call {} not read", who.pid, wanted, call.number);
-            }
-            tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
-        }
-        let time = emit::now();
-        scratch.data = Data {
-            header: emit::header(tcp, record::DATA, if first { FLAG_FIRST } else { 0 }, time),
-            position,
-            length,
-            captured: 0,
-            pid: who.pid,
-            tid: who.tid,
-            // How long these bytes have been waiting to be read, at least.
-            waited: socket::rested(tp),
-            tail_length: tail.length,
-            tail: tail.bytes,
-            messages: tcp.state.messages,
-            left_out: tcp.state.calls,
-            reserved: 0,
-        };
-        bytes::output(scratch, captured);
+        // How long these bytes have been waiting to be read, at least.
+        let waited = socket::rested(tp);
+        let chunk = Chunk { position, first, waited };
+        tell(ctx, tcp, who, chunk, Arrival { length, flags, call });
     }
+}
+
+/// What is known of received bytes besides how many they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Chunk {
+    /// Position of the first.
+    pub(crate) position: u64,
+    /// A message begins with it.
+    pub(crate) first: bool,
+    /// Microseconds that they lay in the socket, at least.
+    pub(crate) waited: u32,
+}
+
+/// Tells of bytes that were received.
+#[inline(always)]
+pub(crate) fn tell<C: Connection>(
+    ctx: &BtfTracePointContext,
+    connection: &mut C,
+    who: Who,
+    chunk: Chunk,
+    arrival: Arrival<impl FnOnce() -> Call>,
+) {
+    let Chunk { position, first, waited } = chunk;
+    let Arrival { length, flags, call } = arrival;
+    if !emit::open(connection, who.pid) {
+        return;
+    }
+    let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
+    let state = connection.state();
+    let wanted = bytes::allowance(state, length as u64);
+    let (mut captured, mut tail) = (0, Tail::UNKNOWN);
+    if flags & MSG_TRUNC == 0 {
+        let call = call();
+        (captured, tail) = capture(scratch, &call, length as u64, wanted);
+        if (captured as u64) < wanted {
+            let slot = if known(&call) { counter::UNREADABLE } else { counter::UNKNOWN_CALL };
+            emit::count(slot);
+            debug!(ctx, "pid {}: {} bytes of call {} not read", who.pid, wanted, call.number);
+        }
+        state.budget = state.budget.saturating_sub(wanted as u32);
+    }
+    let time = emit::now();
+    scratch.data = Data {
+        header: emit::header(state, record::DATA, if first { FLAG_FIRST } else { 0 }, time),
+        position,
+        length,
+        captured: 0,
+        pid: who.pid,
+        tid: who.tid,
+        waited,
+        tail_length: tail.length,
+        tail: tail.bytes,
+        messages: state.messages,
+        left_out: state.calls,
+        reserved: 0,
+    };
+    bytes::output(scratch, captured);
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Bytes on their way out, whoever tells of them.
 
-use aya_ebpf::macros::map;
+use aya_ebpf::{helpers::generated::bpf_probe_read_user, macros::map};
 use tracebee_common::{
     mode,
     record::{self, Data, FLAG_FIRST, FLAG_PENDING, FLAG_SENT, Sent},
@@ -8,10 +8,11 @@ use tracebee_common::{
 };
 
 use crate::{
-    bytes::{self, Area, Tail, Vector},
+    arch::{self, Call},
+    bytes::{self, Area, Scratch, Tail, Vector},
     emit, layout,
     memory::Memory,
-    socket::{self, Tcp, Who},
+    socket::{self, Connection, Socket, Tcp, Who},
 };
 
 #[map]
@@ -93,24 +94,18 @@ pub(crate) struct Told {
     pub(crate) time: u64,
 }
 
-/// Tells of `left` bytes at `position`.
-///
-/// # Safety
-/// As [`position`].
+/// What could be copied of a message.
+pub(crate) struct Copied {
+    /// Bytes, and how many of them were wanted.
+    pub(crate) captured: u32,
+    pub(crate) wanted: u64,
+    pub(crate) tail: Tail,
+}
+
+/// Copies as much of a message of `left` bytes as may be captured now.
 #[inline(always)]
-pub(crate) unsafe fn tell<M: Memory>(
-    tcp: &mut Tcp<M>,
-    who: Who,
-    position: u64,
-    left: u64,
-    body: Body,
-    told: Told,
-) {
-    if !emit::open(tcp, who.pid) {
-        return;
-    }
-    let Some(scratch) = scratch() else { return };
-    let wanted = bytes::allowance(tcp.state, left);
+pub(crate) fn copy(scratch: &mut Scratch, state: &mut Socket, left: u64, body: Body) -> Copied {
+    let wanted = bytes::allowance(state, left);
     let (mut captured, mut tail) = (0, Tail::UNKNOWN);
     match body {
         Body::Buffer(address) => {
@@ -122,17 +117,36 @@ pub(crate) unsafe fn tell<M: Memory>(
         Body::Vector(from) => (captured, tail) = bytes::copy_vector(scratch, &from, wanted),
         Body::Pages => {}
     }
-    tcp.state.budget = tcp.state.budget.saturating_sub(wanted as u32);
+    state.budget = state.budget.saturating_sub(wanted as u32);
+    Copied { captured, wanted, tail }
+}
+
+/// Tells of `left` bytes at `position`.
+#[inline(always)]
+pub(crate) fn tell<C: Connection>(
+    connection: &mut C,
+    who: Who,
+    position: u64,
+    left: u64,
+    body: Body,
+    told: Told,
+) {
+    if !emit::open(connection, who.pid) {
+        return;
+    }
+    let Some(scratch) = scratch() else { return };
+    let state = connection.state();
+    let Copied { captured, wanted, tail } = copy(scratch, state, left, body);
     // What we cannot read, the kernel may not be able to read either.
     let pending = !told.sure || (captured as u64) < wanted;
-    tcp.state.pending = if pending { PENDING } else { 0 };
+    state.pending = if pending { PENDING } else { 0 };
     let flags = FLAG_SENT
         | if pending { FLAG_PENDING } else { 0 }
         | if told.first { FLAG_FIRST } else { 0 };
     let time = told.time;
-    tcp.state.told = time;
+    state.told = time;
     scratch.data = Data {
-        header: emit::header(tcp, record::DATA, flags, time),
+        header: emit::header(state, record::DATA, flags, time),
         position,
         length: left as u32,
         captured: 0,
@@ -141,8 +155,8 @@ pub(crate) unsafe fn tell<M: Memory>(
         waited: 0,
         tail_length: tail.length,
         tail: tail.bytes,
-        messages: tcp.state.messages,
-        left_out: tcp.state.calls,
+        messages: state.messages,
+        left_out: state.calls,
         reserved: 0,
     };
     bytes::output(scratch, captured);
@@ -191,7 +205,34 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, when: impl FnOnce(&Tc
             return;
         }
         let time = when(tcp);
-        let sent = Sent { header: emit::header(tcp, record::SENT, 0, time), position };
+        let sent = Sent { header: emit::header(tcp.state, record::SENT, 0, time), position };
         emit::output(emit::as_bytes(&sent));
     }
+}
+
+/// How many bytes a call offers, and where they lie.
+#[inline(always)]
+pub(crate) fn message(call: &Call) -> Option<(u64, Body)> {
+    let [address, count] = match call.number {
+        arch::WRITE | arch::SENDTO => return Some((call.third, Body::Buffer(call.second))),
+        arch::SENDFILE => return Some((call.fourth, Body::Pages)),
+        arch::SPLICE => return Some((call.fifth, Body::Pages)),
+        arch::WRITEV | arch::PWRITEV2 => [call.second, call.third],
+        // Of several messages the first; the others are a gap of known size.
+        arch::SENDMSG | arch::SENDMMSG => {
+            // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
+            let mut vector = [0u64; 2];
+            // SAFETY: a checked read into our stack.
+            let failed = unsafe {
+                bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
+            };
+            if failed != 0 {
+                return None;
+            }
+            vector
+        }
+        _ => return None,
+    };
+    let length = bytes::vector_length(scratch()?, address, count);
+    Some((length, Body::Vector(Vector { address, imported: false, count, skip: 0, length })))
 }

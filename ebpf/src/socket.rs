@@ -1,20 +1,27 @@
-//! What the kernel side remembers of one TCP socket.
+//! What the kernel side remembers of a socket, and TCP sockets.
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_ktime_get_ns, generated::bpf_skc_to_tcp_sock},
+    helpers::{
+        bpf_ktime_get_ns,
+        generated::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock},
+    },
     macros::map,
     maps::{Array, HashMap},
     programs::BtfTracePointContext,
 };
 use tracebee_common::{
-    Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode, record, record::Messages, sample, sequence,
+    Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode,
+    record::{self, Conn, Messages},
+    sample, sequence,
 };
 
 use crate::{
     emit, layout,
-    memory::{Memory, Typed},
+    memory::{Memory, Typed, kernel},
 };
+
+const AF_INET: u16 = 2;
 
 /// State of one socket. All zero when it is made.
 #[derive(Default)]
@@ -90,6 +97,69 @@ pub(crate) struct Tcp<M> {
     pub(crate) state: &'static mut Socket,
     /// True if this event is the first that we see of a connection older than the agent.
     pub(crate) joined: bool,
+}
+
+/// A connection with a state, of whatever family.
+pub(crate) trait Connection {
+    /// What is remembered of it.
+    fn state(&mut self) -> &mut Socket;
+
+    /// Puts the record that it begins with into `output`; false if there was no room.
+    fn announce(&mut self, output: impl FnOnce(&[u8]) -> bool) -> bool;
+}
+
+impl<M: Memory> Connection for Tcp<M> {
+    #[inline(always)]
+    fn state(&mut self) -> &mut Socket {
+        self.state
+    }
+
+    #[inline(always)]
+    fn announce(&mut self, output: impl FnOnce(&[u8]) -> bool) -> bool {
+        let header = emit::header(self.state, record::CONN, 0, emit::now());
+        let tp = self.tp;
+        // SAFETY: the offsets are those of members; the addresses of 16 bytes are copied by a
+        // helper that checks the read.
+        unsafe {
+            let mut conn = Conn {
+                header,
+                established: self.state.established,
+                sent_base: self.state.sent_base,
+                received_base: self.state.received_base,
+                pid: self.state.pid,
+                netns: netns(tp),
+                family: tp.read(layout::skc_family()),
+                local_port: self.state.port,
+                remote_port: u16::from_be(tp.read(layout::skc_dport())),
+                role: self.state.role,
+                reserved: 0,
+                local: [0; 16],
+                remote: [0; 16],
+            };
+            let base = tp.address();
+            let (local, remote, size) = if conn.family == AF_INET {
+                (layout::skc_rcv_saddr(), layout::skc_daddr(), 4)
+            } else {
+                (layout::skc_v6_rcv_saddr(), layout::skc_v6_daddr(), 16)
+            };
+            bpf_probe_read_kernel(conn.local.as_mut_ptr().cast(), size, base.add(local).cast());
+            bpf_probe_read_kernel(conn.remote.as_mut_ptr().cast(), size, base.add(remote).cast());
+            output(emit::as_bytes(&conn))
+        }
+    }
+}
+
+/// Inode of the network namespace of a `struct sock`.
+///
+/// # Safety
+/// `sk` is one.
+#[inline(always)]
+pub(crate) unsafe fn netns<M: Memory>(sk: M) -> u32 {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let net: u64 = kernel(sk.address() as u64, layout::skc_net());
+        kernel(net, layout::net_inum())
+    }
 }
 
 /// Who called.

@@ -73,18 +73,19 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
         if tcp.state.opened == 0 && !emit::open_last(&mut tcp) {
             return;
         }
-        let flags = if tcp.state.direction == SENT { FLAG_SENT } else { 0 };
+        let state = tcp.state;
+        let flags = if state.direction == SENT { FLAG_SENT } else { 0 };
         let time = emit::now();
         let record = State {
-            header: emit::header(&mut tcp, record::STATE, flags, time),
+            header: emit::header(state, record::STATE, flags, time),
             sent: sent.saturating_sub(fin_sent),
             received: received.saturating_sub(fin_received),
             error,
             old,
             new,
             reserved: 0,
-            messages: tcp.state.messages,
-            left_out: tcp.state.calls,
+            messages: state.messages,
+            left_out: state.calls,
             reserved2: 0,
         };
         if last {

@@ -8,6 +8,8 @@ mod fd;
 mod receive;
 mod send;
 mod table;
+mod unix;
+mod unix_table;
 
 use aya_ebpf::{bindings::pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext};
 

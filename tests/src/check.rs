@@ -38,6 +38,8 @@ pub struct Hop {
     pub long_framing: bool,
     /// Where the client connected to.
     pub server: SocketAddr,
+    /// The UNIX socket that the client connected to in place of `server`.
+    pub socket: Option<String>,
     /// The client's address.
     pub client: IpAddr,
     /// The client's port, if known.
@@ -198,6 +200,8 @@ fn common(report: &mut Report, hop: &Hop, span: &Span) {
         (None, Kind::Server) => hop.status.filter(|s| *s >= 500).map(|s| s.to_string()),
     };
     let failed = error.is_some();
+    let transport = hop.socket.is_some().then(|| "unix".to_string());
+    equal("transport", transport, text("network.transport"));
     equal("error.type", error, text("error.type"));
     report.equal(&what("status is Error"), failed, span.error);
     report.check(span.name.starts_with(&hop.method), || what(&format!("name {:?}", span.name)));
@@ -215,18 +219,21 @@ fn client_only(report: &mut Report, hop: &Hop, span: &Span) {
         what(&format!("not inside the client's interval: {before} ns before, {after} ns after"))
     });
     let peer = span.text("network.peer.address").map(str::to_string);
-    report.equal(&what("peer address"), Some(hop.server.ip().to_string()), peer);
-    report.equal(
-        &what("peer port"),
-        Some(i64::from(hop.server.port())),
-        span.int("network.peer.port"),
-    );
+    let (address, port) = match &hop.socket {
+        Some(socket) => (socket.clone(), None),
+        None => (hop.server.ip().to_string(), Some(i64::from(hop.server.port()))),
+    };
+    report.equal(&what("peer address"), Some(address.clone()), peer);
+    report.equal(&what("peer port"), port, span.int("network.peer.port"));
     let target = format!("{}?{}", hop.path, hop.query);
     let full = span.text("url.full").unwrap_or("");
     report.check(full.starts_with("http://") && full.ends_with(&target), || {
         what(&format!("url.full {full:?} is not http://...{target}"))
     });
-    if hop.host_is_address {
+    if hop.socket.is_some() {
+        report.equal(&what("server.address"), Some(&*address), span.text("server.address"));
+        report.equal(&what("server.port"), None, span.int("server.port"));
+    } else if hop.host_is_address {
         let address = span.text("server.address").map(|a| a.trim_matches(['[', ']']).to_string());
         report.equal(&what("server.address"), Some(hop.server.ip().to_string()), address);
         report.equal(
@@ -243,7 +250,8 @@ fn server_only(report: &mut Report, hop: &Hop, span: &Span) {
     report.equal(&what("path"), Some(hop.path.clone()), text("url.path"));
     report.equal(&what("query"), Some(hop.query.clone()), text("url.query"));
     report.equal(&what("scheme"), Some("http".into()), text("url.scheme"));
-    let client = Some(hop.client.to_string());
+    // Clients of UNIX sockets have no address.
+    let client = hop.socket.is_none().then(|| hop.client.to_string());
     report.equal(&what("peer address"), client.clone(), text("network.peer.address"));
     report.equal(&what("client address"), client, text("client.address"));
     if let Some(port) = hop.port {
@@ -315,6 +323,7 @@ pub fn hops(truth: &Truth, servers: &[Server]) -> Result<Vec<Hop>> {
         long_framing: long_framing(path),
         within: (truth.start, truth.end),
         server: address,
+        socket: server.socket.clone(),
         client: address.ip(),
         port: truth.port,
         client_pids: HashSet::from([truth.pid]),
@@ -346,6 +355,7 @@ pub fn hops(truth: &Truth, servers: &[Server]) -> Result<Vec<Hop>> {
         hops.push(Hop {
             path: rest.into(),
             server: SocketAddr::from(([127, 0, 0, 1], upstream)),
+            socket: behind.socket.clone(),
             client: IpAddr::from([127, 0, 0, 1]),
             port: None,
             client_pids: server.pids(),

@@ -77,10 +77,22 @@ impl Client {
 
     /// Starts it on a plan; for every client but curl.
     pub fn spawn(self, plan: &Plan, dir: &Path, concurrency: usize) -> Result<Running> {
+        self.spawn_to(plan, dir, concurrency, None)
+    }
+
+    /// The same; it connects to a UNIX socket, whatever the plan says.
+    pub fn spawn_to(
+        self,
+        plan: &Plan,
+        dir: &Path,
+        concurrency: usize,
+        socket: Option<&str>,
+    ) -> Result<Running> {
         let name = format!("client-{}", self.name());
         let (plan_file, log) = (dir.join(format!("{name}.plan")), dir.join(format!("{name}.log")));
         std::fs::write(&plan_file, plan.text())?;
         let mut command = self.command();
+        command.envs(socket.map(|socket| ("UNIX_SOCKET", socket)));
         command.arg(&plan_file).arg(&log).arg(concurrency.to_string());
         if self == Client::GoClose {
             command.arg("close");
@@ -115,10 +127,21 @@ impl Client {
 
     /// Carries out a plan and returns the log. Fails if a call failed.
     pub fn run(self, plan: &Plan, dir: &Path, concurrency: usize) -> Result<Vec<Truth>> {
+        self.run_to(plan, dir, concurrency, None)
+    }
+
+    /// The same; it connects to a UNIX socket, whatever the plan says.
+    pub fn run_to(
+        self,
+        plan: &Plan,
+        dir: &Path,
+        concurrency: usize,
+        socket: Option<&str>,
+    ) -> Result<Vec<Truth>> {
         if self == Client::Curl {
-            return curl(plan, dir);
+            return curl(plan, dir, socket);
         }
-        self.spawn(plan, dir, concurrency)?.finish()
+        self.spawn_to(plan, dir, concurrency, socket)?.finish()
     }
 }
 
@@ -165,18 +188,30 @@ impl Running {
 /// Carries out a plan with the client by hand (workloads/raw/client.py): `style` is a way of
 /// reading and one of writing, `shape` an order of doing so.
 pub fn by_hand(plan: &Plan, dir: &Path, style: &str, shape: &str) -> Result<Vec<Truth>> {
+    by_hand_to(plan, dir, style, shape, None)
+}
+
+/// The same; it connects to a UNIX socket, whatever the plan says.
+pub fn by_hand_to(
+    plan: &Plan,
+    dir: &Path,
+    style: &str,
+    shape: &str,
+    socket: Option<&str>,
+) -> Result<Vec<Truth>> {
     let name = format!("client-{}-{shape}", style.replace('/', "-"));
     let (plan_file, log) = (dir.join(format!("{name}.plan")), dir.join(format!("{name}.log")));
     std::fs::write(&plan_file, plan.text())?;
     let mut command = python("raw/client.py", &[]);
     command.arg(&plan_file).arg(&log).arg(style).arg(shape);
+    command.envs(socket.map(|socket| ("UNIX_SOCKET", socket)));
     let mut process = Process::spawn(&name, dir, &mut command)?;
     process.succeed(PLAN_LIMIT)?;
     read_log(&log)
 }
 
 /// curl has no log: its own `-w` figures, and the clock around the process.
-fn curl(plan: &Plan, dir: &Path) -> Result<Vec<Truth>> {
+fn curl(plan: &Plan, dir: &Path, socket: Option<&str>) -> Result<Vec<Truth>> {
     let mut log = Vec::with_capacity(plan.len());
     for line in plan.text().lines() {
         let fields: Vec<&str> = line.split('\t').collect();
@@ -184,6 +219,11 @@ fn curl(plan: &Plan, dir: &Path) -> Result<Vec<Truth>> {
         let size: usize = body.parse()?;
         let mut command = Command::new("curl");
         command.args(["-sSL", "--noproxy", "*", "-o", "/dev/null", "-w", "%{json}"]);
+        match socket.map(|socket| (socket, socket.strip_prefix('@'))) {
+            Some((_, Some(name))) => command.args(["--abstract-unix-socket", name]),
+            Some((path, None)) => command.args(["--unix-socket", path]),
+            None => &mut command,
+        };
         match method {
             "HEAD" => command.arg("-I"),
             "GET" => &mut command,
@@ -230,7 +270,7 @@ fn curl(plan: &Plan, dir: &Path) -> Result<Vec<Truth>> {
             end,
             read: None,
             pid,
-            port: figure("local_port").map(|port| port as u16),
+            port: figure("local_port").map(|port| port as u16).filter(|_| socket.is_none()),
             worker: 0,
         });
     }

@@ -22,7 +22,7 @@ mod suites;
 struct Arguments {
     /// Names of the suites to run; all if none are given.
     suites: Vec<String>,
-    /// Run the long forms: a receiver that is gone for a minute.
+    /// Run the long forms: a receiver that is gone for a minute, an hour of churn.
     #[arg(long)]
     full: bool,
     /// How the agent watches the kernel: auto, socket or syscall.

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
 use crate::paths::{free_port, installed, workload};
 use crate::process::{Process, START_LIMIT};
@@ -20,6 +22,9 @@ pub struct Server {
     pub port: u16,
     /// The programs: one, or two where a server binds only one family.
     pub processes: Vec<Process>,
+    /// The UNIX socket that it listens on in place of the port, as spans show it; the port then is
+    /// only its number in URLs.
+    pub socket: Option<String>,
     /// Where it passes requests under `/up/` on, if it is a proxy.
     pub upstream: Option<u16>,
     pids: OnceLock<HashSet<u32>>,
@@ -28,7 +33,14 @@ pub struct Server {
 impl Server {
     /// A server that was started elsewhere.
     pub fn single(name: &'static str, port: u16, process: Process) -> Self {
-        Self { name, port, processes: vec![process], upstream: None, pids: OnceLock::new() }
+        Self {
+            name,
+            port,
+            processes: vec![process],
+            socket: None,
+            upstream: None,
+            pids: OnceLock::new(),
+        }
     }
 
     /// Base URL of the IPv4 or IPv6 loopback address.
@@ -180,14 +192,18 @@ fn uvicorn(
         process.wait_port(SocketAddr::new(host.parse()?, port))?;
         processes.push(process);
     }
-    Ok(Server { name, port, processes, upstream: None, pids: OnceLock::new() })
+    Ok(Server { name, port, processes, socket: None, upstream: None, pids: OnceLock::new() })
 }
 
 fn gunicorn(port: u16, dir: &Path, args: &[&str]) -> Command {
+    gunicorn_on(&[format!("127.0.0.1:{port}"), format!("[::1]:{port}")], dir, args)
+}
+
+fn gunicorn_on(addresses: &[String], dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(installed("venv/bin/gunicorn"));
     command
         .args(["wsgi:app", "--keep-alive", "60", "--log-level", "warning", "--no-control-socket"])
-        .args(["-b", &format!("127.0.0.1:{port}"), "-b", &format!("[::1]:{port}")])
+        .args(addresses.iter().flat_map(|address| ["-b", address]))
         .args(args)
         .arg("--worker-tmp-dir")
         .arg(dir)
@@ -199,6 +215,31 @@ fn gunicorn(port: u16, dir: &Path, args: &[&str]) -> Command {
 /// Starts nginx with static files of `sizes` bytes, in front of the server at `upstream`.
 pub fn nginx(dir: &Path, upstream: u16, sizes: &[usize]) -> Result<Server> {
     let port = free_port();
+    let listen = ["127.0.0.1", "[::1]"].map(|ip| format!("listen {ip}:{port} backlog=4096;"));
+    let behind = format!("127.0.0.1:{upstream}");
+    let mut process = spawn_nginx(dir, port, &listen.concat(), &behind, sizes)?;
+    process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    Ok(Server { upstream: Some(upstream), ..Server::single("nginx", port, process) })
+}
+
+/// Starts nginx on a UNIX socket, in front of a server on another.
+pub fn nginx_unix(dir: &Path, socket: &str, upstream: &Server, sizes: &[usize]) -> Result<Server> {
+    let port = free_port();
+    let behind = upstream.socket.as_deref().context("the upstream has no UNIX socket")?;
+    let (listen, behind) = (format!("listen unix:{socket};"), format!("unix:{behind}"));
+    let process = spawn_nginx(dir, port, &listen, &behind, sizes)?;
+    let server = listening("nginx", port, socket, process)?;
+    Ok(Server { upstream: Some(upstream.port), ..server })
+}
+
+/// `port` only tells its files from another's.
+fn spawn_nginx(
+    dir: &Path,
+    port: u16,
+    listen: &str,
+    upstream: &str,
+    sizes: &[usize],
+) -> Result<Process> {
     let dir = dir.join(format!("nginx-{port}"));
     std::fs::create_dir_all(dir.join("files/bytes"))?;
     for size in sizes {
@@ -206,19 +247,73 @@ pub fn nginx(dir: &Path, upstream: u16, sizes: &[usize]) -> Result<Server> {
     }
     let config = std::fs::read_to_string(workload("servers/nginx.conf"))?
         .replace("{dir}", dir.to_str().unwrap_or_default())
-        .replace("{port}", &port.to_string())
-        .replace("{upstream}", &upstream.to_string());
+        .replace("{listen}", listen)
+        .replace("{upstream}", upstream);
     std::fs::write(dir.join("nginx.conf"), config)?;
     let mut command = Command::new("/usr/sbin/nginx");
     command.arg("-p").arg(&dir).arg("-c").arg(dir.join("nginx.conf"));
     command.arg("-e").arg(dir.join("error.log")).args(["-g", "daemon off;"]);
-    let mut process = Process::spawn("nginx", &dir, &mut command)?;
-    process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
-    Ok(Server {
-        name: "nginx",
-        port,
-        processes: vec![process],
-        upstream: Some(upstream),
-        pids: OnceLock::new(),
-    })
+    Process::spawn("nginx", &dir, &mut command)
+}
+
+/// Starts a server on a UNIX socket: a path, or `@name` where the program can do that.
+pub fn start_unix(which: Which, dir: &Path, socket: &str) -> Result<Server> {
+    let (name, mut command) = match which {
+        Which::HttpServer => ("http.server", python("servers/http_server.py", &[socket])),
+        Which::HttpServer10 => {
+            ("http.server-1.0", python("servers/http_server.py", &[socket, "HTTP/1.0"]))
+        }
+        Which::Uvicorn | Which::UvicornLoop => {
+            let [event_loop, parser] = match which {
+                Which::Uvicorn => ["asyncio", "h11"],
+                _ => ["uvloop", "httptools"],
+            };
+            let mut command = Command::new(installed("venv/bin/uvicorn"));
+            command
+                .args(["asgi:app", "--no-access-log", "--log-level", "warning", "--uds", socket])
+                .args(["--loop", event_loop, "--http", parser])
+                .current_dir(workload("servers"))
+                .env("PYTHONDONTWRITEBYTECODE", "1");
+            (if which == Which::Uvicorn { "uvicorn" } else { "uvicorn-uvloop" }, command)
+        }
+        Which::GunicornSync => ("gunicorn", gunicorn_on(&[format!("unix:{socket}")], dir, &[])),
+        Which::GunicornThreads => (
+            "gunicorn-threads",
+            gunicorn_on(&[format!("unix:{socket}")], dir, &["--workers", "2", "--threads", "8"]),
+        ),
+        Which::Node => {
+            let mut command = Command::new("node");
+            command.arg(workload("servers/server.js")).arg(socket);
+            ("node", command)
+        }
+        Which::Go => {
+            let mut command = Command::new(installed("go/server"));
+            command.arg(socket);
+            ("go", command)
+        }
+        Which::Java => bail!("the JDK's HttpServer has no UNIX sockets"),
+    };
+    unix(name, dir, socket, &mut command)
+}
+
+/// Starts the server by hand on a UNIX socket.
+pub fn by_hand_unix(dir: &Path, style: &str, socket: &str) -> Result<Server> {
+    unix("by-hand", dir, socket, &mut python("raw/server.py", &[&format!("{style}:{socket}")]))
+}
+
+fn unix(name: &'static str, dir: &Path, socket: &str, command: &mut Command) -> Result<Server> {
+    let port = free_port();
+    let process = Process::spawn(&format!("{name}-{port}"), dir, command)?;
+    listening(name, port, socket, process)
+}
+
+fn listening(name: &'static str, port: u16, socket: &str, mut process: Process) -> Result<Server> {
+    process.wait_until(&format!("listener at {socket}"), START_LIMIT, |_| {
+        let address = match socket.strip_prefix('@') {
+            Some(name) => UnixAddress::from_abstract_name(name),
+            None => UnixAddress::from_pathname(socket),
+        };
+        address.and_then(|address| UnixStream::connect_addr(&address)).is_ok()
+    })?;
+    Ok(Server { socket: Some(socket.into()), ..Server::single(name, port, process) })
 }

@@ -18,8 +18,10 @@ mod receivers;
 mod record;
 mod shapes;
 mod small;
+mod soak;
 mod sockets;
 mod timing;
+mod unix;
 mod usage;
 mod volume;
 mod workloads;
@@ -35,6 +37,7 @@ pub(crate) const ALL: &[Suite] = &[
     },
     suite("matrix", "every client, server and kind of answer, IPv4 and IPv6", matrix::run),
     suite("sockets", "every way of reading and writing a socket", sockets::run),
+    suite("unix", "UNIX sockets: servers, clients, ways, ages and noise", unix::run),
     suite("shapes", "pipelines, early answers, upgrades, streams, no answers", shapes::run),
     suite("midlife", "connections older than the agent", midlife::run),
     suite("foreign", "TLS, other protocols and noise give no span", foreign::run),
@@ -65,6 +68,7 @@ pub(crate) const ALL: &[Suite] = &[
         "too little processor time, too many connections: exact to the call",
         overload::run,
     ),
+    suite("soak", "processes, connections and receivers come and go: nothing grows", soak::run),
     suite("volume", "3 MB, slow readers, 10,000 calls on a connection, wrk", volume::run),
 ];
 

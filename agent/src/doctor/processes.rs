@@ -114,7 +114,7 @@ pub(super) fn find(selection: &Selection, privileges: Privileges) -> Processes {
         let Some(namespace) = namespaces.get(&netns) else { continue };
         sockets.retain(|socket| {
             let none = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-            selection.wants_socket(pid, socket.local, socket.remote.unwrap_or(none))
+            selection.wants_socket(pid, &socket.local.into(), &socket.remote.unwrap_or(none).into())
         });
         if sockets.is_empty() {
             continue;

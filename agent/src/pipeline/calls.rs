@@ -5,6 +5,7 @@ use std::sync::Arc;
 use opentelemetry::SpanId;
 use tracebee_common::sample::{self, Share};
 
+use super::early::Early;
 use crate::call::Call;
 use crate::call::pairing::Sink;
 use crate::clock::Clock;
@@ -12,10 +13,10 @@ use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
 use crate::link::{Link, MessageKey, SameHost, Sent};
 use crate::protocol::{Request, Unreadable};
-use crate::source::{Opened, Role, Time};
+use crate::source::{Opened, Pair, Role, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
-use crate::trace::{Identity, Parent, Span, Tracer};
+use crate::trace::{Identity, Kind, Parent, Span, Tracer};
 use crate::workload::Workloads;
 use crate::workload::recorded::Recorded;
 use crate::workload::wire::Addressed;
@@ -24,6 +25,7 @@ use crate::workload::wire::Addressed;
 pub(super) struct Calls {
     pub(super) stats: Arc<Stats>,
     pub(super) same_host: SameHost,
+    early: Early,
     /// What is left out, and of calls, which.
     pub(super) step: Step,
     pub(super) sampling: Sampling,
@@ -63,6 +65,7 @@ impl Calls {
             stats,
             owners,
             same_host: SameHost::default(),
+            early: Early::default(),
             step: Step::NONE,
             sampling: Sampling::default(),
             ids: Ids::new(),
@@ -81,6 +84,23 @@ impl Calls {
             depth: 0,
             flags: SAMPLED | RANDOM,
             trace_state: None,
+        }
+    }
+
+    /// Hands over a span that is finished.
+    fn tell(&mut self, span: Span) {
+        match &span.parent {
+            Some(parent) => self.stats.linked(parent.link),
+            None if span.kind == Kind::Client => count(&self.stats.unlinked),
+            None => {}
+        }
+        self.spans.push(span);
+    }
+
+    /// Hands over the spans whose client did not come in time.
+    pub(super) fn expire(&mut self, now: Time) {
+        while let Some(span) = self.early.due(now) {
+            self.tell(span);
         }
     }
 
@@ -138,7 +158,7 @@ impl Sink<Identity> for CallsOf<'_> {
     fn began(&mut self, position: u64, started: Time, request: &mut Request) -> Option<Identity> {
         let Self { calls, opened, .. } = self;
         let role = opened.role.unwrap_or(Role::Server);
-        let key = MessageKey::new(opened, role, position);
+        let key = MessageKey::new(opened.pair, role, position);
         if (role == Role::Client || key.is_none())
             && calls.sampling.leaves_out(number(opened, key, position))
         {
@@ -174,7 +194,10 @@ impl Sink<Identity> for CallsOf<'_> {
             None => Identity { span_id, ..calls.root() },
         };
         if let (Role::Client, Some(key)) = (role, key) {
-            calls.same_host.sent(key, started, &identity);
+            match calls.early.join(key, &identity) {
+                Some(span) => calls.tell(span),
+                None => calls.same_host.sent(key, started, &identity),
+            }
         }
         Some(identity)
     }
@@ -184,7 +207,7 @@ impl Sink<Identity> for CallsOf<'_> {
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
-            && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
+            && let Some(key) = MessageKey::new(opened.pair, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
         {
             let remote = match &call.request {
@@ -196,7 +219,7 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         if call.endpoint.role == Role::Server
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
-            && let Some(key) = MessageKey::new(opened, Role::Server, call.position)
+            && let Some(key) = MessageKey::new(opened.pair, Role::Server, call.position)
             && calls.sampling.may_have_left_out(key.number())
         {
             // The other end, here or on another host, is not told of, or need not be.
@@ -212,17 +235,27 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         tally.calls += 1;
         count(&calls.stats.calls);
-        match &identity.parent {
-            Some(parent) => calls.stats.linked(parent.link),
-            None if call.endpoint.role == Role::Client => count(&calls.stats.unlinked),
-            None => {}
-        }
+        let awaited = match (opened.pair, &identity.parent) {
+            (_, Some(Parent { link: Link::Sequence, .. })) => None,
+            (Some(Pair::Inodes { .. }), _) if call.endpoint.role == Role::Server => {
+                MessageKey::new(opened.pair, Role::Server, call.position)
+            }
+            _ => None,
+        };
+        let ended = call.ended;
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),
             Owners::Recorded(recorded) => recorded.resource(call.thread.pid),
             Owners::Addressed(servers) => servers.resource(&call.endpoint),
         };
-        calls.spans.push(calls.tracer.span(call, identity, resource, &calls.clock));
+        let span = calls.tracer.span(call, identity, resource, &calls.clock);
+        let ready = match awaited {
+            Some(key) => calls.early.hold(key, ended, span),
+            None => Some(span),
+        };
+        if let Some(span) = ready {
+            calls.tell(span);
+        }
     }
 
     fn lost(&mut self, identity: Option<Identity>) {

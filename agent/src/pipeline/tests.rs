@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::Direction;
+use crate::source::{Address, Direction, Pair};
 use crate::trace::Kind;
 
 const SECOND: u64 = 1_000_000_000;
@@ -23,24 +23,42 @@ struct Host {
 }
 
 fn opened(id: ConnectionId, role: Role) -> Opened {
-    let (client, server) = (([127, 0, 0, 1], 40_000).into(), ([127, 0, 0, 1], 80).into());
+    let [client, server] = [40_000, 80].map(|port| Address::Inet(([127, 0, 0, 1], port).into()));
     let asks = role == Role::Client;
+    let (local, remote) = if asks { (client, server) } else { (server, client) };
     Opened {
         id,
         time: Time(SECOND),
-        local: if asks { client } else { server },
-        remote: if asks { server } else { client },
+        local,
+        remote,
         role: Some(role),
         midlife: false,
         pid: 0,
         netns: 1,
-        sent_base: Some(if asks { 7 } else { 9 }),
-        received_base: Some(if asks { 9 } else { 7 }),
+        pair: Some(if asks {
+            Pair::Sequences { sent: 7, received: 9 }
+        } else {
+            Pair::Sequences { sent: 9, received: 7 }
+        }),
     }
+}
+
+/// The same over a UNIX socket.
+fn unix(id: ConnectionId, role: Role) -> Opened {
+    let (client, server) = (Address::Unix(None), Address::Unix(Some("/run/a.sock".into())));
+    let (local, remote, pair) = match role {
+        Role::Client => (client, server, Pair::Inodes { own: 7, peer: None }),
+        Role::Server => (server, client, Pair::Inodes { own: 9, peer: Some(7) }),
+    };
+    Opened { local, remote, pair: Some(pair), ..opened(id, role) }
 }
 
 impl Host {
     fn new(limits: Budget) -> Self {
+        Self::of(limits, opened)
+    }
+
+    fn of(limits: Budget, opened: fn(ConnectionId, Role) -> Opened) -> Self {
         let stats = Arc::new(Stats::default());
         let mut pipeline =
             Pipeline::new(Selection::default(), Tracer::default(), None, Arc::clone(&stats))
@@ -229,4 +247,46 @@ fn silent_connections_are_forgotten_and_announced_again() {
     let mut wishes: Vec<Wish> = host.pipeline.wishes().collect();
     wishes.sort_by_key(|wish| *wish == Wish::Announce(SERVER));
     assert_eq!(wishes, [Wish::Announce(CLIENT), Wish::Announce(SERVER)]);
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn a_client_that_is_told_of_when_all_is_over_is_the_parent() {
+    let mut host = Host::of(Budget::unlimited(), unix);
+    for call in 0..3 {
+        let (asked, answered) = (call * REQUEST.len() as u64, call * RESPONSE.len() as u64);
+        host.data(SERVER, Direction::Received, asked, REQUEST);
+        host.data(SERVER, Direction::Sent, answered, RESPONSE);
+        assert!(host.pipeline.spans().is_empty(), "it waits");
+        host.data(CLIENT, Direction::Sent, asked, REQUEST);
+        host.data(CLIENT, Direction::Received, answered, RESPONSE);
+        let spans: Vec<Span> = host.pipeline.spans().drain(..).collect();
+        let [server, client] = &spans[..] else { panic!("{spans:?}") };
+        let parent = server.parent.expect("a parent");
+        assert_eq!((parent.span_id, server.trace_id), (client.span_id, client.trace_id));
+        assert_eq!(server.attributes.iter().filter(|(key, _)| *key == "tracebee.link").count(), 1);
+        assert_eq!(server.depth, client.depth + 1);
+    }
+    assert_eq!(host.stats.unlinked.load(std::sync::atomic::Ordering::Relaxed), 3);
+}
+
+#[test]
+fn a_client_that_is_not_traced_is_not_waited_for_for_ever() {
+    let mut host = Host::of(Budget::unlimited(), unix);
+    for call in 0..1500 {
+        host.data(SERVER, Direction::Received, call * REQUEST.len() as u64, REQUEST);
+        host.data(SERVER, Direction::Sent, call * RESPONSE.len() as u64, RESPONSE);
+    }
+    assert_eq!(host.pipeline.spans().len(), 1500 - 1024, "the oldest go");
+    host.pipeline.tick(Time(host.now));
+    assert_eq!(host.pipeline.spans().len(), 1500 - 1024);
+    host.pipeline.tick(Time(host.now + 2 * SECOND));
+    assert_eq!(host.pipeline.spans().len(), 1500);
+    assert!(host.pipeline.spans().iter().all(|span| span.parent.is_none()));
+    host.data(SERVER, Direction::Received, 1500 * REQUEST.len() as u64, REQUEST);
+    host.data(SERVER, Direction::Sent, 1500 * RESPONSE.len() as u64, RESPONSE);
+    host.pipeline.stop();
+    assert_eq!(host.pipeline.spans().len(), 1501);
 }

@@ -1,6 +1,7 @@
 //! Limits: of the file, of a disk that is too slow, of one that is full.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
@@ -71,14 +72,13 @@ impl Bench {
         self.on(Event::Opened(Opened {
             id: ConnectionId(id),
             time: Time(1),
-            local: ([127, 0, 0, 1], 80).into(),
-            remote: ([127, 0, 0, 1], 40_000).into(),
+            local: SocketAddr::from(([127, 0, 0, 1], 80)).into(),
+            remote: SocketAddr::from(([127, 0, 0, 1], 40_000)).into(),
             role: Some(Role::Server),
             midlife: false,
             pid: 0,
             netns: 1,
-            sent_base: None,
-            received_base: None,
+            pair: None,
         }));
     }
 

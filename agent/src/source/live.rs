@@ -6,6 +6,7 @@ mod listening;
 pub mod loader;
 mod order;
 mod shed;
+mod unix;
 
 use std::{
     borrow::Cow,
@@ -23,7 +24,9 @@ use zerocopy::FromBytes as _;
 use self::listening::Listening;
 use self::order::{Next, Order};
 use self::shed::Shed;
-use super::{ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time};
+use super::{
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Program, Role, Thread, Time,
+};
 use crate::cli::Capture;
 use crate::limit::shed::Step;
 use crate::limit::watch::Ring;
@@ -41,6 +44,7 @@ pub struct Live {
     stats: Arc<Stats>,
     order: Order,
     listening: Listening,
+    unix: unix::Sockets,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
     /// Calls that the kernel left out of connections, where there are any.
@@ -66,7 +70,11 @@ impl Live {
         ring_bytes: NonZeroU32,
         stats: Arc<Stats>,
     ) -> Result<Self, LoadError> {
-        let kernel = loader::load(capture, ring_bytes)?;
+        let mut kernel = loader::load(capture, ring_bytes)?;
+        // Those that are made from here on are seen from their first byte.
+        if let Err(error) = kernel.older(unix::all()) {
+            tracing::warn!("UNIX sockets will not be linked: {error}");
+        }
         Ok(Self {
             left_out: FxHashMap::default(),
             shed: Shed::default(),
@@ -77,6 +85,7 @@ impl Live {
             stats,
             order: Order::default(),
             listening: Listening::default(),
+            unix: unix::Sockets::default(),
             controlled: FxHashSet::default(),
             reported: [0; counter::COUNT as usize],
             recursion_misses: 0,
@@ -104,12 +113,13 @@ impl Live {
         wait(self.kernel.ring.as_fd(), timeout);
         let waiting = self.kernel.gauges.ring.waiting();
         self.most_waiting = self.most_waiting.max(waiting);
-        let Self { kernel, stats, order, listening, left_out, .. } = self;
+        let Self { kernel, stats, order, listening, unix, left_out, .. } = self;
         stats.ring_peak.fetch_max(waiting, Ordering::Relaxed);
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
                 && opened.role.is_none()
-                && listening.on(opened.netns, opened.pid, opened.local.port())
+                && let Some(port) = opened.local.port()
+                && listening.on(opened.netns, opened.pid, port)
             {
                 opened.role = Some(Role::Server);
             }
@@ -122,19 +132,20 @@ impl Live {
             bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
-                decode(&item, &mut on);
+                decode(&item, unix, &mut on);
                 continue;
             }
             let id = ConnectionId(header.cookie);
-            let place = (header.number, header.kind == record::CONN);
-            order.take(header.cookie, place, &item, |next| {
-                give(id, next, left_out, &mut on);
+            let first = matches!(header.kind, record::CONN | record::UNIX);
+            order.take(header.cookie, (header.number, first), &item, |next| {
+                give(id, next, unix, left_out, &mut on);
             });
         }
         if read < BATCH {
             order.drained(Instant::now, |cookie, next| {
-                give(ConnectionId(cookie), next, left_out, &mut on);
+                give(ConnectionId(cookie), next, unix, left_out, &mut on);
             });
+            unix.sweep(&mut on);
         }
         self.read += read as u64;
         stats.events.fetch_add(read as u64, Ordering::Relaxed);
@@ -155,8 +166,9 @@ impl Live {
             unread += 1;
         }
         self.stats.lose(Loss::RingFull, unread);
-        let Self { order, left_out, .. } = self;
-        order.finish(|cookie, next| give(ConnectionId(cookie), next, left_out, &mut on));
+        let Self { order, unix, left_out, .. } = self;
+        order.finish(|cookie, next| give(ConnectionId(cookie), next, unix, left_out, &mut on));
+        unix.sweep_now(&mut on);
     }
 
     /// Moves the kernel's counters of losses to the statistics.
@@ -239,6 +251,7 @@ impl Live {
     /// Forgets a connection that is gone.
     pub fn release(&mut self, id: ConnectionId) {
         self.order.forget(id.0);
+        self.unix.release(id.0);
         self.left_out.remove(&id.0);
         if self.controlled.remove(&id.0) {
             self.kernel.release(id.0);
@@ -267,6 +280,7 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
 fn give(
     id: ConnectionId,
     next: Next<'_>,
+    unix: &mut unix::Sockets,
     left_out: &mut FxHashMap<u64, u32>,
     on: &mut impl FnMut(Event<'_>),
 ) {
@@ -281,7 +295,7 @@ fn give(
                     on(Event::LeftOut { id, calls });
                 }
             }
-            decode(bytes, on);
+            decode(bytes, unix, on);
         }
         Next::Lost { records, messages: record::Messages { received, sent }, last } => {
             on(Event::Lost(Lost { id, records, received, sent, last }));
@@ -304,7 +318,7 @@ fn calls_left_out(bytes: &[u8]) -> u32 {
 
 /// Turns one record into an event; a record that does not parse is impossible by construction and
 /// skipped.
-fn decode(bytes: &[u8], on: &mut impl FnMut(Event<'_>)) {
+fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)) {
     let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return };
     let id = ConnectionId(header.cookie);
     let time = Time(header.time);
@@ -314,10 +328,15 @@ fn decode(bytes: &[u8], on: &mut impl FnMut(Event<'_>)) {
                 on(Event::Opened(opened(conn)));
             }
         }
+        record::UNIX => {
+            if let Ok((announced, _)) = record::Unix::ref_from_prefix(bytes) {
+                unix.opened(announced, on);
+            }
+        }
         record::DATA => {
             if let Ok((data, rest)) = record::Data::ref_from_prefix(bytes) {
                 let captured = (data.captured as usize).min(rest.len());
-                on(Event::Data(Data {
+                let data = Data {
                     id,
                     time,
                     direction: if header.flags & record::FLAG_SENT != 0 {
@@ -332,11 +351,16 @@ fn decode(bytes: &[u8], on: &mut impl FnMut(Event<'_>)) {
                     pending: header.flags & record::FLAG_PENDING != 0,
                     thread: Thread { pid: data.pid, tid: data.tid },
                     waited: u64::from(data.waited) * 1000,
-                }));
+                };
+                if !unix.is_empty() {
+                    unix.moved(&data);
+                }
+                on(Event::Data(data));
             }
         }
         record::SENT => {
             if let Ok((sent, _)) = record::Sent::ref_from_prefix(bytes) {
+                unix.sent(id, sent.position);
                 on(Event::Sent { id, time, position: sent.position });
             }
         }
@@ -374,14 +398,13 @@ fn opened(conn: &record::Conn) -> Opened {
     Opened {
         id: ConnectionId(conn.header.cookie),
         time: Time(conn.established),
-        local: address(conn.family, conn.local, conn.local_port),
-        remote: address(conn.family, conn.remote, conn.remote_port),
+        local: address(conn.family, conn.local, conn.local_port).into(),
+        remote: address(conn.family, conn.remote, conn.remote_port).into(),
         role,
         midlife: role.is_none(),
         pid: conn.pid,
         netns: conn.netns,
-        sent_base: Some(conn.sent_base),
-        received_base: Some(conn.received_base),
+        pair: Some(Pair::Sequences { sent: conn.sent_base, received: conn.received_base }),
     }
 }
 

@@ -100,10 +100,10 @@ mod flag {
     pub(super) const MIDLIFE: u8 = 1;
     /// Opened: not followed.
     pub(super) const REFUSED: u8 = 2;
-    /// Opened: the sequence number of the first byte sent is known.
-    pub(super) const SENT_BASE: u8 = 4;
-    /// Opened: that of the first byte received.
-    pub(super) const RECEIVED_BASE: u8 = 8;
+    /// Opened: the sequence number of the first byte sent is known; of a UNIX socket, its inode.
+    pub(super) const OWN: u8 = 4;
+    /// Opened: that of the first byte received; of a UNIX socket, its peer's inode.
+    pub(super) const PEER: u8 = 8;
     /// Data: written by the process, otherwise read.
     pub(super) const SENT: u8 = 1;
     /// Data: not yet accepted to its end.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::Value;
+use crate::source::Address;
 
 /// Most addresses that are remembered. A host rarely has more peers at a time; at the limit all
 /// are forgotten, which costs each of them one allocation.
@@ -16,6 +17,14 @@ const MAX_ADDRESSES: usize = 4096;
 pub(super) struct Addresses(HashMap<IpAddr, Arc<str>>);
 
 impl Addresses {
+    /// The address of a peer without its port, where it has one: of a UNIX socket the path.
+    pub(super) fn of(&mut self, address: &Address) -> Option<Value> {
+        match address {
+            Address::Inet(address) => Some(self.text(address.ip())),
+            Address::Unix(path) => path.as_ref().map(|path| Value::Shared(Arc::clone(path))),
+        }
+    }
+
     /// The address as text; an IPv4 address mapped into IPv6 is written as IPv4.
     pub(super) fn text(&mut self, address: IpAddr) -> Value {
         let address = address.to_canonical();

@@ -5,12 +5,13 @@
 //! trusted proxies reaches: from the right, the first address that is not a trusted proxy is the
 //! client. What is to the left of it the client may have written itself.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 
 use crate::protocol::http1::Forwarded;
+use crate::source::Address;
 
 /// Most hops that are looked at, from the right. Real chains have two or three.
 const MAX_HOPS: usize = 32;
@@ -46,12 +47,15 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// What is known about the original request of one that came from `peer`.
-    pub fn origin<'a>(&self, peer: IpAddr, forwarded: Option<&'a Forwarded>) -> Origin<'a> {
-        match forwarded {
-            Some(forwarded) if self.trusts(peer) => self.read(forwarded),
-            _ => Origin::default(),
-        }
+    /// What is known about the original request of one that came from `peer`. Who comes through a
+    /// UNIX socket is on this host: trusted if the loopback address is.
+    pub fn origin<'a>(&self, peer: &Address, forwarded: Option<&'a Forwarded>) -> Origin<'a> {
+        let Some(forwarded) = forwarded else { return Origin::default() };
+        let ip = match peer {
+            Address::Inet(address) => address.ip(),
+            Address::Unix(_) => Ipv4Addr::LOCALHOST.into(),
+        };
+        if self.trusts(ip) { self.read(forwarded) } else { Origin::default() }
     }
 
     fn read<'a>(&self, headers: &'a Forwarded) -> Origin<'a> {
@@ -197,6 +201,10 @@ mod tests {
 
     use super::*;
 
+    fn peer_at(ip: &str) -> Address {
+        Address::Inet((ip.parse::<IpAddr>().expect("an address"), 4711).into())
+    }
+
     fn proxies() -> TrustedProxies {
         ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]
             .map(|c| c.parse::<Cidr>().expect(c))
@@ -215,8 +223,7 @@ mod tests {
     }
 
     fn client(peer: &str, headers: &Forwarded) -> Option<String> {
-        let peer = peer.parse().expect("an address");
-        proxies().origin(peer, Some(headers)).client.map(|client| client.to_string())
+        proxies().origin(&peer_at(peer), Some(headers)).client.map(|client| client.to_string())
     }
 
     #[test]
@@ -306,7 +313,7 @@ mod tests {
             forwarded: Some("for=6.6.6.6;host=evil, for=1.1.1.1;host=\"shop.example:8443\";proto=HTTPS, for=10.0.0.3;host=inner".into()),
             ..Forwarded::default()
         };
-        let origin = proxies().origin([10, 0, 0, 1].into(), Some(&forwarded));
+        let origin = proxies().origin(&peer_at("10.0.0.1"), Some(&forwarded));
         assert_eq!((origin.host, origin.scheme), (Some("shop.example:8443"), Some("https")));
         let usual = Forwarded {
             x_forwarded_for: Some("6.6.6.6, 1.1.1.1".into()),
@@ -314,7 +321,7 @@ mod tests {
             x_forwarded_proto: Some("gopher".into()),
             ..Forwarded::default()
         };
-        let origin = proxies().origin([10, 0, 0, 1].into(), Some(&usual));
+        let origin = proxies().origin(&peer_at("10.0.0.1"), Some(&usual));
         assert_eq!((origin.host, origin.scheme), (Some("shop.example"), None));
     }
 
@@ -327,7 +334,7 @@ mod tests {
             let mut headers = headers(&forwarded, &list, &list);
             headers.x_forwarded_host = Some(list.as_str().into());
             headers.x_forwarded_proto = headers.x_forwarded_host.clone();
-            let _ = proxies().origin([10, 0, 0, 1].into(), Some(&headers));
+            let _ = proxies().origin(&peer_at("10.0.0.1"), Some(&headers));
         }
     }
 }

@@ -89,14 +89,17 @@ pub(super) fn describe(
     if request.trimmed {
         attributes.push(("tracebee.trimmed", Value::Bool(true)));
     }
-    let remote = call.endpoint.remote;
-    let address = tracer.addresses.text(remote.ip());
-    attributes.push(("server.address", address.clone()));
-    if remote.port() != request.system.port {
-        attributes.push(("server.port", Value::Int(remote.port().into())));
+    let remote = &call.endpoint.remote;
+    let address = tracer.addresses.of(remote);
+    attributes.extend(address.clone().map(|address| ("server.address", address)));
+    if let Some(port) = remote.port().filter(|port| *port != request.system.port) {
+        attributes.push(("server.port", Value::Int(port.into())));
     }
-    attributes.push(("network.peer.address", address));
-    attributes.push(("network.peer.port", Value::Int(remote.port().into())));
+    attributes.extend(address.map(|address| ("network.peer.address", address)));
+    match remote.port() {
+        Some(port) => attributes.push(("network.peer.port", Value::Int(port.into()))),
+        None => attributes.push(("network.transport", Value::Static("unix"))),
+    }
 
     let target = collection.or(procedure).or(namespace.map(|name| &**name));
     let name = match (summary, operation.as_deref(), target) {

@@ -5,10 +5,12 @@
 //!   reason as `error.type`; no status is invented.
 //! - `tracebee.socket.wait_ns` (server): nanoseconds that the request lay in the socket before the
 //!   process read it. It comes before the span's start.
+//! - Over a UNIX socket `network.transport` is `unix` and addresses are the socket's path, without
+//!   a port; a client's `server.address` is the path, whatever `Host` says. Most clients have no
+//!   address there.
 //! - `tracebee.trimmed`: long texts (query, user agent) were left out under load.
 //! - `tracebee.link`: how the parent was found, where there is one.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::client_address::Origin;
@@ -17,6 +19,7 @@ use super::target::{Target, default_port, split_port};
 use super::{Attributes, Described, Kind, Known, MAX_TEXT, Tracer, Value, bounded, redact};
 use crate::call::{Endpoint, NoAnswer};
 use crate::protocol::http1;
+use crate::source::Address;
 
 /// Longest unknown method that is kept; the longest registered one has 17 letters.
 const MAX_METHOD: usize = 32;
@@ -39,7 +42,8 @@ pub(super) fn describe(
     let name = has_path.then(|| tracer.names.name(call.service, method, target.path));
     let error_type = error_type(kind, status, call.no_answer);
 
-    let peer = tracer.addresses.text(endpoint.remote.ip());
+    let peer = tracer.addresses.of(&endpoint.remote);
+    let port = endpoint.remote.port().map(|port| Value::Int(port.into()));
     let mut attributes = Attributes::with_capacity(CAPACITY);
     attributes.push(("http.request.method", Value::Static(method.attribute())));
     if method == Method::Other {
@@ -48,33 +52,42 @@ pub(super) fn describe(
     }
     match kind {
         Kind::Server => {
-            let origin = tracer.trusted.origin(endpoint.remote.ip(), request.forwarded.as_deref());
+            let origin = tracer.trusted.origin(&endpoint.remote, request.forwarded.as_deref());
             server_url(&target, origin, &mut attributes);
-            let asked = origin.host.or(target.authority).or(request.host.as_deref());
+            let host = request.host.as_deref().filter(|host| !host.is_empty());
+            let asked = origin.host.or(target.authority).or(host);
             // A port that a proxy or an absolute target leaves out is the scheme's; one that
             // `Host` leaves out is the socket's.
             let implied = if origin.host.is_some() || target.authority.is_some() {
                 default_port(scheme(&target, origin))
             } else {
-                Some(endpoint.local.port())
+                endpoint.local.port()
             };
-            if let Some(asked) = asked {
-                server(asked, implied, &mut attributes);
+            match asked {
+                Some(asked) => server(asked, implied, &mut attributes),
+                None => {
+                    if let path @ Address::Unix(_) = &endpoint.local {
+                        attributes.extend(tracer.addresses.of(path).map(|p| ("server.address", p)));
+                    }
+                }
             }
             let client = origin.client.map(|client| tracer.addresses.text(client));
-            attributes.push(("client.address", client.unwrap_or_else(|| peer.clone())));
+            let client = client.or_else(|| peer.clone());
+            attributes.extend(client.map(|client| ("client.address", client)));
         }
         Kind::Client => {
             let url = full_url(&target, request.host.as_deref(), endpoint);
             attributes.push(("url.full", Value::Text(bounded(url.into(), MAX_TEXT))));
-            match target.authority.or(request.host.as_deref().filter(|host| !host.is_empty())) {
-                Some(asked) => {
+            let host = request.host.as_deref().filter(|host| !host.is_empty());
+            match (target.authority.or(host), &endpoint.remote) {
+                (Some(asked), Address::Inet(_)) => {
                     let implied = target.scheme.and_then(default_port);
-                    server(asked, implied.or(Some(endpoint.remote.port())), &mut attributes);
+                    server(asked, implied.or(endpoint.remote.port()), &mut attributes);
                 }
-                None => {
-                    attributes.push(("server.address", peer.clone()));
-                    attributes.push(("server.port", Value::Int(endpoint.remote.port().into())));
+                // `Host` says nothing of where a UNIX socket leads.
+                (None, _) | (_, Address::Unix(_)) => {
+                    attributes.extend(peer.clone().map(|peer| ("server.address", peer)));
+                    attributes.extend(port.clone().map(|port| ("server.port", port)));
                 }
             }
         }
@@ -87,8 +100,11 @@ pub(super) fn describe(
     }
     let error = error_type.is_some();
     attributes.extend(error_type.map(|value| ("error.type", value)));
-    attributes.push(("network.peer.address", peer));
-    attributes.push(("network.peer.port", Value::Int(endpoint.remote.port().into())));
+    attributes.extend(peer.map(|peer| ("network.peer.address", peer)));
+    attributes.extend(port.map(|port| ("network.peer.port", port)));
+    if matches!(endpoint.remote, Address::Unix(_)) {
+        attributes.push(("network.transport", Value::Static("unix")));
+    }
     let version = if request.minor == 0 { "1.0" } else { "1.1" };
     attributes.push(("network.protocol.version", Value::Static(version)));
     if kind == Kind::Server {
@@ -188,11 +204,11 @@ fn full_url(target: &Target<'_>, host: Option<&str>, endpoint: &Endpoint) -> Str
     if userinfo {
         url.push_str("REDACTED:REDACTED@");
     }
-    if authority.is_empty() {
-        let remote = SocketAddr::new(endpoint.remote.ip().to_canonical(), endpoint.remote.port());
-        url.push_str(&remote.to_string());
-    } else {
-        url.push_str(authority);
+    match &endpoint.remote {
+        _ if !authority.is_empty() => url.push_str(authority),
+        remote @ Address::Inet(_) => url.push_str(&remote.canonical().to_string()),
+        // No host was named; what follows the scheme has to be one (RFC 9110, 4.2.1).
+        Address::Unix(_) => url.push_str("localhost"),
     }
     url.push_str(&redact::path(path));
     if let Some(query) = target.query {

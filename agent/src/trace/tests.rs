@@ -6,7 +6,7 @@ use super::*;
 use crate::call::{Endpoint, NoAnswer};
 use crate::link::Link;
 use crate::protocol::http1;
-use crate::source::{ConnectionId, Thread, Time};
+use crate::source::{Address, ConnectionId, Thread, Time};
 
 /// A call as each test varies it.
 struct Case {
@@ -15,6 +15,7 @@ struct Case {
     status: Option<u16>,
     no_answer: Option<NoAnswer>,
     waited: u64,
+    local: &'static str,
     remote: &'static str,
     proxies: &'static [&'static str],
 }
@@ -33,8 +34,17 @@ fn case(role: Role, method: &str, target: &str) -> Case {
         status: Some(200),
         no_answer: None,
         waited: 0,
+        local: "10.1.1.1:8081",
         remote: "192.0.2.7:4711",
         proxies: &[],
+    }
+}
+
+/// An address as people write it; `unix:` and a path for a UNIX socket.
+fn address(text: &str) -> Address {
+    match text.strip_prefix("unix:") {
+        Some(path) => Address::Unix((!path.is_empty()).then(|| path.into())),
+        None => Address::Inet(text.parse().expect("an address")),
     }
 }
 
@@ -44,8 +54,8 @@ impl Case {
             endpoint: Arc::new(Endpoint {
                 id: ConnectionId(1),
                 role: self.role,
-                local: "10.1.1.1:8081".parse().expect("local"),
-                remote: self.remote.parse().expect("remote"),
+                local: address(self.local),
+                remote: address(self.remote),
             }),
             thread: Thread { pid: 7, tid: 8 },
             position: 0,
@@ -308,4 +318,58 @@ proptest::proptest! {
         case.request.host = Some(host.into());
         let _ = case.span();
     }
+}
+
+#[test]
+fn a_unix_socket_has_a_path_and_no_port() {
+    let mut client = case(Role::Client, "GET", "/v1/info");
+    client.remote = "unix:/run/docker.sock";
+    client.request.host = Some("localhost".into());
+    let attributes = client.attributes();
+    for line in [
+        "url.full=http://localhost/v1/info",
+        "server.address=/run/docker.sock",
+        "network.peer.address=/run/docker.sock",
+        "network.transport=unix",
+    ] {
+        assert!(attributes.contains(line), "{line} in {attributes}");
+    }
+    assert!(!attributes.contains(".port="), "{attributes}");
+
+    let mut server = case(Role::Server, "GET", "/");
+    (server.local, server.remote) = ("unix:@shop", "unix:");
+    let attributes = server.attributes();
+    assert!(attributes.contains("server.address=shop.example"), "{attributes}");
+    assert!(attributes.contains("network.transport=unix"), "{attributes}");
+    assert!(!attributes.contains("peer") && !attributes.contains("client"), "{attributes}");
+}
+
+#[test]
+fn without_a_host_a_unix_server_is_where_it_listens() {
+    for host in [None, Some("")] {
+        let mut server = case(Role::Server, "GET", "/");
+        (server.local, server.remote) = ("unix:@shop", "unix:");
+        server.request.host = host.map(Into::into);
+        assert_eq!(value(server, "server.address").as_deref(), Some("@shop"));
+    }
+    let mut client = case(Role::Client, "GET", "/a");
+    client.remote = "unix:";
+    client.request.host = None;
+    assert_eq!(value(client, "url.full").as_deref(), Some("http://localhost/a"));
+}
+
+#[test]
+fn a_proxy_on_a_unix_socket_is_on_this_host() {
+    let asked = |proxies| {
+        let mut server = case(Role::Server, "GET", "/");
+        (server.local, server.remote) = ("unix:/run/app.sock", "unix:");
+        server.request.forwarded = Some(Box::new(http1::Forwarded {
+            x_forwarded_for: Some("203.0.113.9".into()),
+            ..Default::default()
+        }));
+        server.proxies = proxies;
+        value(server, "client.address")
+    };
+    assert_eq!(asked(&["127.0.0.0/8"]).as_deref(), Some("203.0.113.9"));
+    assert_eq!(asked(&["10.0.0.0/8"]), None);
 }

@@ -1,13 +1,13 @@
 //! Services of a capture: nobody knows their processes, so they are named after their addresses.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::Resource;
 use crate::call::Endpoint;
-use crate::source::Role;
+use crate::source::{Address, Role};
 use crate::trace::Value;
 
 /// Most services that are remembered. At the limit all are forgotten: spans keep what they have,
@@ -16,9 +16,9 @@ const MAX_SERVICES: usize = 4096;
 
 /// Who makes the spans of a call: a server by its address and port, a client, whose ports are as
 /// many as its connections, by its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Service {
-    Server(SocketAddr),
+    Server(Address),
     Client(IpAddr),
 }
 
@@ -31,10 +31,9 @@ impl Addressed {
     /// (`10.0.0.1:80`, `[fd00::1]:80`, of a client `10.0.0.9`): services are told apart, and nothing
     /// is made up. It says nothing of a host or process, of which a capture knows nothing.
     pub fn resource(&mut self, end: &Endpoint) -> Arc<Resource> {
-        let ip = end.local.ip().to_canonical();
-        let service = match end.role {
-            Role::Server => Service::Server(SocketAddr::new(ip, end.local.port())),
-            Role::Client => Service::Client(ip),
+        let service = match (end.role, end.local.canonical()) {
+            (Role::Client, Address::Inet(address)) => Service::Client(address.ip()),
+            (_, address) => Service::Server(address),
         };
         if let Some(resource) = self.0.get(&service) {
             return Arc::clone(resource);
@@ -42,7 +41,7 @@ impl Addressed {
         if self.0.len() >= MAX_SERVICES {
             self.0.clear();
         }
-        let resource = Arc::new(describe(match service {
+        let resource = Arc::new(describe(match &service {
             Service::Server(address) => address.to_string(),
             Service::Client(address) => address.to_string(),
         }));
@@ -68,12 +67,14 @@ fn describe(name: String) -> Resource {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::source::ConnectionId;
 
     fn end(role: Role, address: &str) -> Endpoint {
-        let local = address.parse().expect("an address");
-        Endpoint { id: ConnectionId(1), role, local, remote: local }
+        let local = Address::Inet(address.parse::<SocketAddr>().expect("an address"));
+        Endpoint { id: ConnectionId(1), role, remote: local.clone(), local }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 
 use tracebee::source::{
-    ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time,
+    Address, ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Program, Role, Thread,
+    Time,
 };
 
 use tracebee_tests::capture::message::{request, response};
@@ -89,10 +90,28 @@ impl Story<'_> {
     }
 
     fn converse(&mut self, n: u64) {
-        let client = SocketAddr::from(([10, 0, 0, 9], 40_000 + n as u16));
-        let server = SocketAddr::from(([10, 0, 0, 1], *self.random.pick(&[80, 81])));
-        let bases = [self.random.number() as u32, self.random.number() as u32];
-        let mut ends = [client, server].map(|local| self.open(n, local, client, server, bases));
+        let [own, peer] = [self.random.number() as u32, self.random.number() as u32];
+        let ([client, server], pairs) = if self.random.chance(30) {
+            let accepted = self.random.chance(50).then_some(peer);
+            (
+                [Address::Unix(None), Address::Unix(Some("/run/shop.sock".into()))],
+                [Pair::Inodes { own, peer: accepted }, Pair::Inodes { own: peer, peer: Some(own) }],
+            )
+        } else {
+            let client = SocketAddr::from(([10, 0, 0, 9], 40_000 + n as u16));
+            let server = SocketAddr::from(([10, 0, 0, 1], *self.random.pick(&[80, 81])));
+            (
+                [client.into(), server.into()],
+                [
+                    Pair::Sequences { sent: own, received: peer },
+                    Pair::Sequences { sent: peer, received: own },
+                ],
+            )
+        };
+        let mut ends = [
+            self.open(n, Role::Client, [&client, &server], pairs[0]),
+            self.open(n, Role::Server, [&server, &client], pairs[1]),
+        ];
         for call in 0..self.random.between(1, 6) {
             let upload = if self.random.chance(30) { self.random.between(1, 9000) } else { 0 };
             let asked = request(&format!("/t{n}/c{call}"), upload, self.random);
@@ -118,16 +137,7 @@ impl Story<'_> {
         }
     }
 
-    fn open(
-        &mut self,
-        n: u64,
-        local: SocketAddr,
-        client: SocketAddr,
-        server: SocketAddr,
-        [client_base, server_base]: [u32; 2],
-    ) -> Socket {
-        let is_client = local == client;
-        let role = if is_client { Role::Client } else { Role::Server };
+    fn open(&mut self, n: u64, role: Role, [local, remote]: [&Address; 2], pair: Pair) -> Socket {
         let pid = match self.random.below(4) {
             0 => std::process::id(),
             k => GONE + k as u32,
@@ -139,7 +149,7 @@ impl Story<'_> {
             self.told.push((self.time, Told::Program { pid, arguments, environment }));
         }
         let socket = Socket {
-            id: ConnectionId(2 * n + u64::from(is_client)),
+            id: ConnectionId(2 * n + u64::from(role == Role::Client)),
             pid,
             sent: 0,
             received: 0,
@@ -150,14 +160,13 @@ impl Story<'_> {
             self.tell(Event::Opened(Opened {
                 id: socket.id,
                 time: Time(self.time),
-                local,
-                remote: if is_client { server } else { client },
+                local: local.clone(),
+                remote: remote.clone(),
                 role: (!midlife).then_some(role),
                 midlife,
                 pid,
                 netns: 1,
-                sent_base: Some(if is_client { client_base } else { server_base }),
-                received_base: Some(if is_client { server_base } else { client_base }),
+                pair: Some(pair),
             }));
         }
         self.time += MILLISECOND;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -160,14 +161,13 @@ fn the_wall_clock_is_followed() {
     put(Item::Event(Event::Opened(Opened {
         id: ConnectionId(1),
         time: Time(SECOND),
-        local: ([127, 0, 0, 1], 80).into(),
-        remote: ([127, 0, 0, 1], 40_000).into(),
+        local: SocketAddr::from(([127, 0, 0, 1], 80)).into(),
+        remote: SocketAddr::from(([127, 0, 0, 1], 40_000)).into(),
         role: Some(Role::Server),
         midlife: false,
         pid: 7,
         netns: 1,
-        sent_base: None,
-        received_base: None,
+        pair: None,
     })));
     for n in 0..3 {
         let texts = [

@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use tracebee_common::record;
 
-use super::storage;
+use super::{storage, unix};
 use crate::{
     arch::{self, Call},
     receive::{self, Arrival},
@@ -18,14 +18,23 @@ use crate::{
 pub(super) fn returned(ctx: &BtfTracePointContext) {
     let result: i32 = ctx.arg(1);
     let flags: i32 = ctx.arg(2);
-    if result <= 0 || !receive::consumes(flags) {
+    if !receive::consumes(flags) {
+        return;
+    }
+    if result <= 0 && !receive::ends(result) {
         return;
     }
     let sk: *const u8 = ctx.arg(0);
     let Some(who) = Who::current(ctx) else { return };
     // SAFETY: typed arguments of the tracepoint; offsets from this kernel's BTF.
     unsafe {
-        let Some(tp) = socket::tcp_sock(sk) else { return };
+        let Some(tp) = socket::tcp_sock(sk) else {
+            unix::received(ctx, who, result, flags);
+            return;
+        };
+        if result <= 0 {
+            return;
+        }
         let Some(mut tcp) = storage::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
         let arrival = Arrival { length: result as u32, flags, call };
         receive::arrived(ctx, &mut tcp, who, arrival);
@@ -34,7 +43,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
 
 /// The system call under way, with a number that is none if it is none that is known.
 #[inline(always)]
-fn call() -> Call {
+pub(super) fn call() -> Call {
     // SAFETY: both helpers give typed pointers of the current task.
     unsafe {
         let task = bpf_get_current_task_btf();

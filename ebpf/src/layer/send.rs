@@ -3,7 +3,7 @@
 use aya_ebpf::programs::BtfTracePointContext;
 use tracebee_common::record;
 
-use super::storage;
+use super::{storage, unix};
 use crate::{
     bytes::Vector,
     emit, layout,
@@ -67,7 +67,10 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
     let sk: *const u8 = ctx.arg(0);
     // SAFETY: typed argument of the tracepoint.
     unsafe {
-        let Some(tp) = socket::tcp_sock(sk) else { return };
+        let Some(tp) = socket::tcp_sock(sk) else {
+            unix::sent(ctx);
+            return;
+        };
         let Some(state) = storage::get(sk) else { return };
         // Each chunk was announced: the last of it went right after that.
         send::returned(&mut Tcp { tp, state, joined: false }, |tcp| tcp.state.told);

@@ -15,10 +15,16 @@ use crate::{
     memory::Typed,
     socket::{self, Socket, Tcp},
     state::Home,
+    unix::End,
 };
+
+const CREATE: u64 = BPF_SK_STORAGE_GET_F_CREATE as u64;
 
 #[btf_map]
 static SOCKETS: SkStorage<Socket> = SkStorage::new();
+
+#[btf_map]
+static UNIX_SOCKETS: SkStorage<End> = SkStorage::new();
 
 /// The socket's state, if it has one.
 ///
@@ -27,7 +33,32 @@ static SOCKETS: SkStorage<Socket> = SkStorage::new();
 #[inline(always)]
 pub(crate) unsafe fn get(sk: *const u8) -> Option<&'static mut Socket> {
     // SAFETY: see above; the storage lives as long as the program runs (RCU).
-    unsafe { storage(sk, 0).as_mut() }
+    unsafe { storage((&raw const SOCKETS).cast(), sk, 0).cast::<Socket>().as_mut() }
+}
+
+/// The same of a UNIX socket; `sk` may also be the peer that such an argument leads to.
+///
+/// # Safety
+/// As [`get`].
+#[inline(always)]
+pub(crate) unsafe fn end(sk: *const u8) -> Option<&'static mut End> {
+    // SAFETY: see above.
+    unsafe { storage((&raw const UNIX_SOCKETS).cast(), sk, 0).cast::<End>().as_mut() }
+}
+
+/// The same, made if it has none: all zero.
+///
+/// # Safety
+/// As [`get`].
+#[inline(always)]
+pub(crate) unsafe fn end_or_create(sk: *const u8) -> Option<&'static mut End> {
+    // SAFETY: see above.
+    let end =
+        unsafe { storage((&raw const UNIX_SOCKETS).cast(), sk, CREATE).cast::<End>().as_mut() };
+    if end.is_none() {
+        emit::count(counter::NO_STORAGE);
+    }
+    end
 }
 
 /// The socket's state, made if it has none: then the connection is older than the agent, unless
@@ -39,7 +70,8 @@ pub(crate) unsafe fn get(sk: *const u8) -> Option<&'static mut Socket> {
 pub(crate) unsafe fn get_or_create(sk: *const u8, tp: Typed, role: u8) -> Option<Tcp<Typed>> {
     // SAFETY: see above.
     unsafe {
-        let Some(state) = storage(sk, BPF_SK_STORAGE_GET_F_CREATE.into()).as_mut() else {
+        let made = storage((&raw const SOCKETS).cast(), sk, CREATE).cast::<Socket>();
+        let Some(state) = made.as_mut() else {
             emit::count(counter::NO_STORAGE);
             return None;
         };
@@ -75,15 +107,10 @@ impl Home for Storage {
 }
 
 #[inline(always)]
-unsafe fn storage(sk: *const u8, flags: u64) -> *mut Socket {
+unsafe fn storage(map: *const u8, sk: *const u8, flags: u64) -> *mut u8 {
     // SAFETY: the map is a static; the verifier checks `sk`.
     unsafe {
-        bpf_sk_storage_get(
-            (&raw const SOCKETS).cast_mut().cast(),
-            sk.cast_mut().cast(),
-            ptr::null_mut(),
-            flags,
-        )
-        .cast::<Socket>()
+        bpf_sk_storage_get(map.cast_mut().cast(), sk.cast_mut().cast(), ptr::null_mut(), flags)
+            .cast::<u8>()
     }
 }

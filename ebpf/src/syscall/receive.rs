@@ -3,7 +3,10 @@
 use aya_ebpf::{bindings::pt_regs, programs::BtfTracePointContext};
 use tracebee_common::counter;
 
-use super::{fd, table};
+use super::{
+    fd::{self, Found},
+    table, unix,
+};
 use crate::{
     arch, emit, layout,
     memory::Memory as _,
@@ -15,7 +18,7 @@ use crate::{
 #[inline(always)]
 pub(super) fn returned(ctx: &BtfTracePointContext) {
     let result: i64 = ctx.arg(1);
-    if result <= 0 {
+    if result <= 0 && !receive::ends(result as i32) {
         return;
     }
     let Some(who) = Who::current(ctx) else { return };
@@ -31,7 +34,25 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         if !receive::consumes(flags) {
             return;
         }
-        let Some(tp) = fd::tcp(call.first) else { return };
+        let tp = match fd::socket(call.first) {
+            Some(Found::Tcp(tp)) => tp,
+            Some(Found::Unix(sk, inode)) if result > 0 => {
+                let several = call.number == arch::RECVMMSG;
+                let length =
+                    if several { unix::several(&call, result) as u32 } else { result as u32 };
+                let arrival = Arrival { length, flags, call: || call };
+                unix::received(ctx, sk, inode, who, arrival);
+                return;
+            }
+            Some(Found::Unix(sk, inode)) => {
+                unix::ended(sk, inode, result);
+                return;
+            }
+            None => return,
+        };
+        if result <= 0 {
+            return;
+        }
         let Some((entry, joined)) = table::get_or_join(tp) else { return };
         let end: u32 = tp.read(layout::copied_seq());
         let step = end.wrapping_sub(entry.socket.received_sequence);
@@ -48,7 +69,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
     }
 }
 
-/// A call of a 32-bit program returned: what it moved through a TCP socket is not read.
+/// A call of a 32-bit program returned: what it moved through a socket is not read.
 #[inline(always)]
 pub(super) fn unknown(ctx: &BtfTracePointContext) {
     if ctx.arg::<i64>(1) <= 0 {
@@ -56,7 +77,7 @@ pub(super) fn unknown(ctx: &BtfTracePointContext) {
     }
     // SAFETY: typed argument of the tracepoint.
     let descriptor = unsafe { arch::narrow_descriptor(ctx.arg(0)) };
-    if descriptor.and_then(fd::tcp).is_some() {
+    if descriptor.and_then(fd::socket).is_some() {
         emit::count(counter::UNKNOWN_CALL);
     }
 }

@@ -1,14 +1,14 @@
 //! Bytes on their way out.
 
-use aya_ebpf::{
-    bindings::pt_regs, helpers::generated::bpf_probe_read_user, programs::BtfTracePointContext,
-};
+use aya_ebpf::{bindings::pt_regs, programs::BtfTracePointContext};
 use tracebee_common::{counter, record::tcp, sequence};
 
-use super::{fd, table};
+use super::{
+    fd::{self, Found},
+    table, unix,
+};
 use crate::{
     arch::{self, Call},
-    bytes::{self, Vector},
     emit, layout,
     memory::Memory as _,
     send::{self, Body, Told},
@@ -23,7 +23,14 @@ pub(super) fn entered(ctx: &BtfTracePointContext) {
     // SAFETY: typed argument of the tracepoint; offsets from this kernel's BTF.
     unsafe {
         let Some(call) = arch::arguments(regs) else { return };
-        let Some(tp) = fd::tcp(descriptor(&call)) else { return };
+        let tp = match fd::socket(descriptor(&call)) {
+            Some(Found::Tcp(tp)) => tp,
+            Some(Found::Unix(sk, inode)) => {
+                unix::entered(sk, inode, who, &call);
+                return;
+            }
+            None => return,
+        };
         let state: u8 = tp.read(layout::skc_state());
         if state != tcp::ESTABLISHED && state != tcp::CLOSE_WAIT {
             return;
@@ -41,7 +48,7 @@ pub(super) fn entered(ctx: &BtfTracePointContext) {
             // No room: the send waits or fails. What came of it is known when it returns.
             return;
         }
-        let Some((left, body)) = message(&call) else { return };
+        let Some((left, body)) = send::message(&call) else { return };
         if left == 0 {
             return;
         }
@@ -66,7 +73,14 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
     // SAFETY: typed argument of the tracepoint; offsets from this kernel's BTF.
     unsafe {
         let Some(call) = arch::arguments(regs) else { return };
-        let Some(tp) = fd::tcp(descriptor(&call)) else { return };
+        let tp = match fd::socket(descriptor(&call)) {
+            Some(Found::Tcp(tp)) => tp,
+            Some(Found::Unix(sk, inode)) => {
+                unix::returned(sk, inode, who, &call, ctx.arg::<i64>(1));
+                return;
+            }
+            None => return,
+        };
         let Some(entry) = table::get(tp) else { return };
         if entry.sender != who.tid {
             return;
@@ -88,7 +102,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
             return;
         }
         let length = position - before;
-        let body = match message(&call) {
+        let body = match send::message(&call) {
             // All that went since is what this call was offered.
             Some((left, body)) if length <= left && length == ctx.arg::<u64>(1) => body.cut(length),
             _ => Body::Pages,
@@ -102,31 +116,4 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
 #[inline(always)]
 fn descriptor(call: &Call) -> u64 {
     if call.number == arch::SPLICE { call.third } else { call.first }
-}
-
-/// How many bytes a call offers, and where they lie.
-#[inline(always)]
-fn message(call: &Call) -> Option<(u64, Body)> {
-    let [address, count] = match call.number {
-        arch::WRITE | arch::SENDTO => return Some((call.third, Body::Buffer(call.second))),
-        arch::SENDFILE => return Some((call.fourth, Body::Pages)),
-        arch::SPLICE => return Some((call.fifth, Body::Pages)),
-        arch::WRITEV | arch::PWRITEV2 => [call.second, call.third],
-        // Of several messages the first; the others are a gap of known size.
-        arch::SENDMSG | arch::SENDMMSG => {
-            // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
-            let mut vector = [0u64; 2];
-            // SAFETY: a checked read into our stack.
-            let failed = unsafe {
-                bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
-            };
-            if failed != 0 {
-                return None;
-            }
-            vector
-        }
-        _ => return None,
-    };
-    let length = bytes::vector_length(send::scratch()?, address, count);
-    Some((length, Body::Vector(Vector { address, imported: false, count, skip: 0, length })))
 }

@@ -137,7 +137,7 @@ fn insert<M: Memory>(tp: M, entry: &Entry) -> Option<&'static mut Entry> {
 /// A name for a socket that has no cookie: only a typed pointer could make it one. The kernel's
 /// own count up from 0 or, made in an interrupt, down from the highest number; these lie between.
 #[inline(always)]
-fn unnamed() -> u64 {
+pub(super) fn unnamed() -> u64 {
     const BETWEEN: u64 = 1 << 62;
     // SAFETY: a helper without arguments; this CPU's own slot, used with preemption off.
     unsafe {

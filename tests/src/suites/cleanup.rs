@@ -109,7 +109,7 @@ fn files(dir: &Path, found: &mut BTreeSet<String>) {
 }
 
 /// The kernel objects that a process holds, by its file descriptors.
-fn owned(pid: u32) -> Result<Objects> {
+pub(super) fn owned(pid: u32) -> Result<Objects> {
     let mut objects = Objects::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))?.flatten() {
         let text = std::fs::read_to_string(entry.path()).unwrap_or_default();

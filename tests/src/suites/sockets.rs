@@ -44,7 +44,7 @@ const WRITE: &[&str] = &[
 ];
 
 /// What is asked: kept short for readers of one byte at a time, long for partial writes.
-const CALLS: &[(&str, &str, usize)] = &[
+pub(crate) const CALLS: &[(&str, &str, usize)] = &[
     ("GET", "/bytes/0", 0),
     ("GET", "/bytes/1000", 0),
     ("POST", "/echo", 1000),
@@ -60,16 +60,13 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
 /// One in `nth` of the ways of writing.
 pub(crate) fn some(report: &mut Report, setting: &Setting, nth: usize) -> Result<()> {
     let dir = setting.dir.path();
-    // Each way of writing is once at each end, with a different way of reading opposite it.
-    let styles = |shift: usize| -> Vec<String> {
-        let pairs = WRITE.iter().enumerate().step_by(nth);
-        pairs.map(|(n, write)| format!("{}/{write}", READ[(n + shift) % READ.len()])).collect()
-    };
-    let servers: Vec<Server> =
-        styles(0).iter().map(|style| servers::by_hand(dir, style)).collect::<Result<_>>()?;
+    let servers: Vec<Server> = styles(0, nth, WRITE)
+        .iter()
+        .map(|style| servers::by_hand(dir, style))
+        .collect::<Result<_>>()?;
 
     let agent = Agent::json(&setting.binary, dir)?;
-    let log = work(setting, &servers, &styles(4))?;
+    let log = work(setting, &servers, &styles(4, nth, WRITE))?;
     let spans = agent.stop()?.spans()?;
 
     check::whole(report, &spans);
@@ -77,6 +74,18 @@ pub(crate) fn some(report: &mut Report, setting: &Setting, nth: usize) -> Result
     check::calls(report, &by_call, &log, &servers)?;
     report.note(format!("{} calls, {} spans of them", log.len(), by_call.count(&setting.run)));
     Ok(())
+}
+
+/// One in `nth` of some ways of writing, each with a different way of reading.
+fn styles(shift: usize, nth: usize, write: &[&str]) -> Vec<String> {
+    let ways = write.iter().enumerate().step_by(nth);
+    ways.map(|(n, write)| format!("{}/{write}", READ[(n + shift) % READ.len()])).collect()
+}
+
+/// The ways that UNIX sockets have: all but zero copy.
+pub(crate) fn unix_styles(shift: usize) -> Vec<String> {
+    let ways: Vec<&str> = WRITE.iter().copied().filter(|way| *way != "zerocopy").collect();
+    styles(shift, 1, &ways)
 }
 
 /// Each client asks a server of its own and one shared by all; half of them over IPv6.

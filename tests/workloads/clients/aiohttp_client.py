@@ -1,6 +1,7 @@
 """aiohttp with one session for all tasks."""
 
 import asyncio
+import os
 
 import aiohttp
 
@@ -26,7 +27,10 @@ async def worker(session, plan):
 
 async def main():
     plan = calls()
-    connector = aiohttp.TCPConnector(limit=concurrency)
+    if path := os.environ.get("UNIX_SOCKET"):
+        connector = aiohttp.UnixConnector(path, limit=concurrency)
+    else:
+        connector = aiohttp.TCPConnector(limit=concurrency)
     async with aiohttp.ClientSession(connector=connector) as session:
         await asyncio.gather(*(worker(session, plan) for _ in range(concurrency)))
 

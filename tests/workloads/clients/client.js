@@ -43,13 +43,14 @@ function* chunks(call) {
 }
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: Number(concurrency) });
+const socketPath = process.env.UNIX_SOCKET;
 
 function request(call, url) {
   return new Promise((resolve, reject) => {
     const headers = { ...call.headers };
     if (call.expect) headers.expect = '100-continue';
     if (call.body && !call.chunked) headers['content-length'] = call.body;
-    const req = http.request(url, { method: call.method, headers, agent, maxHeaderSize: 65536 });
+    const req = http.request(url, { method: call.method, headers, agent, socketPath, maxHeaderSize: 65536 });
     req.on('error', reject);
     req.on('response', (res) => {
       let received = 0;

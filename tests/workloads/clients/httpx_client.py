@@ -1,5 +1,6 @@
 """httpx with its synchronous client, one per thread."""
 
+import os
 import time
 
 import httpx
@@ -8,7 +9,8 @@ from plan import log, now, run_threads
 
 
 def worker(next_call):
-    with httpx.Client(trust_env=False, follow_redirects=True, timeout=30) as client:
+    transport = httpx.HTTPTransport(uds=os.environ.get("UNIX_SOCKET"))
+    with httpx.Client(transport=transport, trust_env=False, follow_redirects=True, timeout=30) as client:
         while call := next_call():
             content = call.chunks() if call.chunked else b"x" * call.body if call.body else None
             if call.expect:

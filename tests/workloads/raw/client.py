@@ -1,6 +1,8 @@
 """A client by hand. Usage: client.py PLAN LOG READ/WRITE SHAPE
 
-It keeps one connection for each host of the plan. Shapes:
+It keeps one connection for each host of the plan, all of them to $UNIX_SOCKET if that is set
+(`pair`: to a server of its own, over a socketpair).
+Shapes:
   calls      one after the other
   pipelined  three requests of a host in one write and their answers; after half a second the
              others in one write, then all answers
@@ -21,10 +23,11 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from urllib.parse import urlsplit
 
-from wire import WRITE, Closed, Stream
+from wire import WRITE, Closed, Stream, no_delay
 
 plan_file, log_file, style, shape = sys.argv[1:]
 read, write = style.split("/")
@@ -76,7 +79,22 @@ class Call:
         log.write(json.dumps(line) + "\n")
 
 
+def pair():
+    """A connection with a server in this process, over a socketpair."""
+    from server import Connection
+
+    ours, its = socket.socketpair()
+    threading.Thread(target=Connection(its, read, write).serve, daemon=True).start()
+    return ours
+
+
 def connect(host):
+    if path := os.environ.get("UNIX_SOCKET"):
+        if path == "pair":
+            return pair()
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(path.replace("@", "\0", 1) if path.startswith("@") else path)
+        return sock
     sock = socket.socket(socket.AF_INET6 if ":" in host[0] else socket.AF_INET)
     if shape == "slow":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before connecting: no scaling
@@ -112,9 +130,13 @@ def connection(call):
     return connections[call.host]
 
 
+def port_of(sock):
+    return None if sock.family == socket.AF_UNIX else sock.getsockname()[1]
+
+
 def one(call):
     sock, stream = connection(call)
-    port = sock.getsockname()[1]
+    port = port_of(sock)
     start = now()
     if shape == "waiting":
         WRITE[write](sock, call.head, b"")
@@ -149,14 +171,14 @@ def together(group):
     data = b"".join(call.head + call.payload() for call in group)
     start = now()
     if shape == "dribbled":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        no_delay(sock)
         for n in range(0, len(data), 7):
             sock.sendall(data[n : n + 7])
     else:
         WRITE[write](sock, data, b"")
     for call in group:
         status, received, _ = answer(stream, call)
-        call.log(start, sock.getsockname()[1], status, received, stream.filled)
+        call.log(start, port_of(sock), status, received, stream.filled)
 
 
 def pipelined(calls):

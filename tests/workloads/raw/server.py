@@ -1,4 +1,5 @@
-"""A server by hand. Usage: server.py READ/WRITE:PORT...  (ways of wire.py, a listener for each)
+"""A server by hand. Usage: server.py READ/WRITE:PORT...  (ways of wire.py, a listener for each; a
+path or @name in place of the port: a UNIX socket)
 
 Beside /bytes, /echo and /chunked it has paths that no real server serves on purpose:
 /close/N (no length: ended by close), /interim (103 first), /trailers, /early (answers before it
@@ -114,15 +115,21 @@ class Connection:
 
 
 def listen(read, write, port):
-    server = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
+    if port.isdigit():
+        server = socket.create_server(("", int(port)), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
+    else:
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(port.replace("@", "\0", 1) if port.startswith("@") else port)
+        server.listen(128)
     while True:
         sock, _ = server.accept()
         threading.Thread(target=Connection(sock, read, write).serve, daemon=True).start()
 
 
-threads = []
-for argument in sys.argv[1:]:
-    style, port = argument.split(":")
-    threads.append(threading.Thread(target=listen, args=(*style.split("/"), int(port))))
-for thread in threads:
-    thread.start()
+if __name__ == "__main__":
+    threads = []
+    for argument in sys.argv[1:]:
+        style, port = argument.split(":", 1)
+        threads.append(threading.Thread(target=listen, args=(*style.split("/"), port)))
+    for thread in threads:
+        thread.start()

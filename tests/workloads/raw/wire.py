@@ -115,9 +115,15 @@ def write(sock, head, body):
         data = data[os.write(sock.fileno(), data) :]
 
 
+def no_delay(sock):
+    """UNIX sockets never wait."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def bytewise(sock, head, body):
     """The head in writes of one byte each, without waiting for them to be joined."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    no_delay(sock)
     for n in range(len(head)):
         sock.sendall(head[n : n + 1])
     sock.sendall(body)

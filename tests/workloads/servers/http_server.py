@@ -1,9 +1,11 @@
-"""Python's own http.server. Usage: http_server.py PORT [HTTP/1.0|HTTP/1.1]"""
+"""Python's own http.server. Usage: http_server.py PORT|PATH [HTTP/1.0|HTTP/1.1]"""
 
 import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from socketserver import ThreadingMixIn, UnixStreamServer
 
 from common import answer, events
 
@@ -77,4 +79,11 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-Server(("::", int(sys.argv[1])), Handler).serve_forever()
+class UnixServer(ThreadingMixIn, UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+at = sys.argv[1]
+server = UnixServer(at, Handler) if at.startswith("/") else Server(("::", int(at)), Handler)
+server.serve_forever()

@@ -1,4 +1,4 @@
-// Node's http server. Usage: node server.js PORT
+// Node's http server. Usage: node server.js PORT|PATH
 'use strict';
 const http = require('http');
 
@@ -53,4 +53,6 @@ async function respond(req, res, received) {
 }
 
 server.keepAliveTimeout = 60000;
-server.listen(Number(process.argv[2])); // the default host is `::`, dual stack
+const at = process.argv[2];
+// The default host is `::`, dual stack.
+server.listen(/^\d+$/.test(at) ? Number(at) : at);

@@ -9,7 +9,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{Control, Load, RING_RESERVE, RING_WAKE, counter};
+use tracebee_common::{Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter};
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
@@ -84,6 +84,7 @@ pub struct Kernel {
     generation: Array<MapData, u32>,
     load: Array<MapData, LoadValue>,
     counters: PerCpuArray<MapData, u64>,
+    older: HashMap<MapData, u32, u8>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
     /// What can be read at any time.
@@ -164,7 +165,12 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         .map_max_entries("RING", ring_bytes.get())
         .map_max_entries("SEND_AREA", cpus)
         .map_max_entries("RECEIVE_AREA", cpus)
-        .map_max_entries("PROCESS_AREA", cpus);
+        .map_max_entries("PROCESS_AREA", cpus)
+        .map_max_entries("UNIX_AREA", cpus);
+    if backend == Backend::Socket {
+        // Not used.
+        loader.map_max_entries("UNIX_TABLE", cpus);
+    }
     let mut ebpf = loader.load(OBJECT)?;
     let log = EbpfLogger::init(&mut ebpf)?;
     let programs = programs(backend);
@@ -196,6 +202,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         load: Array::try_from(take("LOAD")?).map_err(|e| LoadError::Map("LOAD", e))?,
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
+        older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
         attached: programs.len(),
         backend,
         current_generation: 0,
@@ -279,6 +286,15 @@ impl Kernel {
     pub fn release(&mut self, cookie: u64) {
         // Absent is what is wanted.
         let _ = self.control.remove(&cookie);
+    }
+
+    /// Tells which UNIX sockets, by inode number, may be older than the agent. Until then, and if
+    /// this fails, all of them may be.
+    pub fn older(&mut self, inodes: impl IntoIterator<Item = u32>) -> Result<(), MapError> {
+        for inode in inodes {
+            self.older.insert(inode, 1, 0)?;
+        }
+        self.older.insert(OLDER_COMPLETE, 1, 0)
     }
 
     /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::MAX_NUMBER;
+use crate::source::Address;
 
+const UNNAMED: u8 = 0;
+const UNIX: u8 = 1;
 const IPV4: u8 = 4;
 const IPV6: u8 = 6;
 
@@ -41,12 +44,19 @@ pub(super) trait Put {
         self.put(bytes);
     }
 
-    fn address(&mut self, address: SocketAddr) {
-        self.u8(if address.is_ipv4() { IPV4 } else { IPV6 });
-        self.u16(address.port());
+    fn address(&mut self, address: &Address) {
+        self.u8(match address {
+            Address::Unix(None) => UNNAMED,
+            Address::Unix(Some(_)) => UNIX,
+            Address::Inet(SocketAddr::V4(_)) => IPV4,
+            Address::Inet(SocketAddr::V6(_)) => IPV6,
+        });
+        self.u16(address.port().unwrap_or_default());
         match address {
-            SocketAddr::V4(v4) => self.put(&v4.ip().octets()),
-            SocketAddr::V6(v6) => {
+            Address::Unix(None) => {}
+            Address::Unix(Some(path)) => self.bytes(path.as_bytes()),
+            Address::Inet(SocketAddr::V4(v4)) => self.put(&v4.ip().octets()),
+            Address::Inet(SocketAddr::V6(v6)) => {
                 self.put(&v6.ip().octets());
                 self.u32(v6.flowinfo());
                 self.u32(v6.scope_id());
@@ -114,16 +124,18 @@ impl<'a> Fields<'a> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
-    pub(super) fn address(&mut self) -> Option<SocketAddr> {
+    pub(super) fn address(&mut self) -> Option<Address> {
         let (family, port) = (self.u8()?, self.u16()?);
-        match family {
-            IPV4 => Some(SocketAddr::new(IpAddr::from(self.array::<4>()?), port)),
+        Some(match family {
+            UNNAMED => Address::Unix(None),
+            UNIX => Address::Unix(Some(self.text()?.into())),
+            IPV4 => SocketAddr::new(IpAddr::from(self.array::<4>()?), port).into(),
             IPV6 => {
                 let ip = Ipv6Addr::from(self.array::<16>()?);
                 let (flow, scope) = (self.u32()?, self.u32()?);
-                Some(SocketAddrV6::new(ip, port, flow, scope).into())
+                Address::Inet(SocketAddrV6::new(ip, port, flow, scope).into())
             }
-            _ => None,
-        }
+            _ => return None,
+        })
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::bytes::Fields;
 use super::{Ending, Item, MAX_NUMBER, end, flag, kind};
 use crate::source::{
-    ConnectionId, Data, Direction, End, Event, Lost, Opened, Program, Role, Thread, Time,
+    Address, ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Program, Role, Thread,
+    Time,
 };
 use crate::stats::Loss;
 use crate::trace::Value;
@@ -75,7 +76,15 @@ fn opened(fields: &mut Fields<'_>) -> Option<(Opened, bool)> {
         _ => return None,
     };
     let (pid, netns) = (fields.u32()?, fields.u32()?);
-    let (sent_base, received_base) = (fields.u32()?, fields.u32()?);
+    let (own, peer) = (fields.u32()?, fields.u32()?);
+    let own = (flags & flag::OWN != 0).then_some(own);
+    let peer = (flags & flag::PEER != 0).then_some(peer);
+    let (local, remote) = (fields.address()?, fields.address()?);
+    let pair = match (own, &local) {
+        (Some(own), Address::Unix(_)) => Some(Pair::Inodes { own, peer }),
+        (Some(sent), Address::Inet(_)) => peer.map(|received| Pair::Sequences { sent, received }),
+        (None, _) => None,
+    };
     let opened = Opened {
         id,
         time,
@@ -83,10 +92,9 @@ fn opened(fields: &mut Fields<'_>) -> Option<(Opened, bool)> {
         midlife: flags & flag::MIDLIFE != 0,
         pid,
         netns,
-        sent_base: (flags & flag::SENT_BASE != 0).then_some(sent_base),
-        received_base: (flags & flag::RECEIVED_BASE != 0).then_some(received_base),
-        local: fields.address()?,
-        remote: fields.address()?,
+        pair,
+        local,
+        remote,
     };
     Some((opened, flags & flag::REFUSED != 0))
 }

@@ -2,7 +2,7 @@
 
 use super::bytes::Put as _;
 use super::{Ending, FRAME, HEADER, Item, MAGIC, VERSION, checksum, end, flag, kind};
-use crate::source::{Data, Direction, End, Event, Lost, Opened, Role};
+use crate::source::{Data, Direction, End, Event, Lost, Opened, Pair, Role};
 use crate::trace::Value;
 use crate::workload::Resource;
 
@@ -132,12 +132,17 @@ fn encode_event(event: &Event<'_>, out: &mut Vec<u8>) {
 }
 
 fn encode_opened(opened: &Opened, refused: bool, out: &mut Vec<u8>) {
+    let (own, peer) = match opened.pair {
+        None => (None, None),
+        Some(Pair::Sequences { sent, received }) => (Some(sent), Some(received)),
+        Some(Pair::Inodes { own, peer }) => (Some(own), peer),
+    };
     let mut flags = 0;
     for (flag, set) in [
         (flag::MIDLIFE, opened.midlife),
         (flag::REFUSED, refused),
-        (flag::SENT_BASE, opened.sent_base.is_some()),
-        (flag::RECEIVED_BASE, opened.received_base.is_some()),
+        (flag::OWN, own.is_some()),
+        (flag::PEER, peer.is_some()),
     ] {
         flags |= if set { flag } else { 0 };
     }
@@ -152,10 +157,10 @@ fn encode_opened(opened: &Opened, refused: bool, out: &mut Vec<u8>) {
     });
     out.u32(opened.pid);
     out.u32(opened.netns);
-    out.u32(opened.sent_base.unwrap_or_default());
-    out.u32(opened.received_base.unwrap_or_default());
-    out.address(opened.local);
-    out.address(opened.remote);
+    out.u32(own.unwrap_or_default());
+    out.u32(peer.unwrap_or_default());
+    out.address(&opened.local);
+    out.address(&opened.remote);
 }
 
 fn encode_data(data: &Data<'_>, out: &mut Vec<u8>) {

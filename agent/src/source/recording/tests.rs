@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::source::capture::file::{Fault, OpenError};
-use crate::source::{ConnectionId, Data, Direction, End, Lost, Program, Role, Thread};
+use crate::source::{
+    Address, ConnectionId, Data, Direction, End, Lost, Pair, Program, Role, Thread,
+};
 use crate::trace::Value;
 
 fn number() -> impl Strategy<Value = u64> {
@@ -25,24 +27,27 @@ fn address() -> impl Strategy<Value = SocketAddr> {
 }
 
 fn opened() -> impl Strategy<Value = Opened> {
-    let ends = (address(), address());
+    let sequences = (any::<u32>(), any::<u32>())
+        .prop_map(|(sent, received)| Pair::Sequences { sent, received });
+    let inodes =
+        (any::<u32>(), option::of(any::<u32>())).prop_map(|(own, peer)| Pair::Inodes { own, peer });
+    let path = || option::of("\\PC{0,120}").prop_map(|path| Address::Unix(path.map(Arc::from)));
+    let inet = || address().prop_map(Address::Inet);
+    let ends =
+        prop_oneof![(inet(), inet(), option::of(sequences)), (path(), path(), option::of(inodes)),];
     let role = option::of(prop_oneof![Just(Role::Client), Just(Role::Server)]);
-    let bases = (option::of(any::<u32>()), option::of(any::<u32>()));
     let rest = (any::<bool>(), any::<u32>(), any::<u32>());
-    (any::<u64>(), number(), ends, role, bases, rest).prop_map(
-        |(id, time, (local, remote), role, (sent_base, received_base), (midlife, pid, netns))| {
-            Opened {
-                id: ConnectionId(id),
-                time: Time(time),
-                local,
-                remote,
-                role,
-                midlife,
-                pid,
-                netns,
-                sent_base,
-                received_base,
-            }
+    (any::<u64>(), number(), ends, role, rest).prop_map(
+        |(id, time, (local, remote, pair), role, (midlife, pid, netns))| Opened {
+            id: ConnectionId(id),
+            time: Time(time),
+            local,
+            remote,
+            role,
+            midlife,
+            pid,
+            netns,
+            pair,
         },
     )
 }

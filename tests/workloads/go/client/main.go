@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -115,6 +116,11 @@ func main() {
 		go func(worker int) {
 			defer done.Done()
 			transport := &http.Transport{DisableKeepAlives: noKeepAlive, ExpectContinueTimeout: 5 * time.Second}
+			if at := os.Getenv("UNIX_SOCKET"); at != "" {
+				transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return (&net.Dialer{}).DialContext(ctx, "unix", at)
+				}
+			}
 			client := &http.Client{Transport: transport, Timeout: 60 * time.Second}
 			for line := range lines {
 				entry, pause := run(client, strings.Split(line, "\t"), worker)

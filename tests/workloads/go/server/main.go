@@ -1,10 +1,11 @@
-// Go's net/http server. Usage: server PORT
+// Go's net/http server. Usage: server PORT|PATH|@NAME
 package main
 
 import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -84,6 +85,13 @@ func respond(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
+	if at := os.Args[1]; strings.ContainsAny(at[:1], "/@") {
+		listener, err := net.Listen("unix", at)
+		if err != nil {
+			log.Fatal(err)
+		}
+		log.Fatal(http.Serve(listener, http.HandlerFunc(respond)))
+	}
 	// An empty host listens on both families (and, on current Go, with multipath TCP).
 	log.Fatal(http.ListenAndServe(":"+os.Args[1], http.HandlerFunc(respond)))
 }

@@ -98,15 +98,14 @@ impl Connection {
         on(Event::Opened(Opened {
             id: self.id,
             time,
-            local: self.ends[server],
-            remote: self.ends[1 - server],
+            local: self.ends[server].into(),
+            remote: self.ends[1 - server].into(),
             role: self.client.map(|_| Role::Server),
             midlife: !self.flows.iter().all(Flow::is_whole),
             pid: 0,
             netns: 0,
             // The two ends of a connection are one here: there is nothing to join.
-            sent_base: None,
-            received_base: None,
+            pair: None,
         }));
     }
 

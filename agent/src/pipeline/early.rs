@@ -1,0 +1,68 @@
+//! Server spans whose client was not heard of before they were over.
+//!
+//! Where a hook runs after a send, it may be kept waiting until the peer has read the request and
+//! answered it. Over UNIX sockets the peer is certain to be on this host, so its word is awaited.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use crate::link::{Link, MessageKey};
+use crate::source::Time;
+use crate::trace::{Identity, Parent, Span, Value};
+
+/// How long a client may take: its thread has lost the processor in the middle of a system call.
+/// Clients that are not traced never come.
+const PATIENCE: u64 = 1_000_000_000;
+/// Spans that wait, about a kilobyte each. At the limit the oldest go as they are.
+const MAX_WAITING: usize = 1024;
+
+/// The spans that wait.
+#[derive(Default)]
+pub(super) struct Early {
+    spans: FxHashMap<MessageKey, Span>,
+    /// Since when, oldest first; of those that are gone, too.
+    since: VecDeque<(Time, MessageKey)>,
+}
+
+impl Early {
+    /// Has the span of the call `key`, which ended at `ended`, wait; gives back what waited too
+    /// long for it.
+    pub(super) fn hold(&mut self, key: MessageKey, ended: Time, span: Span) -> Option<Span> {
+        let oldest = if self.since.len() >= MAX_WAITING { self.oldest() } else { None };
+        self.since.push_back((ended, key));
+        // No two calls have one key.
+        self.spans.insert(key, span).or(oldest)
+    }
+
+    /// The span of the call `key`, under the client's, if it waits.
+    pub(super) fn join(&mut self, key: MessageKey, client: &Identity) -> Option<Span> {
+        let mut span = self.spans.remove(&key)?;
+        span.trace_id = client.trace_id;
+        span.depth = client.depth.saturating_add(1);
+        span.flags = client.flags;
+        let link = Link::Sequence;
+        span.parent = Some(Parent { span_id: client.span_id, remote: false, link });
+        span.attributes.retain(|(name, _)| *name != "tracebee.link");
+        span.attributes.push(("tracebee.link", Value::Static(link.name())));
+        Some(span)
+    }
+
+    /// Gives back what has waited long enough.
+    pub(super) fn due(&mut self, now: Time) -> Option<Span> {
+        while let Some((since, _)) = self.since.front() {
+            if now.0.saturating_sub(since.0) < PATIENCE {
+                return None;
+            }
+            if let Some(span) = self.oldest() {
+                return Some(span);
+            }
+        }
+        None
+    }
+
+    fn oldest(&mut self) -> Option<Span> {
+        let (_, key) = self.since.pop_front()?;
+        self.spans.remove(&key)
+    }
+}
