@@ -238,6 +238,14 @@ fn the_client_that_gives_up_unanswered() {
 }
 
 #[test]
+fn the_last_byte_before_the_end_is_missing() {
+    let request = get("/slow");
+    let (most, last) = request.split_at(request.len() - 1);
+    let talk = Talk::new().open().say(Client, most).unseen(Client, last).ack(Server).close();
+    expect(&talk, &["/slow client_closed"], &[("capture_gap", 1)]);
+}
+
+#[test]
 fn a_half_closed_connection_is_answered() {
     let talk = Talk::new()
         .open()

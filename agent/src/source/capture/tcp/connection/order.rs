@@ -162,7 +162,9 @@ impl Connection {
     fn acknowledged(&self, from: usize) -> Option<u64> {
         let flow = &self.flows[from];
         let (to, top) = (flow.acknowledged, flow.top_held());
-        let is_fin = flow.started && to == top + 1 && !self.flows[1 - from].awaits(top);
+        let fin_captured = flow.ending.is_some_and(|ending| !ending.reset);
+        let is_fin =
+            flow.started && to == top + 1 && !fin_captured && !self.flows[1 - from].awaits(top);
         let to = if is_fin { top } else { to };
         (to > flow.next).then_some(to)
     }
