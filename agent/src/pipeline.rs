@@ -396,6 +396,9 @@ impl Pipeline {
             }
             (End::Closed { .. } | End::Unseen, _) => {}
         }
+        if end == End::Unseen {
+            connection.streams.rest(Time(u64::MAX), &mut self.parts);
+        }
         connection.streams.end(end, time, &mut self.parts);
         let thread = connection.thread;
         connection.take(&mut self.parts, thread, 0, &mut self.calls);

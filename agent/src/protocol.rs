@@ -211,8 +211,9 @@ pub trait Parser: Send {
     /// `side` will send nothing from position `at` on.
     fn finish(&mut self, side: Side, at: u64, parts: &mut Vec<Part>);
 
-    /// After [`Step::SkipTurn`] `side` has been silent for a while, at position `at`, and these are
-    /// the bytes before it: does the message that was under way end there?
+    /// `side` has been silent for a while, at position `at`, or the other side began a message since
+    /// then that is left out: does the message that was under way end there? After
+    /// [`Step::SkipTurn`], these are the bytes before it, where they are known.
     fn rested(&mut self, _side: Side, _at: u64, _tail: &[u8], _parts: &mut Vec<Part>) {}
 
     /// After [`Step::SkipTurn`] the turn of `side` is over, at position `at`: the other side speaks,

@@ -238,6 +238,7 @@ impl Streams {
     /// Whole exchanges were left out: both streams go on with the first bytes of a turn, wherever
     /// that is.
     pub fn left_out(&mut self, out: &mut Vec<Timed>) {
+        self.rest(Time(u64::MAX), out);
         self.give_up(out);
         self.received.skip();
         self.sent.skip();
@@ -325,7 +326,7 @@ impl Streams {
                 continue;
             }
             let (at, time) = (half.reached, half.reached_at);
-            let Some((tail, length)) = half.take_tail() else { continue };
+            let (tail, length) = half.take_tail().unwrap_or_default();
             if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
                 parser.rested(side, at, &tail[..length], &mut self.parts);
                 self.drain(time, time, out);

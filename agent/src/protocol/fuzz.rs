@@ -124,9 +124,10 @@ impl Driver {
 
     /// `side` was silent for a while.
     pub(super) fn rest(&mut self, side: Side) {
-        let Stream { at, tail, skip_turn: true, .. } = &self.streams[side as usize] else { return };
-        if self.over.is_none() && !tail.is_empty() {
-            self.parser.rested(side, *at, tail, &mut self.parts);
+        let Stream { at, tail, unparsed, skip_turn, .. } = &self.streams[side as usize];
+        if self.over.is_none() {
+            let tail = if *skip_turn { tail.as_slice() } else { &[] };
+            self.parser.rested(side, at + unparsed.len() as u64, tail, &mut self.parts);
         }
     }
 

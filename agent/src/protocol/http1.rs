@@ -27,6 +27,10 @@
 //!   answers come first. What comes after is answered by nothing we know ([`Part::Orphan`]).
 //! - **An orphan's length is not known**, as it may answer a HEAD: it ends with the turn.
 //!
+//! - **Requests missing before one that is seen** may be answered before it. What looks like its
+//!   answer is believed when no other answer follows: the client asks again, or the connection ends
+//!   or rests. If one follows, the client pipelines.
+//!
 //! After each of these the stream is *lost*: the next message begins at the first bytes of a new
 //! turn, if they look like one while nothing is outstanding. That this is the next message, and
 //! that a body ends with its turn, is certain for clients that wait for each answer before they
@@ -38,8 +42,8 @@
 //! answered yet are such a request, too.
 //!
 //! What remains is a client that pipelines unseen, and from then on so evenly that each request
-//! we see is followed by exactly one response: that of an older one. From outside nothing tells
-//! it from a client that waits.
+//! we see is followed by exactly one response, and then by silence: that of an older one. From
+//! outside nothing tells it from a client that waits.
 //!
 //! This needs an engine that reports a gap as soon as it knows of it, before it shows later bytes
 //! of either side, and that shows both sides in the order in which things happened.

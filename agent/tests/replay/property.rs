@@ -202,10 +202,23 @@ fn looks_pipelined(talk: usize, generated: &Generated, packets: &[Packet]) -> bo
     let own = || {
         packets.iter().map(|p| (p.talk, &p.segment)).filter(|(n, s)| *n == talk && s.from == client)
     };
-    own().any(|(_, segment)| {
-        let before = |other: &Segment| other.sequence.wrapping_add(other.bytes.len() as u32);
-        segment.bytes.starts_with(b"GET /w")
-            && !own().any(|(_, other)| before(other) == segment.sequence)
+    let end = |segment: &Segment| segment.sequence.wrapping_add(segment.bytes.len() as u32);
+    let mut holes = own().filter(|(_, segment)| {
+        !segment.bytes.is_empty() && !own().any(|(_, other)| end(other) == segment.sequence)
+    });
+    holes.any(|(_, first)| {
+        // What follows the hole, whose bytes may have come one by one.
+        let mut bytes = first.bytes.clone();
+        let mut next = end(first);
+        let follows =
+            |next| move |(_, s): &(usize, &Segment)| s.sequence == next && !s.bytes.is_empty();
+        while bytes.len() < 6
+            && let Some((_, segment)) = own().find(follows(next))
+        {
+            bytes.extend(&segment.bytes);
+            next = end(segment);
+        }
+        bytes.starts_with(b"GET /w")
     })
 }
 

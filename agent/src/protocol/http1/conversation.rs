@@ -40,6 +40,10 @@ pub(super) struct Conversation {
     exchanged: bool,
     /// Something is not known of the streams since the connection began.
     doubt: bool,
+    /// Before the request that began last there may be some that nobody saw and nobody answered.
+    perhaps_not_oldest: bool,
+    /// Where the answer to such a request ends, which was read to its end, and its payload size.
+    held: Option<(u64, Option<u64>)>,
     /// The client sent a request before the one before it was answered.
     pipelined: bool,
     /// Nothing more is said of this connection.
@@ -169,6 +173,7 @@ impl Parser for Conversation {
                 }
             }
             Side::Response => {
+                self.confirm(parts);
                 let body = match self.responses {
                     Responses::UntilClose(start) => Some(at.saturating_sub(start)),
                     Responses::Lost { .. } => None,
@@ -181,6 +186,9 @@ impl Parser for Conversation {
     }
 
     fn rested(&mut self, side: Side, at: u64, tail: &[u8], parts: &mut Vec<Part>) {
+        if side == Side::Response && self.held.is_some_and(|(end, _)| end <= at) {
+            self.confirm(parts);
+        }
         if side == Side::Response
             && matches!(self.responses, Responses::Lost { chunked: true })
             && body::ends_chunked(tail)
@@ -191,12 +199,16 @@ impl Parser for Conversation {
     }
 
     fn closed(&mut self, side: Side, at: u64, parts: &mut Vec<Part>) {
-        if side == Side::Response && matches!(self.responses, Responses::Lost { .. }) {
-            self.finish(side, at, parts);
+        if side == Side::Response {
+            self.confirm(parts);
+            if matches!(self.responses, Responses::Lost { .. }) {
+                self.finish(side, at, parts);
+            }
         }
     }
 
     fn gone(&mut self, parts: &mut Vec<Part>) {
+        self.confirm(parts);
         if matches!(self.responses, Responses::Lost { .. }) {
             self.desync_answer(parts);
         }
@@ -227,8 +239,35 @@ impl Conversation {
         parts.push(Part::Desync);
     }
 
+    /// Says that the response under way ends at `at`: once what follows is no other response, where
+    /// that would show that this one answered a request that nobody saw.
+    fn end_response(&mut self, at: u64, body: Option<u64>, parts: &mut Vec<Part>) {
+        if self.perhaps_not_oldest && self.waiting.is_empty() {
+            self.held = Some((at, body));
+        } else {
+            parts.push(Part::ResponseEnd { at: Some(at), body });
+        }
+    }
+
+    /// No other response follows the one that was read last.
+    fn confirm(&mut self, parts: &mut Vec<Part>) {
+        if let Some((at, body)) = self.held.take() {
+            parts.push(Part::ResponseEnd { at: Some(at), body });
+        }
+    }
+
+    /// Another response follows, or may do.
+    fn refute(&mut self, parts: &mut Vec<Part>) -> bool {
+        let refuted = self.held.take().is_some();
+        if refuted {
+            parts.push(Part::Desync);
+        }
+        refuted
+    }
+
     /// Gives up all that is open.
     fn desync_all(&mut self, parts: &mut Vec<Part>) {
+        self.refute(parts);
         if !matches!(self.responses, Responses::Head) {
             self.desync_answer(parts);
         }

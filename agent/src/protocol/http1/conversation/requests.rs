@@ -157,6 +157,8 @@ impl Conversation {
             self.responses = Responses::Head;
             parts.push(Part::ResponseEnd { at: None, body: None });
         }
+        self.confirm(parts);
+        self.perhaps_not_oldest = matches!(self.requests, Requests::Lost { .. });
         self.waiting.push_back(head.method);
         self.unended = true;
         self.abandoned = None;
@@ -210,6 +212,8 @@ impl Conversation {
             return self.begin_broken_request(unfinished.at, head, parts);
         }
         let at_boundary = matches!(self.requests, Requests::Head);
+        // Whole calls may have gone by.
+        self.refute(parts);
         match self.responses {
             // Whole calls may have gone by: nobody knows where that answer ended.
             Responses::Lost { .. } => self.desync_answer(parts),

@@ -18,8 +18,7 @@ impl Conversation {
                 Progress::Broken => self.lose_response(false, parts),
                 Progress::End { taken, payload } => {
                     self.responses = Responses::Head;
-                    let at = Some(at.saturating_add(taken as u64));
-                    parts.push(Part::ResponseEnd { at, body: Some(payload) });
+                    self.end_response(at.saturating_add(taken as u64), Some(payload), parts);
                     let next_was_sent = !self.waiting.is_empty();
                     match self.learn_pipelining(next_was_sent, parts) {
                         Step::GiveUp => Step::GiveUp,
@@ -76,6 +75,11 @@ impl Conversation {
             parts.push(Part::Orphan);
             return self.desync(parts);
         }
+        if self.refute(parts) {
+            // One of the two answered a request that nobody saw.
+            parts.push(Part::Orphan);
+            self.pipelined = true;
+        }
         if self.waiting.is_empty() {
             self.answer_unfinished_request(parts);
         }
@@ -113,7 +117,7 @@ impl Conversation {
         match framing {
             Framing::Length(length) => {
                 let end = head_end.saturating_add(length);
-                parts.push(Part::ResponseEnd { at: Some(end), body: Some(length) });
+                self.end_response(end, Some(length), parts);
                 match length {
                     0 => Step::Took(len),
                     length => Step::Skip(length.saturating_add(len as u64)),
