@@ -1,11 +1,15 @@
 //! Records into the ring, and the counters of what did not get there.
 
 use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
     helpers::bpf_ktime_get_boot_ns,
     macros::map,
-    maps::{PerCpuArray, RingBuf},
+    maps::{HashMap, PerCpuArray, RingBuf},
 };
-use tracebee_common::{counter, record::Header};
+use tracebee_common::{
+    MAX_LAST, counter,
+    record::{Header, State},
+};
 
 use crate::{
     layout, process,
@@ -15,6 +19,10 @@ use crate::{
 /// The one ring; user space sets its size.
 #[map]
 static RING: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
+
+/// Last records of connections for which the ring had no room, by cookie; user space takes them out.
+#[map]
+static LAST: HashMap<u64, State> = HashMap::with_max_entries(MAX_LAST, BPF_F_NO_PREALLOC);
 
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
@@ -46,10 +54,13 @@ pub(crate) fn output(bytes: &[u8]) -> bool {
     write(bytes, layout::ring_room() as u64)
 }
 
-/// Writes one of the records that tell how a connection ended: into the rest of the ring, too.
+/// Writes the record that tells how a connection ended: into the rest of the ring, too, or beside it.
 #[inline(always)]
-pub(crate) fn output_last(bytes: &[u8]) -> bool {
-    write(bytes, u64::MAX)
+pub(crate) fn output_last(record: &State) {
+    if !write(as_bytes(record), u64::MAX) {
+        // Without it, what else was lost on the connection would not be known.
+        let _ = LAST.insert(record.header.cookie, record, 0);
+    }
 }
 
 #[inline(always)]
@@ -107,7 +118,7 @@ pub(crate) fn open<C: Connection>(connection: &mut C, pid: u32) -> bool {
 /// Announces a connection in the end that found no room before: for it, there is some.
 #[inline(always)]
 pub(crate) fn open_last<C: Connection>(connection: &mut C) -> bool {
-    announce(connection, output_last)
+    announce(connection, |bytes| write(bytes, u64::MAX))
 }
 
 #[inline(always)]

@@ -14,6 +14,7 @@ mod layout;
 mod memory;
 mod process;
 mod receive;
+mod remaining;
 mod send;
 mod socket;
 mod state;

@@ -89,7 +89,7 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
             reserved2: 0,
         };
         if last {
-            emit::output_last(emit::as_bytes(&record));
+            emit::output_last(&record);
         } else {
             emit::output(emit::as_bytes(&record));
         }

@@ -199,7 +199,7 @@ impl End {
             reserved2: 0,
         };
         if closed {
-            emit::output_last(emit::as_bytes(&record));
+            emit::output_last(&record);
         } else {
             emit::output(emit::as_bytes(&record));
         }

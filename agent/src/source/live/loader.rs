@@ -1,5 +1,6 @@
 //! Loading and attaching the kernel programs. All of the agent's `unsafe` and privilege is here.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -9,10 +10,12 @@ use aya::{
     programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
+use tracebee_common::record::State;
 use tracebee_common::{Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter};
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
+use super::remaining;
 use crate::cli::Capture;
 use crate::privilege::Privileges;
 
@@ -85,12 +88,12 @@ pub struct Kernel {
     load: Array<MapData, LoadValue>,
     counters: PerCpuArray<MapData, u64>,
     older: HashMap<MapData, u32, u8>,
+    last: HashMap<MapData, u64, StateValue>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
     /// What can be read at any time.
     pub gauges: Gauges,
-    /// None once they are detached.
-    ebpf: Option<Ebpf>,
+    ebpf: Ebpf,
 }
 
 #[derive(Clone, Copy)]
@@ -106,6 +109,13 @@ struct LoadValue(Load);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for LoadValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct StateValue(State);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for StateValue {}
 
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
@@ -187,6 +197,12 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
             .and_then(|program| program.attach().map(drop))
             .map_err(refused(name))?;
     }
+    if let Err(error) = remaining::load(&mut ebpf, backend, &btf) {
+        tracing::warn!(
+            "calls that are lost just before the end will not be counted: {}",
+            reason(&error)
+        );
+    }
     let descriptors = descriptors(&ebpf, programs).map_err(LoadError::Gauges)?;
     let mut take = |name: &'static str| {
         ebpf.take_map(name)
@@ -203,13 +219,14 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
+        last: HashMap::try_from(take("LAST")?).map_err(|e| LoadError::Map("LAST", e))?,
         attached: programs.len(),
         backend,
         current_generation: 0,
         log,
         ring,
         gauges,
-        ebpf: Some(ebpf),
+        ebpf,
     })
 }
 
@@ -297,6 +314,17 @@ impl Kernel {
         self.older.insert(OLDER_COMPLETE, 1, 0)
     }
 
+    /// Takes out the last records of connections that the ring had no room for.
+    pub fn take_last(&mut self) -> Vec<State> {
+        let found: Vec<State> =
+            self.last.iter().filter_map(|entry| Some(entry.ok()?.1.0)).collect();
+        for state in &found {
+            // Absent is what is wanted.
+            let _ = self.last.remove(&state.header.cookie);
+        }
+        found
+    }
+
     /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.
     pub fn counter(&self, slot: u32) -> u64 {
         debug_assert!(slot < counter::COUNT);
@@ -305,7 +333,18 @@ impl Kernel {
 
     /// Detaches the programs: what is in the ring is all there will be.
     pub fn detach(&mut self) {
-        self.ebpf = None;
+        for (name, _) in programs(self.backend) {
+            // What was not attached need not be detached.
+            let _ = program(&mut self.ebpf, name).and_then(BtfTracePoint::unload);
+        }
+    }
+
+    /// How far the connections have come that are there now, as records.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn remaining(&mut self, on: impl FnMut(&[u8])) -> io::Result<()> {
+        remaining::read(&mut self.ebpf, self.backend, on)
     }
 
     /// Passes on what the kernel programs have to say (`--log-level debug`).
