@@ -32,7 +32,7 @@ type Line struct {
 	Start    int64  `json:"start"`
 	End      int64  `json:"end"`
 	Pid      int    `json:"pid"`
-	Port     int    `json:"port"`
+	Port     int    `json:"port,omitempty"`
 	Worker   int    `json:"worker"`
 }
 
@@ -71,7 +71,12 @@ func run(client *http.Client, fields []string, worker int) (Line, time.Duration)
 	}
 	port := 0
 	request = request.WithContext(httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { port = info.Conn.LocalAddr().(*net.TCPAddr).Port },
+		GotConn: func(info httptrace.GotConnInfo) {
+			// A UNIX socket has none.
+			if local, ok := info.Conn.LocalAddr().(*net.TCPAddr); ok {
+				port = local.Port
+			}
+		},
 	}))
 	start := time.Now().UnixNano()
 	response, err := client.Do(request)
