@@ -228,10 +228,9 @@ impl Pipeline {
 
     /// The agent stops: calls that are still under way get no span.
     pub fn stop(&mut self) {
-        let quiet = Time(u64::MAX);
         for connection in self.connections.values_mut() {
             if !connection.pairing.is_empty() {
-                connection.streams.rest(quiet, &mut self.parts);
+                connection.streams.stop(&mut self.parts);
                 let thread = connection.thread;
                 connection.take(&mut self.parts, thread, 0, &mut self.calls);
             }
@@ -340,7 +339,10 @@ impl Pipeline {
         // Before its first record it waited for room, if there was ever none.
         let waited = connection.as_ref().is_none_or(|c| c.thread == Thread::default());
         let reason = if waited && self.was_full { Loss::ConnectionLimit } else { Loss::Shed };
-        self.calls.stats.lose(reason, calls.into());
+        // Of others, where there was always room, nobody wants to know.
+        if connection.is_some() || self.was_full {
+            self.calls.stats.lose(reason, calls.into());
+        }
         let Some(connection) = connection else {
             if let Some(opened) = self.refused.remove(&id) {
                 Tally { lost: calls.into(), ..Tally::default() }.tell(&opened);
@@ -395,9 +397,6 @@ impl Pipeline {
                 connection.finished.get_or_insert((Finisher::Own, time));
             }
             (End::Closed { .. } | End::Unseen, _) => {}
-        }
-        if end == End::Unseen {
-            connection.streams.rest(Time(u64::MAX), &mut self.parts);
         }
         connection.streams.end(end, time, &mut self.parts);
         let thread = connection.thread;

@@ -320,17 +320,34 @@ impl Streams {
     /// Time went by: what ended before `before` without anything after it has ended.
     pub fn rest(&mut self, before: Time, out: &mut Vec<Timed>) {
         for direction in [Direction::Received, Direction::Sent] {
-            let side = self.side(direction);
-            let half = self.half(direction);
-            if half.reached_at >= before {
-                continue;
+            if self.half(direction).reached_at < before {
+                let tail = self.half(direction).take_tail().unwrap_or_default();
+                self.rested(direction, tail, out);
             }
-            let (at, time) = (half.reached, half.reached_at);
-            let (tail, length) = half.take_tail().unwrap_or_default();
-            if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
-                parser.rested(side, at, &tail[..length], &mut self.parts);
-                self.drain(time, time, out);
+        }
+    }
+
+    /// Nothing more will be seen: what looks like an end is one.
+    pub fn stop(&mut self, out: &mut Vec<Timed>) {
+        for direction in [Direction::Received, Direction::Sent] {
+            if let Some(tail) = self.half(direction).take_tail() {
+                self.rested(direction, tail, out);
             }
+        }
+    }
+
+    fn rested(
+        &mut self,
+        direction: Direction,
+        (tail, length): ([u8; half::TAIL], usize),
+        out: &mut Vec<Timed>,
+    ) {
+        let side = self.side(direction);
+        let half = self.half(direction);
+        let (at, time) = (half.reached, half.reached_at);
+        if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
+            parser.rested(side, at, &tail[..length], &mut self.parts);
+            self.drain(time, time, out);
         }
     }
 

@@ -4,7 +4,7 @@ use crate::protocol::MAX_UNPARSED;
 use crate::source::Time;
 
 /// How many of the last bytes are kept: as many as the kernel tells of what it does not capture.
-const TAIL: usize = 8;
+pub(super) const TAIL: usize = 8;
 
 /// Bytes that the parser needs more of.
 pub(super) struct Kept {
