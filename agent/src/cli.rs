@@ -44,6 +44,8 @@ pub enum Capture {
     Auto,
     /// The socket layer
     Socket,
+    /// The socket layer, where it tells of sends only when they are over (Linux 6.12)
+    Lengths,
     /// System calls: works on more kernels, costs every program of the host more
     Syscall,
 }

@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: [`source`] -> [`stream`] -> [`protocol`] -> [`call`] -> [`trace`] ->
 //! [`export`], driven by [`pipeline`]. Beside it, [`workload`] tells which program a process is,
-//! and [`link`] whose request a call is part of. [`doctor`] says what of this works on a host.
+//! [`runtime`] how what it works on can be seen, and [`link`] whose request a call is part of. [`doctor`] says what of this works on a host.
 
 pub mod call;
 pub mod cli;
@@ -18,6 +18,7 @@ pub mod protocol;
 pub mod record;
 pub mod replay;
 pub mod run;
+pub mod runtime;
 pub mod select;
 pub mod sockets;
 pub mod source;

@@ -1,10 +1,13 @@
-//! Whose request is this call part of? Today: the two ends of one call on this host.
+//! Whose request is this call part of?
 //!
 //! Both ends of a TCP connection can compute the same key for a message: the two initial sequence
 //! numbers and the message's offset in its stream. The key survives NAT and network namespaces,
 //! does not wrap and needs no clock. A UNIX socket has no sequence numbers; there the client's
-//! socket has an inode number, which its peer can look up as well. The parent of a client span
-//! inside its own process will be decided beside this.
+//! socket has an inode number, which its peer can look up as well.
+//!
+//! The parent of a client span is a request that its own process serves ([`serving`]).
+
+pub mod serving;
 
 use opentelemetry::{SpanId, TraceId};
 use rustc_hash::FxHashMap;
@@ -21,17 +24,23 @@ pub enum Link {
     Sequence,
     /// The request named it in a `traceparent` header.
     Header,
+    /// The unit of work that made the call is about the request, by the runtime's own notion.
+    Context,
+    /// It was the only request that the process had open, and there was no better rule.
+    Sole,
 }
 
 impl Link {
     /// Every kind.
-    pub const ALL: [Link; 2] = [Link::Sequence, Link::Header];
+    pub const ALL: [Link; 4] = [Link::Sequence, Link::Header, Link::Context, Link::Sole];
 
     /// The value of the `tracebee.link` attribute.
     pub fn name(self) -> &'static str {
         match self {
             Link::Sequence => "seq",
             Link::Header => "header",
+            Link::Context => "context",
+            Link::Sole => "sole",
         }
     }
 }
@@ -89,25 +98,32 @@ pub const MAX_WAITING: usize = 131_072 / 8 * 7;
 /// In two generations, of which the older one is forgotten as a whole: nothing has to be noted of
 /// a request that is answered, and nearly all are at once.
 pub struct SameHost {
-    young: FxHashMap<MessageKey, Sent>,
-    old: FxHashMap<MessageKey, Sent>,
+    young: FxHashMap<MessageKey, Ancestor>,
+    old: FxHashMap<MessageKey, Ancestor>,
     /// When the young generation began.
     since: Time,
     max: usize,
 }
 
-/// What the server's end of a call needs to know of the client's. `tracestate` is not in it: both
-/// ends see the same request.
+/// What a span needs to know of the one above it. `tracestate` is not in it: both ends of a call see
+/// the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct Ancestor {
     /// Trace id of both.
     pub trace_id: TraceId,
-    /// The client span.
+    /// The span above.
     pub span_id: SpanId,
     /// How many ancestors of it are known on this host.
     pub depth: u8,
     /// W3C trace flags.
     pub flags: u8,
+}
+
+impl From<&Identity> for Ancestor {
+    fn from(identity: &Identity) -> Self {
+        let Identity { trace_id, span_id, depth, flags, .. } = *identity;
+        Self { trace_id, span_id, depth, flags }
+    }
 }
 
 impl Default for SameHost {
@@ -133,12 +149,11 @@ impl SameHost {
         if self.young.len() >= self.max {
             self.age(time);
         }
-        let Identity { trace_id, span_id, depth, flags, .. } = *identity;
-        self.young.insert(key, Sent { trace_id, span_id, depth, flags });
+        self.young.insert(key, identity.into());
     }
 
     /// A server on this host read the request `key`: who sent it, if that was on this host.
-    pub fn received(&mut self, key: MessageKey) -> Option<Sent> {
+    pub fn received(&mut self, key: MessageKey) -> Option<Ancestor> {
         self.young.remove(&key).or_else(|| self.old.remove(&key))
     }
 

@@ -1,5 +1,6 @@
 //! The path of a call, in one thread and without locks: events in, spans out.
 
+mod about;
 mod calls;
 mod early;
 mod recorded;
@@ -9,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
+use self::about::About;
 use self::calls::{Calls, Owners, Tally};
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
@@ -71,6 +73,7 @@ struct Connection {
     turned: bool,
     /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
+    about: About,
     tally: Tally,
 }
 
@@ -171,6 +174,7 @@ impl Pipeline {
     pub fn on(&mut self, event: Event<'_>) {
         match event {
             Event::Program(program) => {
+                self.calls.serving.runs(program.pid, program.started);
                 if let Owners::Processes(workloads) = &mut self.calls.owners {
                     workloads.runs(&program);
                 }
@@ -205,6 +209,8 @@ impl Pipeline {
             workloads.expire(now);
         }
         self.calls.same_host.expire(now);
+        self.calls.serving.begins(now);
+        self.calls.serving.expire(now);
         self.calls.expire(now);
         self.calls.sampling.expire(now);
         self.forget_idle(now);
@@ -214,8 +220,8 @@ impl Pipeline {
             let thread = connection.thread;
             connection.take(&mut self.parts, thread, 0, &mut self.calls);
             if let Some(timeout) = self.request_timeout {
-                let Connection { pairing, endpoint, opened, tally, .. } = connection;
-                let sink = &mut self.calls.of(opened, tally);
+                let Connection { pairing, endpoint, opened, about, tally, .. } = connection;
+                let sink = &mut self.calls.of(opened, about, tally);
                 pairing.expire(endpoint.as_ref(), timeout, now, sink);
             }
         }
@@ -290,6 +296,7 @@ impl Pipeline {
             ignored: false,
             turned: false,
             pipelined: false,
+            about: About::default(),
             tally: Tally::default(),
             opened,
         };
@@ -305,6 +312,13 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(&data.id) else { return };
         connection.thread = data.thread;
         connection.last = data.time;
+        match data.direction {
+            Direction::Sent => connection.about.sent(data),
+            Direction::Received if data.work.is_some() => {
+                self.calls.serving.has_contexts(data.thread.pid, data.time);
+            }
+            Direction::Received => {}
+        }
         connection.streams.data(data, &mut self.parts);
         let waited = if data.direction == Direction::Received { data.waited } else { 0 };
         connection.take(&mut self.parts, data.thread, waited, &mut self.calls);
@@ -321,7 +335,11 @@ impl Pipeline {
         }
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
-            self.wishes.push(Wish::Ignore(data.id));
+            // The kernel counts messages that nobody wants to see; a capture does not.
+            let counted_here = matches!(self.calls.owners, Owners::Addressed(_));
+            if !(connection.streams.given_up() && counted_here) {
+                self.wishes.push(Wish::Ignore(data.id));
+            }
         } else if !connection.pipelined
             && connection.streams.need_everything(connection.pairing.len())
         {
@@ -448,7 +466,7 @@ impl Connection {
             parts.clear();
             return;
         }
-        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        let sink = &mut calls.of(&self.opened, &mut self.about, &mut self.tally);
         self.pairing.missed(self.streams.take_missed().unwrap_or(0), sink);
         self.pairing.take(parts, &self.streams, self.endpoint.as_ref(), thread, waited, sink);
         if self.streams.left() {
@@ -465,7 +483,7 @@ impl Connection {
     /// It was closed: what is open gets no answer any more.
     fn close(&mut self, error: Option<i32>, time: Time, calls: &mut Calls) {
         let (reason, when) = self.why_unanswered(error, time);
-        let sink = &mut calls.of(&self.opened, &mut self.tally);
+        let sink = &mut calls.of(&self.opened, &mut self.about, &mut self.tally);
         if self.streams.blind(Side::Response) {
             // Whether there was one nobody knows.
             self.pairing.lose(sink);

@@ -12,6 +12,9 @@ pub mod database;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http1;
+pub mod mysql;
+pub mod postgres;
+pub mod redis;
 
 /// Which side of the conversation bytes belong to, whatever end of the connection we watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +69,8 @@ impl fmt::Debug for Detector {
 
 /// Every protocol that is recognised. A port is no evidence: the order means nothing, because no
 /// bytes are a message of two of them.
-pub static DETECTORS: &[Detector] = &[http1::DETECTOR];
+pub static DETECTORS: &[Detector] =
+    &[http1::DETECTOR, postgres::DETECTOR, mysql::DETECTOR, redis::DETECTOR];
 
 /// What the parser wants of the direction it was just shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +158,10 @@ pub enum Part {
 pub enum Unreadable {
     /// The two ends agreed to encrypt it.
     Encrypted,
+    /// The two ends agreed to compress it.
+    Compressed,
+    /// The client asked for no answers: its calls have no end.
+    Unanswered,
 }
 
 /// A request, by protocol.
@@ -172,6 +180,16 @@ pub enum Response {
     Http(http1::Response),
     /// A database.
     Database(Box<database::Response>),
+}
+
+impl Request {
+    /// True if the call waits, on purpose, until something happens.
+    pub fn waits(&self) -> bool {
+        match self {
+            Request::Http(_) => false,
+            Request::Database(request) => request.waits,
+        }
+    }
 }
 
 impl Response {

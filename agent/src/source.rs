@@ -80,6 +80,8 @@ pub struct Opened {
     pub netns: u32,
     /// What names it at both ends; none if that is not known for certain.
     pub pair: Option<Pair>,
+    /// True if its sends may be told of after the peer answered to them.
+    pub after: bool,
 }
 
 /// What a process runs, as it was at its first connection. The texts are the process's own and may
@@ -124,6 +126,20 @@ pub struct Data<'a> {
     /// bytes waited in the socket, at least; 0 if unknown. At a send that is told of when it is
     /// over, nanoseconds between its first byte and `time`.
     pub waited: u64,
+    /// At a read from an accepted connection, these bytes, if the unit of work that read them is
+    /// known. At a send of a client, what the unit of work that sent them is about, if that is.
+    pub work: Option<Work>,
+}
+
+/// Received bytes that a unit of work of a process is about: a part of the request that it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The accepted socket.
+    pub id: ConnectionId,
+    /// Offset of the first of the bytes in the received stream.
+    pub position: u64,
+    /// How many they were.
+    pub length: u64,
 }
 
 /// How a direction or a connection ended.

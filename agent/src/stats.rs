@@ -25,6 +25,10 @@ pub enum Loss {
     Gap,
     /// A connection of a known protocol was encrypted (counted in connections).
     Encrypted,
+    /// A connection of a known protocol was compressed (counted in connections).
+    Compressed,
+    /// A client asked for no answers on a connection of a known protocol (counted in connections).
+    Unanswered,
     /// Messages of a connection whose records were lost before any protocol was recognised: each
     /// was perhaps a call.
     Unrecognised,
@@ -65,13 +69,15 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Loss; 20] = [
+    pub const ALL: [Loss; 22] = [
         Loss::RingFull,
         Loss::Recursion,
         Loss::Unreadable,
         Loss::JoinedMidway,
         Loss::Gap,
         Loss::Encrypted,
+        Loss::Compressed,
+        Loss::Unanswered,
         Loss::Unrecognised,
         Loss::CaptureGap,
         Loss::BadPacket,
@@ -102,6 +108,8 @@ impl Loss {
             Loss::JoinedMidway => "joined_midway",
             Loss::Gap => "gap",
             Loss::Encrypted => "encrypted",
+            Loss::Compressed => "compressed",
+            Loss::Unanswered => "unanswered",
             Loss::Unrecognised => "unrecognised",
             Loss::CaptureGap => "capture_gap",
             Loss::BadPacket => "bad_packet",
@@ -130,7 +138,11 @@ impl Loss {
             Loss::JoinedMidway | Loss::Gap | Loss::Shed | Loss::ConnectionLimit | Loss::Stopped => {
                 "calls"
             }
-            Loss::Encrypted | Loss::Bodies | Loss::MemoryLimit => "connections",
+            Loss::Encrypted
+            | Loss::Compressed
+            | Loss::Unanswered
+            | Loss::Bodies
+            | Loss::MemoryLimit => "connections",
             Loss::Unrecognised => "messages",
             Loss::CaptureGap => "gaps",
             Loss::BadPacket => "packets",

@@ -112,6 +112,11 @@ impl Streams {
         self.protocol
     }
 
+    /// The protocol is spoken on, but its messages cannot be told apart any more: only counted.
+    pub fn given_up(&self) -> bool {
+        self.given_up
+    }
+
     /// Nothing is wanted of this connection any more.
     pub fn leave(&mut self) {
         self.state = State::Left;
@@ -187,6 +192,10 @@ impl Streams {
                 // What was announced the other way and never shown is missing now.
                 self.catch_up(data.direction.reverse(), data.time, out);
                 self.turn_over(data.direction.reverse(), data.time, out);
+                if self.midway && !self.spoken() {
+                    // What the last turn ended with is not the beginning of this one.
+                    self.half(data.direction).forget();
+                }
             }
             let half = self.half(data.direction);
             half.begin(data.position);
@@ -529,7 +538,7 @@ impl Streams {
                     self.state = State::Spoken((detector.parser)());
                     self.protocol = Some(detector);
                     if self.midway {
-                        // What it had before this turn was the rest of something.
+                        // What the other side said before, and was kept, answers nothing of this.
                         self.half(direction.reverse()).forget();
                     }
                     return Some(side);

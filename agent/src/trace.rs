@@ -22,6 +22,8 @@ mod redact;
 mod target;
 mod template;
 
+pub use database::WAITS;
+
 use addresses::Addresses;
 use client_address::TrustedProxies;
 use names::Names;

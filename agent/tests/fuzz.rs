@@ -6,11 +6,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tracebee::protocol::http1;
+use tracebee::protocol::{http1, mysql, postgres, redis};
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
 use tracebee::source::{
-    ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Role, Thread, Time,
+    ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Role, Thread, Time, Work,
 };
 use tracebee_tests::capture::files::{Frame, Order, Pcapng, pcap};
 use tracebee_tests::capture::random::Random;
@@ -95,6 +95,9 @@ fn tcp() {
 #[test]
 fn conversations() {
     run("http1", http1::fuzz);
+    run("mysql", mysql::fuzz);
+    run("postgres", postgres::fuzz);
+    run("redis", redis::fuzz);
 }
 
 /// Writes the seeds anew: small files that show each format and each kind of packet.
@@ -120,13 +123,105 @@ fn make_seeds() {
     write("file", "fragments.pcap", &pcap(&fragments));
     write("records", "call", &recorded());
     write("segments", "calls", &described(&talk));
-    let mut http = vec![0];
-    for (side, bytes) in [(0, get("/a")), (1, answer(200, 5)), (0, get("/b")), (1, answer(404, 0))]
-    {
-        http.extend([4 + side, bytes.len() as u8]);
-        http.extend(bytes);
+    let http = [(0, get("/a")), (1, answer(200, 5)), (0, get("/b")), (1, answer(404, 0))];
+    write("http1", "calls", &conversation(0, &http));
+    for (name, turns) in databases() {
+        write("postgres", name, &conversation(0, &turns));
     }
-    write("http1", "calls", &http);
+    make_redis_seeds(&write);
+}
+
+/// What both sides say, as the targets of protocols read it.
+fn conversation(joined: u8, turns: &[Turn]) -> Vec<u8> {
+    let mut out = vec![joined];
+    for (side, bytes) in turns {
+        for piece in bytes.chunks(255) {
+            out.extend([6 + side, piece.len() as u8]);
+            out.extend(piece);
+        }
+    }
+    out
+}
+
+/// A side and what it says.
+type Turn = (u8, Vec<u8>);
+
+/// Conversations of PostgreSQL.
+fn databases() -> [(&'static str, Vec<Turn>); 3] {
+    let message = |kind: u8, body: &[u8]| {
+        [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
+    };
+    let ready = || message(b'Z', b"I");
+    let login = [
+        (0, vec![0, 0, 0, 8, 4, 210, 22, 47]),
+        (1, b"N".to_vec()),
+        (0, b"\0\0\0\x16\0\x03\0\0user\0me\0db\0a\0\0".to_vec()),
+        (1, [message(b'R', &[0; 4]), message(b'K', &[7; 8]), ready()].concat()),
+    ];
+    let row = || message(b'D', b"\0\x01\0\0\0\x01x");
+    let bound = [
+        message(b'B', b"\0s\0\0\0\0\x01\0\0\0\x01x\0\0"),
+        message(b'E', b"\0\0\0\0\0"),
+        message(b'S', b""),
+    ];
+    let simple = [
+        (0, message(b'Q', b"SELECT a FROM b\0")),
+        (1, [message(b'T', &[0, 0]), row(), message(b'C', b"SELECT 1\0"), ready()].concat()),
+        (0, message(b'Q', b"SELECT 1/0\0")),
+        (1, [message(b'E', b"SERROR\0VERROR\0C22012\0\0"), ready()].concat()),
+    ];
+    let extended = [
+        (0, [message(b'P', b"s\0SELECT $1\0\0\0"), message(b'D', b"Ss\0")].concat()),
+        (0, message(b'H', b"")),
+        (1, [message(b'1', b""), message(b't', &[0, 0]), message(b'n', b"")].concat()),
+        (0, bound.concat()),
+        (1, [message(b'2', b""), row(), message(b'C', b"SELECT 1\0"), ready()].concat()),
+        (0, [message(b'C', b"Ss\0"), message(b'S', b"")].concat()),
+        (1, [message(b'3', b""), ready()].concat()),
+    ];
+    let copy = [
+        (0, message(b'Q', b"COPY a FROM STDIN\0")),
+        (1, message(b'G', &[0, 0, 0])),
+        (0, [message(b'd', b"1\n"), message(b'c', b"")].concat()),
+        (1, [message(b'C', b"COPY 1\0"), ready()].concat()),
+        (0, message(b'X', b"")),
+    ];
+    let after = |turns: &[Turn]| [&login[..], turns].concat();
+    [("simple", after(&simple)), ("extended", after(&extended)), ("copy", after(&copy))]
+}
+
+/// Conversations of Redis.
+fn make_redis_seeds(write: &impl Fn(&str, &str, &[u8])) {
+    let text = |side, text: &str| (side, text.replace('/', "\r\n").into_bytes());
+    let resp2 = [
+        text(0, "*2/$6/SELECT/$1/3/*3/$3/SET/$6/user:1/$2/ab/"),
+        text(1, "+OK/+OK/"),
+        text(0, "*1/$5/MULTI/*2/$4/INCR/$1/n/*1/$4/EXEC/"),
+        text(1, "+OK/+QUEUED/*1/-ERR value is not an integer/"),
+        text(0, "*3/$5/BLPOP/$1/q/$1/0/"),
+        text(1, "*2/$1/q/$3/job/"),
+        text(0, "*2/$9/SUBSCRIBE/$1/a/"),
+        text(1, "*3/$9/subscribe/$1/a/:1/*3/$7/message/$1/a/$2/hi/"),
+        text(0, "PING/"),
+        text(1, "*2/$4/pong/$0//"),
+    ];
+    write("redis", "resp2", &conversation(0, &resp2));
+    let resp3 = [
+        text(0, "*5/$5/HELLO/$1/3/$4/AUTH/$2/me/$6/secret/"),
+        text(1, "%2/$6/server/$5/redis/$5/proto/:3/"),
+        text(0, "*3/$7/EVALSHA/$2/ab/$1/0/"),
+        text(1, "|1/+ttl/:3/~3/:1/,1.5/(12345678901234567890/>2/$10/invalidate/*1/$1/k/"),
+        text(0, "*2/$3/GET/$1/k/"),
+        text(1, "$?/;4/abcd/;0/"),
+    ];
+    write("redis", "resp3", &conversation(0, &resp3));
+    // Joined midway, with a gap on each side.
+    let mut gaps = conversation(200, &resp2[..4]);
+    for side in [0, 1] {
+        gaps.extend([side, 9]);
+        gaps.extend(&conversation(0, &resp2[2..6])[1..]);
+    }
+    write("redis", "gaps", &gaps);
 }
 
 /// A call as the records of the target, without their frames.
@@ -144,6 +239,7 @@ fn recorded() -> Vec<u8> {
         pid: 7,
         netns: 1,
         pair: Some(Pair::Sequences { sent: 1, received: 2 }),
+        after: false,
     };
     let (request, response) = (get("/a"), answer(200, 5));
     let data = |direction, bytes| Data {
@@ -157,6 +253,7 @@ fn recorded() -> Vec<u8> {
         pending: false,
         thread,
         waited: 5,
+        work: Some(Work { id, position: 0, length: 70 }),
     };
     let closed = End::Closed { error: None, received: 70, sent: 70 };
     let items = [

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod record;
+pub mod runtime;
 pub mod sample;
 pub mod sequence;
 

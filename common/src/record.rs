@@ -137,6 +137,28 @@ pub const FLAG_SENT: u8 = 1;
 pub const FLAG_PENDING: u8 = 2;
 /// `Header::flags` of [`Data`]: a message begins here.
 pub const FLAG_FIRST: u8 = 4;
+/// `Header::flags` of received [`Data`] and of [`State`]: bytes were sent before this of which
+/// nothing had been told yet; their record may come after it. `sent` says how far they go.
+pub const FLAG_OVERTAKES: u8 = 8;
+/// `Header::flags` of [`Conn`]: its sends are told of when they are over, when the peer may have
+/// answered already.
+pub const FLAG_AFTER: u8 = 16;
+
+/// Received bytes that a unit of work is about: a part of the request that it serves.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Work {
+    /// Cookie of the accepted socket; 0: none is known.
+    pub cookie: u64,
+    /// Stream position of the first of the bytes.
+    pub position: u64,
+    /// How many they were.
+    pub length: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+}
 
 /// Bytes that went through a socket; the captured ones follow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -165,8 +187,11 @@ pub struct Data {
     pub messages: Messages,
     /// Calls of this connection that were left out so far ([`crate::Load`]), without records.
     pub left_out: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// With [`FLAG_OVERTAKES`], the end of the sent stream: the low 32 bits of its position.
+    pub sent: u32,
+    /// At a read from an accepted connection, these bytes, if the unit of work that read them is
+    /// known. At a send of a client, what the unit of work that sends them is about.
+    pub work: Work,
 }
 
 /// Bytes of [`Data::tail`].
@@ -267,7 +292,8 @@ pub struct Process {
 const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Conn>() == 88);
-    assert!(size_of::<Data>() == 80);
+    assert!(size_of::<Work>() == 24);
+    assert!(size_of::<Data>() == 104);
     assert!(size_of::<Sent>() == 32);
     assert!(size_of::<State>() == 64);
     assert!(size_of::<Process>() == 64);

@@ -1,5 +1,6 @@
 //! Backend 1: tracepoints of the socket layer, which hand over typed sockets and messages.
 
+mod lengths;
 mod receive;
 mod send;
 mod storage;

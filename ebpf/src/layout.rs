@@ -74,6 +74,11 @@ globals! {
     bytes_received = TP_BYTES_RECEIVED;
     /// `struct tcp_sock.tcp_mstamp`.
     tcp_mstamp = TP_TCP_MSTAMP;
+    /// `struct tcp_sock.tcp_wstamp_ns`: when the last packet left.
+    tcp_wstamp = TP_TCP_WSTAMP_NS;
+    /// `struct tcp_sock.first_tx_mstamp`: when the last packet that is acknowledged left, or if
+    /// there was nothing to acknowledge, the first one since; in microseconds.
+    first_tx_mstamp = TP_FIRST_TX_MSTAMP;
     /// `struct msghdr.msg_iter.iter_type`.
     iter_type = ITER_TYPE;
     /// `struct msghdr.msg_iter.iov_offset`.
@@ -94,6 +99,8 @@ globals! {
     start_boottime = TASK_START_BOOTTIME;
     /// `struct task_struct.mm`.
     task_mm = TASK_MM;
+    /// `struct task_struct.thread.fsbase`: where a thread's own data are (x86-64).
+    task_fsbase = TASK_FSBASE;
     /// `struct task_struct.files`.
     task_files = TASK_FILES;
     /// `struct files_struct.fdt`.
@@ -118,6 +125,8 @@ globals! {
     sk_type = SK_TYPE;
     /// `struct sock.sk_socket`.
     sk_socket = SK_SOCKET;
+    /// `struct sock.sk_max_ack_backlog`.
+    sk_max_ack_backlog = SK_MAX_ACK_BACKLOG;
     /// `struct sock.sk_shutdown`.
     sk_shutdown = SK_SHUTDOWN;
     /// `struct sock.sk_receive_queue.qlen`.
@@ -142,6 +151,8 @@ globals! {
     env_end = MM_ENV_END;
     /// Thread group id of the agent, whose own traffic is none of its business.
     own_pid = OWN_PID;
+    /// Not 0: sends are only seen by `sock_send_length`, when they are over.
+    lengths = LENGTHS;
     /// Bytes that may wait in the ring, but for the ends of connections.
     ring_room = RING_ROOM;
     /// The reader is woken whenever so many bytes more are waiting, a power of two.

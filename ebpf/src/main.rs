@@ -13,6 +13,7 @@ mod layer;
 mod layout;
 mod memory;
 mod process;
+mod python;
 mod receive;
 mod remaining;
 mod send;
@@ -20,6 +21,7 @@ mod socket;
 mod state;
 mod syscall;
 mod unix;
+mod work;
 
 #[cfg(not(test))]
 #[panic_handler]

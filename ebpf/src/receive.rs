@@ -6,7 +6,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use tracebee_common::{
     counter,
-    record::{self, Data, FLAG_FIRST},
+    record::{self, Data, FLAG_FIRST, FLAG_OVERTAKES, Work},
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     emit, layout,
     memory::Memory,
     socket::{self, Connection, RECEIVED, Tcp, Who},
+    work,
 };
 
 #[map]
@@ -45,6 +46,8 @@ pub(crate) struct Arrival<F> {
     pub(crate) flags: i32,
     /// Finds the system call, if it is of interest.
     pub(crate) call: F,
+    /// It overtakes a send that came to here ([`Data::sent`]).
+    pub(crate) overtakes: Option<u32>,
 }
 
 /// Tells of bytes that were received.
@@ -60,7 +63,7 @@ pub(crate) unsafe fn arrived<M: Memory>(
 ) {
     // SAFETY: passed on to the caller.
     unsafe {
-        let Arrival { length, flags, call } = arrival;
+        let length = arrival.length;
         let tp = tcp.tp;
         let mut end: u32 = tp.read(layout::copied_seq());
         if !tcp.joined {
@@ -82,14 +85,15 @@ pub(crate) unsafe fn arrived<M: Memory>(
         };
         tcp.state.received_sequence = end;
         tcp.state.received = position + length as u64;
+        let work = work::read(tcp.state, who, position, length);
         let Some(first) = socket::turn(tcp.state, RECEIVED, position) else { return };
         if tcp.state.received <= tcp.state.skip_received {
             return;
         }
         // How long these bytes have been waiting to be read, at least.
         let waited = socket::rested(tp);
-        let chunk = Chunk { position, first, waited };
-        tell(ctx, tcp, who, chunk, Arrival { length, flags, call });
+        let chunk = Chunk { position, first, waited, work };
+        tell(ctx, tcp, who, chunk, arrival);
     }
 }
 
@@ -102,6 +106,8 @@ pub(crate) struct Chunk {
     pub(crate) first: bool,
     /// Microseconds that they lay in the socket, at least.
     pub(crate) waited: u32,
+    /// They, if the unit of work that read them is known.
+    pub(crate) work: Work,
 }
 
 /// Tells of bytes that were received.
@@ -113,8 +119,8 @@ pub(crate) fn tell<C: Connection>(
     chunk: Chunk,
     arrival: Arrival<impl FnOnce() -> Call>,
 ) {
-    let Chunk { position, first, waited } = chunk;
-    let Arrival { length, flags, call } = arrival;
+    let Chunk { position, first, waited, work } = chunk;
+    let Arrival { length, flags, call, overtakes } = arrival;
     if !emit::open(connection, who.pid) {
         return;
     }
@@ -133,8 +139,10 @@ pub(crate) fn tell<C: Connection>(
         state.budget = state.budget.saturating_sub(wanted as u32);
     }
     let time = emit::now();
+    let flags =
+        if first { FLAG_FIRST } else { 0 } | if overtakes.is_some() { FLAG_OVERTAKES } else { 0 };
     scratch.data = Data {
-        header: emit::header(state, record::DATA, if first { FLAG_FIRST } else { 0 }, time),
+        header: emit::header(state, record::DATA, flags, time),
         position,
         length,
         captured: 0,
@@ -145,7 +153,8 @@ pub(crate) fn tell<C: Connection>(
         tail: tail.bytes,
         messages: state.messages,
         left_out: state.calls,
-        reserved: 0,
+        sent: overtakes.unwrap_or(0),
+        work,
     };
     bytes::output(scratch, captured);
 }

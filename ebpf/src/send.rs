@@ -13,6 +13,7 @@ use crate::{
     emit, layout,
     memory::Memory,
     socket::{self, Connection, Socket, Tcp, Who},
+    work,
 };
 
 #[map]
@@ -157,7 +158,8 @@ pub(crate) fn tell<C: Connection>(
         tail: tail.bytes,
         messages: state.messages,
         left_out: state.calls,
-        reserved: 0,
+        sent: 0,
+        work: work::sending(state, who),
     };
     bytes::output(scratch, captured);
 }

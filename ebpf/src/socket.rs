@@ -12,13 +12,14 @@ use aya_ebpf::{
 };
 use tracebee_common::{
     Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode,
-    record::{self, Conn, Messages},
+    record::{self, Conn, FLAG_AFTER, Messages},
     sample, sequence,
 };
 
 use crate::{
     emit, layout,
     memory::{Memory, Typed, kernel},
+    work::Doing,
 };
 
 const AF_INET: u16 = 2;
@@ -62,8 +63,10 @@ pub(crate) struct Socket {
     pub(crate) left_out: u8,
     /// Not 0: as much as a record holds is captured.
     pub(crate) whole: u8,
+    /// Not 0: it was accepted, also where the role is not told because it is older than the agent.
+    pub(crate) accepted: u8,
     /// Explicit padding.
-    pub(crate) reserved2: u16,
+    pub(crate) reserved2: u8,
     pub(crate) role: u8,
     /// 0 none yet, 1 received, 2 sent.
     pub(crate) direction: u8,
@@ -73,6 +76,36 @@ pub(crate) struct Socket {
     pub(crate) port: u16,
     /// Explicit padding.
     pub(crate) reserved: u16,
+    /// When bytes were last read; only where sends are told of when they are over.
+    pub(crate) heard: u64,
+    /// The same: a send that was overtaken.
+    pub(crate) owed: Owed,
+}
+
+/// A send under way, of which a read proves that it came before it: its turn is taken then, not
+/// when it is told of.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub(crate) struct Owed {
+    /// It went after this time.
+    pub(crate) after: u64,
+    /// The messages so far, this one included.
+    pub(crate) messages: Messages,
+    /// How far it had come, as a sequence number.
+    pub(crate) end: u32,
+    /// One of the constants below, 0 for none.
+    pub(crate) kind: u8,
+    /// Explicit padding.
+    pub(crate) reserved: [u8; 3],
+}
+
+impl Owed {
+    /// Nothing will be told of it.
+    pub(crate) const SILENT: u8 = 1;
+    /// Its turn has begun.
+    pub(crate) const TURN: u8 = 2;
+    /// The same, and a message begins with it.
+    pub(crate) const FIRST: u8 = 3;
 }
 
 pub(crate) const RECEIVED: u8 = 1;
@@ -116,7 +149,8 @@ impl<M: Memory> Connection for Tcp<M> {
 
     #[inline(always)]
     fn announce(&mut self, output: impl FnOnce(&[u8]) -> bool) -> bool {
-        let header = emit::header(self.state, record::CONN, 0, emit::now());
+        let flags = if layout::lengths() != 0 { FLAG_AFTER } else { 0 };
+        let header = emit::header(self.state, record::CONN, flags, emit::now());
         let tp = self.tp;
         // SAFETY: the offsets are those of members; the addresses of 16 bytes are copied by a
         // helper that checks the read.
@@ -167,17 +201,22 @@ pub(crate) unsafe fn netns<M: Memory>(sk: M) -> u32 {
 pub(crate) struct Who {
     pub(crate) pid: u32,
     pub(crate) tid: u32,
+    /// What it works on, as far as its runtime tells.
+    pub(crate) doing: Doing,
 }
 
 impl Who {
     /// The current thread; none if it is the agent's own.
+    ///
+    /// What it is doing is looked up here, before the programs branch: the search is long, and the
+    /// verifier follows it once for each way that leads to it.
     #[inline(always)]
     pub(crate) fn current(ctx: &BtfTracePointContext) -> Option<Self> {
-        let pid = ctx.tgid();
+        let (pid, tid) = (ctx.tgid(), ctx.pid());
         if pid as usize == layout::own_pid() {
             return None;
         }
-        Some(Self { pid, tid: ctx.pid() })
+        Some(Self { pid, tid, doing: Doing::of(pid, tid) })
     }
 }
 
@@ -203,6 +242,7 @@ pub(crate) unsafe fn begin<M: Memory>(state: &mut Socket, tp: M, role: u8) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.role = role;
+        state.accepted = (role == record::ROLE_SERVER) as u8;
         state.port = tp.read(layout::skc_num());
         state.sent_sequence = tp.read(layout::write_seq());
         state.received_sequence = tp.read(layout::copied_seq());
@@ -222,6 +262,9 @@ pub(crate) unsafe fn join<M: Memory>(state: &mut Socket, tp: M) {
     // SAFETY: passed on to the caller.
     unsafe {
         state.port = tp.read(layout::skc_num());
+        // A socket that was accepted is a copy of the one that listens, its queue's limit included.
+        // No limit says nothing: listen(2) takes 0, too.
+        state.accepted = (tp.read::<u32>(layout::sk_max_ack_backlog()) != 0) as u8;
         let sent: u64 = tp.read(layout::bytes_sent());
         let again: u64 = tp.read(layout::bytes_retrans());
         let next: u32 = tp.read(layout::snd_nxt());
@@ -259,6 +302,13 @@ pub(crate) unsafe fn since<M: Memory>(tp: M, offset: usize) -> u64 {
     // SAFETY: passed on to the caller; a helper without arguments.
     let (then, now) = unsafe { (tp.read::<u64>(offset), bpf_ktime_get_ns() / 1000) };
     now.saturating_sub(then)
+}
+
+/// Nanoseconds as microseconds that fit into a record.
+#[inline(always)]
+pub(crate) fn micros(nanos: u64) -> u32 {
+    let micros = nanos / 1000;
+    if micros > u64::from(u32::MAX) { u32::MAX } else { micros as u32 }
 }
 
 /// Notes that bytes went in `direction`, the first of them at `position`, and reads news from user

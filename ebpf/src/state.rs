@@ -3,7 +3,7 @@
 use aya_ebpf::programs::BtfTracePointContext;
 use tracebee_common::{
     mode,
-    record::{self, FLAG_SENT, State, tcp},
+    record::{self, FLAG_OVERTAKES, FLAG_SENT, State, tcp},
     sequence,
 };
 
@@ -60,25 +60,42 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
         if silent && !(last && (state.number != 0 || state.calls != 0)) {
             return;
         }
+        tell(&mut Tcp { tp, state, joined: false }, old, new);
+    }
+}
+
+/// Tells of a change of the state from `old` to `new`.
+///
+/// # Safety
+/// `tcp` is a TCP socket.
+#[inline(always)]
+pub(crate) unsafe fn tell(tcp: &mut Tcp<Typed>, old: u8, new: u8) {
+    // SAFETY: passed on to the caller; offsets from this kernel's BTF.
+    unsafe {
+        let tp = tcp.tp;
         let written: u32 = tp.read(layout::write_seq());
         let expected: u32 = tp.read(layout::rcv_nxt());
         // A FIN takes a sequence number: ours once we closed, the peer's once it did.
         let fin_sent = !matches!(old, tcp::ESTABLISHED | tcp::CLOSE_WAIT) as u64;
         let fin_received = (matches!(old, tcp::CLOSE_WAIT | tcp::LAST_ACK | tcp::CLOSING)
             || matches!(new, tcp::CLOSE_WAIT | tcp::CLOSING)) as u64;
+        let state = &*tcp.state;
         let sent = sequence::position(state.sent, state.sent_sequence, written);
+        let sent = sent.saturating_sub(fin_sent);
         let received = sequence::position(state.received, state.received_sequence, expected);
         let error: i32 = tp.read(layout::sk_err());
-        let mut tcp = Tcp { tp, state, joined: false };
-        if tcp.state.opened == 0 && !emit::open_last(&mut tcp) {
+        if tcp.state.opened == 0 && !emit::open_last(tcp) {
             return;
         }
-        let state = tcp.state;
-        let flags = if state.direction == SENT { FLAG_SENT } else { 0 };
+        let state = &mut *tcp.state;
+        let told = state.left_out == 0 && sent > state.skip_sent;
+        let overtakes = layout::lengths() != 0 && told && sent > state.sent;
+        let flags = if state.direction == SENT { FLAG_SENT } else { 0 }
+            | if overtakes { FLAG_OVERTAKES } else { 0 };
         let time = emit::now();
         let record = State {
             header: emit::header(state, record::STATE, flags, time),
-            sent: sent.saturating_sub(fin_sent),
+            sent,
             received: received.saturating_sub(fin_received),
             error,
             old,
@@ -88,7 +105,7 @@ pub(crate) fn changed<H: Home>(ctx: &BtfTracePointContext) {
             left_out: state.calls,
             reserved2: 0,
         };
-        if last {
+        if new == tcp::CLOSE {
             emit::output_last(&record);
         } else {
             emit::output(emit::as_bytes(&record));

@@ -27,6 +27,7 @@ use crate::{
     receive::{self, Arrival, Chunk},
     send::{self, Body, Copied},
     socket::{self, Connection, RECEIVED, SENT, Socket, Who},
+    work,
 };
 
 /// Inode numbers of the UNIX sockets that are older than the agent. User space fills it after the
@@ -148,6 +149,7 @@ impl End {
             (_, 0) => record::ROLE_SERVER,
             _ => record::ROLE_UNKNOWN,
         };
+        self.socket.accepted = (self.role == record::ROLE_SERVER) as u8;
         // On the stack: a constant may share its place with a global that the loader sets.
         let complete = core::hint::black_box(OLDER_COMPLETE);
         // SAFETY: one byte.
@@ -278,6 +280,7 @@ pub(crate) unsafe fn received<M: Memory>(
     }
     let end = position + length;
     let own = &mut *unix.own;
+    let work = work::read(&own.socket, who, position, arrival.length);
     own.socket.received = end;
     own.reached = now;
     if own.socket.direction != RECEIVED {
@@ -309,7 +312,7 @@ pub(crate) unsafe fn received<M: Memory>(
         own.socket.number = own.owed.wrapping_add(1);
     }
     let waited = if peer_told != 0 && peer_sent >= end { now.saturating_sub(peer_told) } else { 0 };
-    let chunk = Chunk { position, first, waited: micros(waited) };
+    let chunk = Chunk { position, first, waited: socket::micros(waited), work };
     receive::tell(ctx, unix, who, chunk, arrival);
 }
 
@@ -373,12 +376,13 @@ pub(crate) unsafe fn sent<M: Memory>(
         pid: who.pid,
         tid: who.tid,
         // Rounded up: the first byte did not go later than that.
-        waited: micros(last - began + 999),
+        waited: socket::micros(last - began + 999),
         tail_length: tail.length,
         tail: tail.bytes,
         messages,
         left_out: socket.calls,
-        reserved: 0,
+        sent: 0,
+        work: work::sending(socket, who),
     };
     bytes::output(scratch, captured);
 }
@@ -497,10 +501,4 @@ unsafe fn name(into: &mut Name, address: u64) {
             into.length = length;
         }
     }
-}
-
-#[inline(always)]
-fn micros(nanos: u64) -> u32 {
-    let micros = nanos / 1000;
-    if micros > u64::from(u32::MAX) { u32::MAX } else { micros as u32 }
 }

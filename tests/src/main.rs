@@ -34,6 +34,9 @@ struct Arguments {
     /// Every limit of time so many times as long: for emulated machines.
     #[arg(long, value_name = "TIMES", default_value_t = 1)]
     patience: u32,
+    /// Print what the suite `attribution` found, cell by cell.
+    #[arg(long)]
+    table: bool,
     /// Only list the suites.
     #[arg(long)]
     list: bool,
@@ -53,6 +56,8 @@ struct Setting {
     run: String,
     /// Long forms.
     full: bool,
+    /// Tables, too.
+    table: bool,
     /// What `--capture auto` must pick.
     expect_capture: Option<String>,
 }
@@ -110,6 +115,7 @@ fn main() -> Result<ExitCode> {
             dir: tempfile::Builder::new().prefix(&format!("tracebee-{name}-")).tempdir()?,
             run: format!("r{:x}{number:x}", std::process::id()),
             full: arguments.full,
+            table: arguments.table,
             expect_capture: arguments.expect_capture.clone(),
         };
         let begun = Instant::now();

@@ -195,6 +195,21 @@ fn uvicorn(
     Ok(Server { name, port, processes, socket: None, upstream: None, pids: OnceLock::new() })
 }
 
+/// Starts the FastAPI service that asks `down` while it answers, under uvicorn on an event loop.
+pub fn shop(event_loop: &str, down: &Server, dir: &Path) -> Result<Server> {
+    let port = free_port();
+    let mut command = Command::new(installed("venv/bin/uvicorn"));
+    command
+        .args(["shop:app", "--no-access-log", "--log-level", "warning", "--loop", event_loop])
+        .args(["--port", &port.to_string()])
+        .current_dir(workload("services"))
+        .env("DOWN", down.base(false))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut process = Process::spawn(&format!("shop-{event_loop}"), dir, &mut command)?;
+    process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    Ok(Server::single("shop", port, process))
+}
+
 fn gunicorn(port: u16, dir: &Path, args: &[&str]) -> Command {
     gunicorn_on(&[format!("127.0.0.1:{port}"), format!("[::1]:{port}")], dir, args)
 }

@@ -2,6 +2,7 @@
 
 use crate::Suite;
 
+mod attribution;
 mod cleanup;
 mod differential;
 mod doctor;
@@ -10,12 +11,15 @@ mod losses;
 mod matrix;
 mod metrics;
 mod midlife;
+mod mysql;
 mod namespaces;
 mod outage;
 mod output;
 mod overload;
+mod postgres;
 mod receivers;
 mod record;
+mod redis;
 mod shapes;
 mod small;
 mod soak;
@@ -43,11 +47,15 @@ pub(crate) const ALL: &[Suite] = &[
     suite("foreign", "TLS, other protocols and noise give no span", foreign::run),
     suite("timing", "durations are those that the client measured", timing::run),
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
+    suite("attribution", "calls hang under the request that they are made for", attribution::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
+    suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
+    suite("mysql", "MariaDB: real clients, the server's own log, Wireshark", mysql::run),
     suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
+    suite("redis", "redis-py and go-redis, RESP2 and RESP3, by the server's own count", redis::run),
     suite(
         "losses",
         "a ring that overflows: every call is there or counted, by connection",

@@ -1,4 +1,6 @@
-//! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP and HTTP.
+//! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP, HTTP and MySQL.
+
+pub mod mysql;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -91,7 +93,7 @@ pub fn exchanges(file: &Path, ports: &[u16]) -> Result<Vec<Exchange>> {
 }
 
 fn read(file: &Path, ports: &[u16]) -> Result<Vec<Message>> {
-    let output = tshark(file, ports, "http", &FIELDS)?;
+    let output = tshark(file, ports, "http", &FIELDS, ';')?;
     output.lines().map(|line| message(line).with_context(|| line.to_owned())).collect()
 }
 
@@ -121,7 +123,7 @@ fn message(line: &str) -> Result<Message> {
 
 /// When each packet was captured.
 fn times(file: &Path) -> Result<HashMap<u64, u64>> {
-    let output = tshark(file, &[], "tcp", &["frame.number", "frame.time_epoch"])?;
+    let output = tshark(file, &[], "tcp", &["frame.number", "frame.time_epoch"], ';')?;
     let pair = |line: &str| -> Option<(u64, u64)> {
         let (frame, time) = line.split_once('\t')?;
         let (seconds, fraction) = time.split_once('.')?;
@@ -131,14 +133,21 @@ fn times(file: &Path) -> Result<HashMap<u64, u64>> {
     output.lines().map(|line| pair(line).with_context(|| line.to_owned())).collect()
 }
 
-fn tshark(file: &Path, ports: &[u16], filter: &str, fields: &[&str]) -> Result<String> {
+/// Decodes `protocol` at `ports`; values of one field are told with `between` between them.
+fn tshark(
+    file: &Path,
+    ports: &[u16],
+    protocol: &str,
+    fields: &[&str],
+    between: char,
+) -> Result<String> {
     let mut command = Command::new("tshark");
     // Two passes, so that packets know what comes later; streams are put in order first.
-    command.args(["-n", "-2", "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", filter]);
+    command.args(["-n", "-2", "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", protocol]);
     for port in ports {
-        command.args(["-d", &format!("tcp.port=={port},http")]);
+        command.args(["-d", &format!("tcp.port=={port},{protocol}")]);
     }
-    command.args(["-T", "fields", "-E", "aggregator=;"]);
+    command.args(["-T", "fields", "-E", &format!("aggregator={between}")]);
     for field in fields {
         command.args(["-e", field]);
     }

@@ -6,8 +6,11 @@ mod host;
 mod http;
 mod kernel;
 mod load;
+mod postgres;
+mod redis;
 mod replay;
 mod report;
+mod rounds;
 pub(crate) mod sink;
 mod statistics;
 mod usage;
@@ -22,6 +25,11 @@ pub(crate) enum Bench {
     /// nginx under wrk, both ends traced and every span exported by OTLP/gRPC: throughput with and
     /// without the agent, its processor time and memory
     Http(HttpArgs),
+    /// PostgreSQL under pgbench that asks for one row by its key, the client's end traced: the same
+    Postgres(PostgresArgs),
+    /// redis-server under redis-benchmark without pipelining, every span exported by OTLP/gRPC:
+    /// throughput with and without the agent, its processor time
+    Redis(RedisArgs),
     /// `tracebee replay` of generated captures: calls a second and core, and the memory that one
     /// endless connection takes. Needs no privilege
     Replay(ReplayArgs),
@@ -30,6 +38,26 @@ pub(crate) enum Bench {
 /// Flags of `bench http`.
 #[derive(Args)]
 pub(crate) struct HttpArgs {
+    #[command(flatten)]
+    rounds: RoundArgs,
+    /// worker_processes of nginx: a number or auto
+    #[arg(long, default_value = "auto")]
+    workers: String,
+}
+
+/// Flags of `bench postgres`.
+#[derive(Args)]
+pub(crate) struct PostgresArgs {
+    #[command(flatten)]
+    rounds: RoundArgs,
+    /// Prepare the statement once on each connection instead of sending its text each time
+    #[arg(long)]
+    prepared: bool,
+}
+
+/// Flags of the benchmarks that compare rounds.
+#[derive(Args)]
+pub(crate) struct RoundArgs {
     /// Pairs of rounds that count, one without the agent and one with it; an interval of 95 %
     /// needs 6. At most three times as many are run where some do not count
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -37,18 +65,15 @@ pub(crate) struct HttpArgs {
     /// Length of one round
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
-    /// Connections that wrk keeps busy, one request at a time on each
+    /// Connections that are kept busy, one request at a time on each
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
     /// How long a pair of rounds may wait for an idle host
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=3600))]
     patience: u32,
-    /// Threads of wrk [default: one per processor]
+    /// Threads of the client [default: one per processor]
     #[arg(long)]
     threads: Option<u32>,
-    /// worker_processes of nginx: a number or auto
-    #[arg(long, default_value = "auto")]
-    workers: String,
     /// The agent to measure [default: built now as people run it, with the profile `release`]
     #[arg(long, value_name = "PATH")]
     agent: Option<PathBuf>,
@@ -57,9 +82,41 @@ pub(crate) struct HttpArgs {
     agent_args: Vec<String>,
 }
 
+impl RoundArgs {
+    /// Threads and connections of the client.
+    fn shape(&self) -> [u32; 2] {
+        let threads = self.threads.unwrap_or_else(conditions::processors);
+        [threads.min(self.connections), self.connections]
+    }
+}
+
+/// Flags of `bench redis`.
+#[derive(Args)]
+pub(crate) struct RedisArgs {
+    /// Pairs of rounds that count, one without the agent and one with it; an interval of 95 %
+    /// needs 6. At most three times as many are run where some do not count
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Calls of one round
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    calls: u64,
+    /// Connections, one call at a time on each
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+    /// How long a pair of rounds may wait for an idle host
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=3600))]
+    patience: u32,
+    /// The agent to measure [default: built now as people run it, with the profile `release`]
+    #[arg(long, value_name = "PATH")]
+    agent: Option<PathBuf>,
+}
+
 /// Flags of `bench replay`.
 #[derive(Args)]
 pub(crate) struct ReplayArgs {
+    /// What is spoken
+    #[arg(long, value_enum, default_value_t = replay::Protocol::Http)]
+    protocol: replay::Protocol,
     /// Times that the calls are replayed
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -81,6 +138,8 @@ pub(crate) struct ReplayArgs {
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Http(args) => http::run(args),
+        Bench::Postgres(args) => postgres::run(args),
+        Bench::Redis(args) => redis::run(args),
         Bench::Replay(args) => replay::run(args),
     }
 }

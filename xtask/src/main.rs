@@ -1,5 +1,6 @@
 //! Tasks of the project: `cargo xtask TASK`.
 
+mod attribution;
 mod bench;
 mod ebpf;
 mod vm;
@@ -20,6 +21,12 @@ enum Task {
     /// Measure what tracing costs
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Trace services under load and print how many of their calls found their parents (as root)
+    Attribution {
+        /// At least 20,000 calls a cell
+        #[arg(long)]
+        full: bool,
+    },
     /// Run a command, or a live suite, on another of Debian's kernels (as root)
     Vm(vm::VmArgs),
     /// The benchmarks' OTLP receiver: counts spans until it is killed
@@ -31,6 +38,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Task::parse() {
         Task::Ebpf { check } => ebpf::run(check)?,
         Task::Bench(bench) => bench::run(&bench)?,
+        Task::Attribution { full } => return attribution::run(full),
         Task::Vm(args) => return vm::run(&args),
         Task::Sink => bench::sink::serve()?,
     }

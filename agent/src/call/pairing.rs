@@ -15,11 +15,19 @@ const MAX_OPEN: usize = 1024;
 /// What came of a connection's parts.
 pub trait Sink<I> {
     /// A request began: decides who the call is; none if it is left out, whatever comes of it.
-    fn began(&mut self, position: u64, started: Time, request: &mut Request) -> Option<I>;
+    fn began(
+        &mut self,
+        position: u64,
+        started: Time,
+        thread: Thread,
+        request: &mut Request,
+    ) -> Option<I>;
+    /// The request that began at `position` ends before `end`.
+    fn asked(&mut self, position: u64, end: u64);
     /// A call ended.
     fn ended(&mut self, call: Call, identity: I);
-    /// A call is lost: `None` if it was never seen to begin.
-    fn lost(&mut self, identity: Option<I>);
+    /// A call is lost: `None` if it was never seen to begin, else where it did.
+    fn lost(&mut self, begun: Option<u64>);
     /// A call that was left out is over.
     fn left_out(&mut self);
     /// No call of the connection will be seen from here on.
@@ -80,7 +88,7 @@ impl<I: Clone> Pairing<I> {
                         oldest.lose(sink);
                     }
                     self.excused = false;
-                    let identity = sink.began(at, time, &mut request);
+                    let identity = sink.began(at, time, thread, &mut request);
                     self.open.push_back(Open {
                         told_as: identity.map(|identity| (identity, request)),
                         position: at,
@@ -101,9 +109,10 @@ impl<I: Clone> Pairing<I> {
                         *known = request;
                     }
                 }
-                Part::RequestEnd { body, .. } => {
+                Part::RequestEnd { at, body } => {
                     if let Some(last) = self.open.back_mut() {
                         last.request_body = body;
+                        sink.asked(last.position, at);
                     }
                 }
                 Part::Answering => {
@@ -213,7 +222,8 @@ impl<I: Clone> Pairing<I> {
         for call in &mut self.open {
             let certain = Time(call.started.0.saturating_add(timeout));
             let silent = !call.answering && call.response.is_none();
-            if silent && !call.told && certain < now {
+            let waits = call.told_as.as_ref().is_some_and(|(_, request)| request.waits());
+            if silent && !waits && !call.told && certain < now {
                 call.clone().tell(endpoint, certain, Some(NoAnswer::Timeout), sink);
                 call.told = true;
             }
@@ -241,7 +251,7 @@ impl<I> Open<I> {
         match self.told_as {
             // It has its span.
             _ if self.told => {}
-            Some((identity, _)) => sink.lost(Some(identity)),
+            Some(_) => sink.lost(Some(self.position)),
             None => sink.left_out(),
         }
     }

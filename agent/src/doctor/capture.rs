@@ -53,7 +53,7 @@ pub(super) fn check(
 
 fn works(backend: Backend, what: &str) -> Finding {
     match backend {
-        Backend::Socket => AREA.ok("socket", what),
+        Backend::Socket | Backend::Lengths => AREA.ok(backend.name(), what),
         Backend::Syscall => AREA.note(
             "syscall",
             format!("{what}; costs every system call of the host a little"),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
-use self::links::Links;
+pub(super) use self::links::Links;
 use self::runtime::Runtime;
 use crate::privilege::{Capability, Privileges};
 use crate::select::Selection;
@@ -141,7 +141,7 @@ fn observed(
     let mut process = Observed {
         pid,
         service,
-        links: links::of(&runtime),
+        links: links::of(proc, pid, &runtime),
         runtime,
         listens: Vec::new(),
         accepted: 0,
@@ -229,7 +229,7 @@ pub(super) mod test {
         Observed {
             pid,
             service: service.into(),
-            links: links::of(&runtime),
+            links: links::of(Path::new("/proc"), pid, &runtime),
             runtime,
             listens: Vec::new(),
             accepted: 0,

@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::finding::{Area, Finding, Verdict};
-use super::processes::{Observed, Processes};
+use super::processes::{Links, Observed, Processes};
 use crate::export::output::{colour_on_stdout, terminal_columns};
 use crate::export::text::paint::{Style, paint};
 use crate::export::text::width::{clean, fit, width_of};
@@ -127,8 +127,9 @@ fn table(out: &mut String, found: &Processes, look: &Look) {
         }
         out.push_str(
             "  CALLERS: server spans hang under their callers' by sequence numbers (seq) or \
-             traceparent (header)\n  INSIDE: calls that a process makes while it answers one are \
-             not linked to it yet; encrypted calls are not read yet\n",
+             traceparent (header)\n  INSIDE: calls that a process makes while it answers one hang \
+             under it by what its runtime works on (context), or if it is the only one (sole); \
+             encrypted calls are not read yet\n",
         );
     }
     if found.hidden > 0 {
@@ -158,9 +159,14 @@ fn row(process: &Observed) -> [String; 6] {
         fit(&clean(&process.service), SERVICE_WIDTH).into_owned(),
         clean(&kind).into_owned(),
         process.links.callers.join(","),
-        process.links.inside.unwrap_or("unlinked").to_owned(),
+        inside(&process.links),
         sockets(process),
     ]
+}
+
+fn inside(links: &Links) -> String {
+    let rules = links.inside.join(",");
+    links.why.as_ref().map_or(rules.clone(), |why| format!("{rules} ({})", clean(why)))
 }
 
 fn sockets(process: &Observed) -> String {

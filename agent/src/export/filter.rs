@@ -8,7 +8,7 @@ use clap::builder::FalseyValueParser;
 use jiff::SignedDuration;
 
 use crate::export::view;
-use crate::trace::Span;
+use crate::trace::{Span, WAITS};
 
 /// Flags that narrow the printed output.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct FilterArgs {
     #[arg(long, env = "TRACEBEE_ERRORS", value_parser = FalseyValueParser::new())]
     pub errors: bool,
 
-    /// Only calls that took at least this long: 100ms, 1.5s, 2m
+    /// Only calls that took at least this long: 100ms, 1.5s, 2m (not those that wait on purpose)
     #[arg(long, value_name = "DURATION", env = "TRACEBEE_SLOW", value_parser = duration)]
     pub slow: Option<Duration>,
 
@@ -56,7 +56,7 @@ impl Filter {
     /// True if people asked for this span.
     pub fn shows(&self, span: &Span) -> bool {
         (!self.errors || span.error)
-            && self.slow.is_none_or(|slow| view::duration(span) >= slow)
+            && self.slow.is_none_or(|slow| view::duration(span) >= slow && !waits(span))
             && (self.services.is_empty()
                 || self.services.iter().any(|name| **name == *span.resource.service))
             && self.path.as_ref().is_none_or(|pattern| {
@@ -68,6 +68,11 @@ impl Filter {
     pub fn retain(&self, spans: &mut Vec<Arc<Span>>) {
         spans.retain(|span| self.shows(span));
     }
+}
+
+/// True for a call that takes long because it waits for something (`BLPOP`).
+fn waits(span: &Span) -> bool {
+    span.attribute(WAITS).is_some()
 }
 
 /// Reads `100ms`, `1.5s`, `2m`; empty is zero (an empty variable is an unset one).

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use opentelemetry::SpanId;
 use tracebee_common::sample::{self, Share};
 
-use super::early::Early;
+use super::about::About;
+use super::early::{Early, Reads};
 use crate::call::Call;
 use crate::call::pairing::Sink;
 use crate::clock::Clock;
 use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
-use crate::link::{Link, MessageKey, SameHost, Sent};
+use crate::link::serving::Serving;
+use crate::link::{Ancestor, Link, MessageKey, SameHost};
 use crate::protocol::{Request, Unreadable};
-use crate::source::{Opened, Pair, Role, Time};
+use crate::source::{Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Kind, Parent, Span, Tracer};
@@ -25,7 +27,9 @@ use crate::workload::wire::Addressed;
 pub(super) struct Calls {
     pub(super) stats: Arc<Stats>,
     pub(super) same_host: SameHost,
+    pub(super) serving: Serving,
     early: Early,
+    reads: Reads,
     /// What is left out, and of calls, which.
     pub(super) step: Step,
     pub(super) sampling: Sampling,
@@ -46,14 +50,14 @@ pub(super) enum Owners {
     Addressed(Addressed),
 }
 
-/// The server span of a request that `client` sent; `trace_state` is what the request says.
-fn under(client: Sent, span_id: SpanId, trace_state: Option<Box<str>>) -> Identity {
+/// The span below `above`, which was found by `link`; `trace_state` is what the request says.
+fn under(above: Ancestor, link: Link, span_id: SpanId, trace_state: Option<Box<str>>) -> Identity {
     Identity {
-        trace_id: client.trace_id,
+        trace_id: above.trace_id,
         span_id,
-        parent: Some(Parent { span_id: client.span_id, remote: false, link: Link::Sequence }),
-        depth: client.depth.saturating_add(1),
-        flags: client.flags,
+        parent: Some(Parent { span_id: above.span_id, remote: false, link }),
+        depth: above.depth.saturating_add(1),
+        flags: above.flags,
         trace_state,
     }
 }
@@ -65,7 +69,9 @@ impl Calls {
             stats,
             owners,
             same_host: SameHost::default(),
+            serving: Serving::default(),
             early: Early::default(),
+            reads: Reads::default(),
             step: Step::NONE,
             sampling: Sampling::default(),
             ids: Ids::new(),
@@ -105,8 +111,13 @@ impl Calls {
     }
 
     /// The sink of a connection.
-    pub(super) fn of<'a>(&'a mut self, opened: &'a Opened, tally: &'a mut Tally) -> CallsOf<'a> {
-        CallsOf { calls: self, opened, tally }
+    pub(super) fn of<'a>(
+        &'a mut self,
+        opened: &'a Opened,
+        about: &'a mut About,
+        tally: &'a mut Tally,
+    ) -> CallsOf<'a> {
+        CallsOf { calls: self, opened, about, tally }
     }
 }
 
@@ -145,7 +156,29 @@ impl Tally {
 pub(super) struct CallsOf<'a> {
     calls: &'a mut Calls,
     opened: &'a Opened,
+    about: &'a mut About,
     tally: &'a mut Tally,
+}
+
+impl CallsOf<'_> {
+    /// Who a call is that names no other parent. That of a client is part of a request that its
+    /// process serves, if it is certain which.
+    fn identity(&mut self, position: u64, started: Time, pid: u32, role: Role) -> Identity {
+        let Self { calls, about, .. } = self;
+        let above = match role {
+            Role::Server => None,
+            Role::Client => match about.of(position) {
+                Some(work) => calls.serving.of(&work, started).map(|above| (above, Link::Context)),
+                // A capture knows no processes.
+                None if matches!(calls.owners, Owners::Addressed(_)) => None,
+                None => calls.serving.sole(pid, started).map(|above| (above, Link::Sole)),
+            },
+        };
+        match above {
+            Some((above, link)) => under(above, link, calls.ids.span_id(), None),
+            None => calls.root(),
+        }
+    }
 }
 
 impl Sink<Identity> for CallsOf<'_> {
@@ -155,7 +188,13 @@ impl Sink<Identity> for CallsOf<'_> {
     /// What is left out is decided here for the asking end and for calls whose two ends have no
     /// key in common. The answering end follows the other, which may not have been seen yet: that
     /// is decided when the call is over.
-    fn began(&mut self, position: u64, started: Time, request: &mut Request) -> Option<Identity> {
+    fn began(
+        &mut self,
+        position: u64,
+        started: Time,
+        thread: Thread,
+        request: &mut Request,
+    ) -> Option<Identity> {
         let Self { calls, opened, .. } = self;
         let role = opened.role.unwrap_or(Role::Server);
         let key = MessageKey::new(opened.pair, role, position);
@@ -164,12 +203,20 @@ impl Sink<Identity> for CallsOf<'_> {
         {
             return None;
         }
+        if role == Role::Server
+            && opened.after
+            && let Some(key) = key
+        {
+            calls.reads.began(key, started);
+        }
         let http = match request {
             Request::Http(http) => http,
             // It carries no context, and no server's span waits for it.
-            Request::Database(_) => return (calls.step < Step::ALL).then(|| calls.root()),
+            Request::Database(_) => {
+                let told = calls.step < Step::ALL;
+                return told.then(|| self.identity(position, started, thread.pid, role));
+            }
         };
-        let span_id = calls.ids.span_id();
         if calls.step >= Step::TEXT && http.trim() {
             calls.stats.lose(Loss::Trimmed, 1);
         }
@@ -177,7 +224,10 @@ impl Sink<Identity> for CallsOf<'_> {
         if role == Role::Server
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
         {
-            return Some(under(client, span_id, remote.and_then(|remote| remote.state)));
+            let (link, span_id) = (Link::Sequence, calls.ids.span_id());
+            let identity = under(client, link, span_id, remote.and_then(|remote| remote.state));
+            calls.serving.began(opened.id, position, thread.pid, (&identity).into());
+            return Some(identity);
         }
         if calls.step == Step::ALL {
             return None;
@@ -185,15 +235,18 @@ impl Sink<Identity> for CallsOf<'_> {
         let identity = match remote {
             Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
                 trace_id,
-                span_id,
+                span_id: calls.ids.span_id(),
                 parent: Some(Parent { span_id: parent, remote: true, link: Link::Header }),
                 depth: 0,
                 flags,
                 trace_state: state,
             },
-            None => Identity { span_id, ..calls.root() },
+            None => self.identity(position, started, thread.pid, role),
         };
-        if let (Role::Client, Some(key)) = (role, key) {
+        let Self { calls, opened, .. } = self;
+        if role == Role::Server {
+            calls.serving.began(opened.id, position, thread.pid, (&identity).into());
+        } else if let Some(key) = key {
             match calls.early.join(key, &identity) {
                 Some(span) => calls.tell(span),
                 None => calls.same_host.sent(key, started, &identity),
@@ -203,9 +256,22 @@ impl Sink<Identity> for CallsOf<'_> {
     }
 
     fn ended(&mut self, mut call: Call, mut identity: Identity) {
-        let Self { calls, opened, tally } = self;
+        let Self { calls, opened, tally, .. } = self;
+        let mut settled = false;
+        if call.endpoint.role == Role::Server {
+            // Calls were told in its trace: it is too late for another.
+            settled = calls.serving.answered(opened.id, call.position, call.ended);
+        } else if opened.after
+            && let Some(key) = MessageKey::new(opened.pair, Role::Client, call.position)
+            && let Some(read) = calls.reads.take(key)
+        {
+            // Of a long request it is known when its last byte went, and that the first did not
+            // go after it was read.
+            call.started = call.started.min(read);
+        }
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
+            && !settled
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
             && let Some(key) = MessageKey::new(opened.pair, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
@@ -215,7 +281,7 @@ impl Sink<Identity> for CallsOf<'_> {
                 Request::Database(_) => None,
             };
             let trace_state = remote.and_then(|remote| remote.state);
-            identity = under(client, identity.span_id, trace_state);
+            identity = under(client, Link::Sequence, identity.span_id, trace_state);
         }
         if call.endpoint.role == Role::Server
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
@@ -235,9 +301,9 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         tally.calls += 1;
         count(&calls.stats.calls);
-        let awaited = match (opened.pair, &identity.parent) {
-            (_, Some(Parent { link: Link::Sequence, .. })) => None,
-            (Some(Pair::Inodes { .. }), _) if call.endpoint.role == Role::Server => {
+        let awaited = match &identity.parent {
+            Some(Parent { link: Link::Sequence, .. }) => None,
+            _ if opened.after && !settled && call.endpoint.role == Role::Server => {
                 MessageKey::new(opened.pair, Role::Server, call.position)
             }
             _ => None,
@@ -258,8 +324,17 @@ impl Sink<Identity> for CallsOf<'_> {
         }
     }
 
-    fn lost(&mut self, identity: Option<Identity>) {
-        let loss = match identity {
+    fn asked(&mut self, position: u64, end: u64) {
+        if self.opened.role == Some(Role::Server) {
+            self.calls.serving.asked(self.opened.id, position, end);
+        }
+    }
+
+    fn lost(&mut self, begun: Option<u64>) {
+        if let Some(position) = begun {
+            self.calls.serving.lost(self.opened.id, position);
+        }
+        let loss = match begun {
             None if self.opened.midlife => Loss::JoinedMidway,
             _ => Loss::Gap,
         };
@@ -280,6 +355,8 @@ impl Sink<Identity> for CallsOf<'_> {
     fn unreadable(&mut self, why: Unreadable) {
         let loss = match why {
             Unreadable::Encrypted => Loss::Encrypted,
+            Unreadable::Compressed => Loss::Compressed,
+            Unreadable::Unanswered => Loss::Unanswered,
         };
         self.calls.stats.lose(loss, 1);
     }

@@ -1,7 +1,7 @@
 //! Server spans whose client was not heard of before they were over.
 //!
 //! Where a hook runs after a send, it may be kept waiting until the peer has read the request and
-//! answered it. Over UNIX sockets the peer is certain to be on this host, so its word is awaited.
+//! answered it. So the word of a client that may be on this host is awaited.
 
 use std::collections::VecDeque;
 
@@ -64,5 +64,32 @@ impl Early {
     fn oldest(&mut self) -> Option<Span> {
         let (_, key) = self.since.pop_front()?;
         self.spans.remove(&key)
+    }
+}
+
+/// Requests whose clients have not had their answers: of them the youngest are known, twice as many
+/// at most, 32 bytes each.
+const MAX_READS: usize = 16_384;
+
+/// When servers on this host began to read requests.
+#[derive(Default)]
+pub(super) struct Reads {
+    young: FxHashMap<MessageKey, Time>,
+    old: FxHashMap<MessageKey, Time>,
+}
+
+impl Reads {
+    /// A server read the first byte of the request `key`.
+    pub(super) fn began(&mut self, key: MessageKey, time: Time) {
+        if self.young.len() >= MAX_READS {
+            self.old.clear();
+            std::mem::swap(&mut self.young, &mut self.old);
+        }
+        self.young.insert(key, time);
+    }
+
+    /// When that was, once.
+    pub(super) fn take(&mut self, key: MessageKey) -> Option<Time> {
+        self.young.remove(&key).or_else(|| self.old.remove(&key))
     }
 }

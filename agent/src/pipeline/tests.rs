@@ -8,6 +8,8 @@ use super::*;
 use crate::source::{Address, Direction, Pair};
 use crate::trace::Kind;
 
+mod inside;
+
 const SECOND: u64 = 1_000_000_000;
 const CLIENT: ConnectionId = ConnectionId(1);
 const SERVER: ConnectionId = ConnectionId(2);
@@ -40,6 +42,7 @@ fn opened(id: ConnectionId, role: Role) -> Opened {
         } else {
             Pair::Sequences { sent: 9, received: 7 }
         }),
+        after: false,
     }
 }
 
@@ -50,7 +53,7 @@ fn unix(id: ConnectionId, role: Role) -> Opened {
         Role::Client => (client, server, Pair::Inodes { own: 7, peer: None }),
         Role::Server => (server, client, Pair::Inodes { own: 9, peer: Some(7) }),
     };
-    Opened { local, remote, pair: Some(pair), ..opened(id, role) }
+    Opened { local, remote, pair: Some(pair), after: true, ..opened(id, role) }
 }
 
 impl Host {
@@ -81,6 +84,7 @@ impl Host {
             pending: false,
             thread: Thread { pid: 1, tid: 1 },
             waited: 0,
+            work: None,
         }));
     }
 
@@ -255,9 +259,19 @@ fn silent_connections_are_forgotten_and_announced_again() {
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
+/// A TCP connection whose sends are told of when they are over.
+fn after(id: ConnectionId, role: Role) -> Opened {
+    Opened { after: true, ..opened(id, role) }
+}
+
 #[test]
 fn a_client_that_is_told_of_when_all_is_over_is_the_parent() {
-    let mut host = Host::of(Budget::unlimited(), unix);
+    over_before_the_client_is_told_of(unix);
+    over_before_the_client_is_told_of(after);
+}
+
+fn over_before_the_client_is_told_of(opened: fn(ConnectionId, Role) -> Opened) {
+    let mut host = Host::of(Budget::unlimited(), opened);
     for call in 0..3 {
         let (asked, answered) = (call * REQUEST.len() as u64, call * RESPONSE.len() as u64);
         host.data(SERVER, Direction::Received, asked, REQUEST);
@@ -271,6 +285,7 @@ fn a_client_that_is_told_of_when_all_is_over_is_the_parent() {
         assert_eq!((parent.span_id, server.trace_id), (client.span_id, client.trace_id));
         assert_eq!(server.attributes.iter().filter(|(key, _)| *key == "tracebee.link").count(), 1);
         assert_eq!(server.depth, client.depth + 1);
+        assert!(client.start <= server.start, "it was sent before it was read");
     }
     assert_eq!(host.stats.unlinked.load(std::sync::atomic::Ordering::Relaxed), 3);
 }

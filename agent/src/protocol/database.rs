@@ -14,6 +14,20 @@ pub struct System {
     pub name: &'static str,
     /// The port that goes without saying.
     pub port: u16,
+    /// How the operation of several in one call is called.
+    pub batches: Batches,
+    /// Whether what an operation acts on is part of its span's name. The conventions for Redis name
+    /// the operation only.
+    pub target_names: bool,
+}
+
+/// How the operation of a batch is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batches {
+    /// `BATCH` and the operation, if it is the same for all.
+    Prefixed,
+    /// As the [statement](Request::statement) says: there are several kinds of batches.
+    Named,
 }
 
 /// What a call asks for.
@@ -31,6 +45,9 @@ pub struct Request {
     /// How often the statement is asked for in this one call, with other values each time; 1 for
     /// most calls, 0 if it was not seen.
     pub executions: u32,
+    /// It waits, on purpose, until something happens: how long it takes says nothing of the
+    /// database, and an answer may never come.
+    pub waits: bool,
     /// A long text was left out ([`trim`](Self::trim)).
     pub trimmed: bool,
 }

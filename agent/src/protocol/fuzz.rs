@@ -40,6 +40,7 @@ pub(super) fn play(protocol: &Detector, data: &[u8]) {
     }
     driver.finish(Side::Request);
     driver.finish(Side::Response);
+    driver.gone();
     check(&driver.parts);
 }
 
@@ -122,6 +123,31 @@ impl Driver {
         self.obey(side, step);
     }
 
+    /// Records are missing, `length` bytes of `side` with them: anything may be among them.
+    #[cfg(test)]
+    pub(super) fn lost(&mut self, side: Side, length: u64) {
+        for side in [Side::Request, Side::Response] {
+            let stream = &mut self.streams[side as usize];
+            stream.at += stream.unparsed.len() as u64;
+            stream.unparsed.clear();
+            stream.tail.clear();
+            let to = stream.at;
+            if self.over.is_none() {
+                let step = self.parser.gap(side, to, &mut self.parts);
+                self.obey(side, step);
+            }
+            self.streams[side as usize].skip_turn = true;
+        }
+        self.streams[side as usize].at += length;
+        self.turn = Some(side);
+    }
+
+    /// The last bytes of what `side` was not seen to send, as the kernel tells them.
+    #[cfg(test)]
+    pub(super) fn tail(&mut self, side: Side, bytes: &[u8]) {
+        self.streams[side as usize].tail = bytes.to_vec();
+    }
+
     /// `side` was silent for a while.
     pub(super) fn rest(&mut self, side: Side) {
         let Stream { at, tail, unparsed, skip_turn, .. } = &self.streams[side as usize];
@@ -144,12 +170,46 @@ impl Driver {
         true
     }
 
+    /// How far `side` has come.
+    #[cfg(test)]
+    pub(super) fn position(&self, side: Side) -> u64 {
+        let stream = &self.streams[side as usize];
+        stream.at + stream.unparsed.len() as u64
+    }
+
     /// `side` will send nothing more.
     pub(super) fn finish(&mut self, side: Side) {
         let stream = &self.streams[side as usize];
         if self.over.is_none() {
             let at = stream.at + stream.unparsed.len() as u64;
             self.parser.finish(side, at, &mut self.parts);
+        }
+    }
+
+    /// The connection is closed, and all of it was read.
+    #[cfg(test)]
+    pub(super) fn close(&mut self) {
+        for side in [Side::Request, Side::Response] {
+            let Stream { at, tail, skip_turn, .. } = &self.streams[side as usize];
+            if self.over.is_none() && *skip_turn && !tail.is_empty() {
+                self.parser.turn_over(side, *at, tail, &mut self.parts);
+            }
+        }
+        for side in [Side::Request, Side::Response] {
+            let at = self.streams[side as usize].at;
+            if self.over.is_none() {
+                self.parser.closed(side, at, &mut self.parts);
+            }
+        }
+        self.finish(Side::Request);
+        self.finish(Side::Response);
+        self.gone();
+    }
+
+    /// The connection is gone.
+    pub(super) fn gone(&mut self) {
+        if self.over.is_none() {
+            self.parser.gone(&mut self.parts);
         }
     }
 

@@ -79,6 +79,7 @@ impl Bench {
             pid: 0,
             netns: 1,
             pair: None,
+            after: false,
         }));
     }
 
@@ -98,6 +99,7 @@ impl Bench {
                 pending: false,
                 thread: Thread::default(),
                 waited: 0,
+                work: None,
             }));
         }
     }

@@ -6,6 +6,7 @@ mod listening;
 pub mod loader;
 mod order;
 mod remaining;
+mod runtimes;
 mod shed;
 mod unix;
 
@@ -24,9 +25,11 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use self::listening::Listening;
 use self::order::{Next, Order};
+use self::runtimes::Runtimes;
 use self::shed::Shed;
 use super::{
     ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Program, Role, Thread, Time,
+    Work,
 };
 use crate::cli::Capture;
 use crate::limit::shed::Step;
@@ -46,6 +49,7 @@ pub struct Live {
     order: Order,
     listening: Listening,
     unix: unix::Sockets,
+    runtimes: Runtimes,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
     /// Calls that the kernel left out of connections, where there are any.
@@ -76,6 +80,8 @@ impl Live {
         if let Err(error) = kernel.older(unix::all()) {
             tracing::warn!("UNIX sockets will not be linked: {error}");
         }
+        let mut runtimes = Runtimes::default();
+        runtimes.all(&mut kernel);
         Ok(Self {
             left_out: FxHashMap::default(),
             shed: Shed::default(),
@@ -87,6 +93,7 @@ impl Live {
             order: Order::default(),
             listening: Listening::default(),
             unix: unix::Sockets::default(),
+            runtimes,
             controlled: FxHashSet::default(),
             reported: [0; counter::COUNT as usize],
             recursion_misses: 0,
@@ -114,7 +121,8 @@ impl Live {
         wait(self.kernel.ring.as_fd(), timeout);
         let waiting = self.kernel.gauges.ring.waiting();
         self.most_waiting = self.most_waiting.max(waiting);
-        let Self { kernel, stats, order, listening, unix, left_out, .. } = self;
+        let Self { kernel, stats, order, listening, unix, runtimes, left_out, .. } = self;
+        runtimes.look(kernel);
         stats.ring_peak.fetch_max(waiting, Ordering::Relaxed);
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
@@ -133,6 +141,9 @@ impl Live {
             bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
+                if let Ok((process, _)) = record::Process::ref_from_prefix(&item) {
+                    runtimes.runs(process.pid);
+                }
                 decode(&item, unix, &mut on);
                 continue;
             }
@@ -201,6 +212,7 @@ impl Live {
             self.stats.lose(loss, now.saturating_sub(before));
         }
         self.kernel.log();
+        self.runtimes.sweep(&mut self.kernel);
         let programs = self.kernel.gauges.programs();
         let now = programs.iter().map(|program| program.recursion_misses).sum();
         let before = std::mem::replace(&mut self.recursion_misses, now);
@@ -384,6 +396,11 @@ fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)
                     pending: header.flags & record::FLAG_PENDING != 0,
                     thread: Thread { pid: data.pid, tid: data.tid },
                     waited: u64::from(data.waited) * 1000,
+                    work: (data.work.cookie != 0).then(|| Work {
+                        id: ConnectionId(data.work.cookie),
+                        position: data.work.position,
+                        length: data.work.length.into(),
+                    }),
                 };
                 if !unix.is_empty() {
                     unix.moved(&data);
@@ -438,6 +455,7 @@ fn opened(conn: &record::Conn) -> Opened {
         pid: conn.pid,
         netns: conn.netns,
         pair: Some(Pair::Sequences { sent: conn.sent_base, received: conn.received_base }),
+        after: conn.header.flags & record::FLAG_AFTER != 0,
     }
 }
 

@@ -104,6 +104,8 @@ mod flag {
     pub(super) const OWN: u8 = 4;
     /// Opened: that of the first byte received; of a UNIX socket, its peer's inode.
     pub(super) const PEER: u8 = 8;
+    /// Opened: sends may be told of after the peer answered to them.
+    pub(super) const AFTER: u8 = 16;
     /// Data: written by the process, otherwise read.
     pub(super) const SENT: u8 = 1;
     /// Data: not yet accepted to its end.

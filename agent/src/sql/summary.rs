@@ -77,6 +77,8 @@ pub(super) struct Summary<'a> {
     /// The words before, the last one first.
     words: [&'a [u8]; 2],
     last: Option<Token>,
+    /// In the body of a procedure, to the end of the text: what it does, it does when it is called.
+    body: bool,
     /// Values of settings follow: `SET x = y`.
     setting: bool,
     value: bool,
@@ -103,6 +105,7 @@ impl<'a> Summary<'a> {
             dotted: false,
             words: [b"", b""],
             last: None,
+            body: false,
             setting: false,
             value: false,
         }
@@ -121,7 +124,8 @@ impl<'a> Summary<'a> {
         }
         self.end_name(token == Token::Other(b'('));
         if token != Token::Other(b';') && self.verb.is_empty() && self.levels.is_empty() {
-            self.statements += u32::from(self.want == Want::Verb && self.last_ended());
+            let begins = self.want == Want::Verb && self.last_ended() && !self.body;
+            self.statements += u32::from(begins);
         }
         match token {
             Token::Word => self.word(range),
@@ -226,7 +230,7 @@ impl<'a> Summary<'a> {
     fn comes_before_name(&self, word: &[u8]) -> bool {
         any(word, &["ONLY", "INTO", "LATERAL", "IF", "NOT", "EXISTS", "CONCURRENTLY", "IGNORE"])
             || any(word, &["LOW_PRIORITY", "HIGH_PRIORITY", "QUICK", "DELAYED", "OVERWRITE"])
-            || (is(word, "TABLE") && is(self.verb, "TRUNCATE"))
+            || (is(word, "TABLE") && any(self.verb, &["TRUNCATE", "LOAD"]))
     }
 
     /// The command of a statement, or of the one within it.
@@ -321,6 +325,10 @@ impl<'a> Summary<'a> {
             if self.last == Some(Token::Other(b'(')) || (self.with && self.levels.is_empty()) {
                 self.verb(word);
             }
+        } else if is(word, "INTO") && is(self.verb, "LOAD") {
+            self.want = table;
+        } else if is(word, "BEGIN") && is(self.verb, "CREATE") {
+            (self.body, self.full) = (true, true);
         } else if is(word, "AS") && is(self.verb, "PREPARE") && self.levels.is_empty() {
             self.want = Want::Verb;
         } else if is(word, "TO") {

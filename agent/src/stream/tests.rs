@@ -1,6 +1,7 @@
 //! Losses: what they cost is counted, and nothing after them is taken for what it is not.
 
 use super::*;
+use crate::protocol::Response;
 use crate::source::{ConnectionId, Thread};
 
 const REQUEST: &str = "GET /a HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -12,12 +13,22 @@ struct Talk {
     sent: u64,
     received: u64,
     requests: usize,
+    /// Rows that were written, of each answer of a database.
+    written: Vec<Option<u64>>,
 }
 
 impl Talk {
     fn new() -> Self {
-        let streams = Streams::new(Some(Role::Client), false);
-        Self { streams, time: 0, sent: 0, received: 0, requests: 0 }
+        Self::of(Streams::new(Some(Role::Client), false))
+    }
+
+    /// The same of one that is joined midway.
+    fn midway() -> Self {
+        Self::of(Streams::new(None, true))
+    }
+
+    fn of(streams: Streams) -> Self {
+        Self { streams, time: 0, sent: 0, received: 0, requests: 0, written: Vec::new() }
     }
 
     fn data(&mut self, direction: Direction, text: &str) {
@@ -39,6 +50,7 @@ impl Talk {
             pending: false,
             thread: Thread::default(),
             waited: 0,
+            work: None,
         };
         let mut out = Vec::new();
         self.streams.data(&data, &mut out);
@@ -55,6 +67,12 @@ impl Talk {
 
     fn count(&mut self, out: &[Timed]) {
         self.requests += out.iter().filter(|t| matches!(t.part, Part::Request { .. })).count();
+        self.written.extend(out.iter().filter_map(|timed| match &timed.part {
+            Part::Response { response: Response::Database(response), .. } => {
+                Some(response.affected)
+            }
+            _ => None,
+        }));
     }
 }
 
@@ -132,4 +150,24 @@ fn a_message_that_was_only_begun_is_one() {
     talk.data(Direction::Sent, "5");
     talk.lost([0, 0], Direction::Sent);
     assert_eq!((talk.requests, talk.streams.take_missed()), (1, Some(0)));
+}
+
+/// Three bytes may be the first of many things. They are kept, and answer nothing that is asked later.
+#[test]
+fn what_was_said_before_a_question_is_no_answer_to_it() {
+    let mut talk = Talk::midway();
+    // Of a packet of MySQL, three bytes.
+    talk.data(Direction::Received, "\x07\0\0");
+    talk.data(Direction::Sent, "\x13\0\0\0\x03UPDATE b SET a = 1");
+    talk.data(Direction::Received, "\x07\0\0\x01\0\x01\0\x02\0\0\0");
+    assert_eq!(talk.written, [Some(1)]);
+}
+
+#[test]
+fn a_turn_begins_anew() {
+    let mut talk = Talk::midway();
+    talk.data(Direction::Sent, "Q\0\0");
+    talk.data(Direction::Received, "whatever");
+    talk.data(Direction::Sent, REQUEST);
+    assert_eq!(talk.requests, 1);
 }

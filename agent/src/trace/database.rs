@@ -11,6 +11,8 @@
 //!   were written.
 //! - `tracebee.db.response_cut`: not all of the answer was seen; its rows, and an error that came
 //!   late in it, are unknown.
+//! - `tracebee.db.waits`: the call waits, on purpose, until something happens (`BLPOP`). It is not
+//!   slow, whatever `--slow` says, and no answer within `--request-timeout` is not an error of it.
 //! - `tracebee.trimmed`: the text was left out under load.
 //! - A call that another, sent along with it, kept from being carried out has the `error.type`
 //!   `skipped`. One whose failure has no code has `_OTHER`.
@@ -18,10 +20,14 @@
 use std::sync::Arc;
 
 use super::{Attributes, Described, Known, MAX_TEXT, Tracer, Value, bounded};
-use crate::protocol::database::{Request, Response};
+use crate::protocol::database::{Batches, Request, Response};
 
 /// Attributes of a span that has them all.
-const CAPACITY: usize = 19;
+const CAPACITY: usize = 20;
+
+/// The attribute of a call that waits until something happens (`BLPOP`): it takes long, and is not
+/// slow.
+pub const WAITS: &str = "tracebee.db.waits";
 
 /// Describes a call.
 pub(super) fn describe(
@@ -42,6 +48,9 @@ pub(super) fn describe(
     let procedure = statement.and_then(|statement| statement.procedure.as_deref());
     let summary = statement.map(|statement| &*statement.summary).filter(|text| !text.is_empty());
     let operation: Option<Box<str>> = match (batch, operation) {
+        (Some(_), operation) if request.system.batches == Batches::Named => {
+            operation.map(Into::into)
+        }
         (Some(_), Some(operation)) => Some(format!("BATCH {operation}").into()),
         (Some(_), None) => Some("BATCH".into()),
         (None, operation) => operation.map(Into::into),
@@ -65,6 +74,9 @@ pub(super) fn describe(
         attributes.extend(text.map(|text| (key, Value::Text(text.into()))));
     }
     attributes.extend(batch.map(|size| ("db.operation.batch.size", Value::Int(size.into()))));
+    if request.waits {
+        attributes.push((WAITS, Value::Bool(true)));
+    }
 
     let error = error(response, call);
     if let Some(code) = response.and_then(|response| response.code.as_ref()) {
@@ -102,6 +114,7 @@ pub(super) fn describe(
     }
 
     let target = collection.or(procedure).or(namespace.map(|name| &**name));
+    let target = target.filter(|_| request.system.target_names);
     let name = match (summary, operation.as_deref(), target) {
         (Some(summary), _, _) => tracer.names.plain(call.service, summary, first_word(summary)),
         (None, Some(operation), Some(target)) => {

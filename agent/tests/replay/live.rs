@@ -166,6 +166,7 @@ impl Story<'_> {
                 midlife,
                 pid,
                 netns: 1,
+                after: matches!(pair, Pair::Inodes { .. }),
                 pair: Some(pair),
             }));
         }
@@ -224,6 +225,7 @@ impl Story<'_> {
             pending,
             thread: Thread { pid: socket.pid, tid: socket.pid },
             waited: self.random.below(1000) as u64 * 1000,
+            work: None,
         };
         let (bytes, tail) = (bytes[..captured].to_vec(), tail.to_vec());
         self.told.push((self.time, Told::Data { data, bytes, tail }));

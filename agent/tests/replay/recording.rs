@@ -168,6 +168,7 @@ fn the_wall_clock_is_followed() {
         pid: 7,
         netns: 1,
         pair: None,
+        after: false,
     })));
     for n in 0..3 {
         let texts = [
@@ -186,6 +187,7 @@ fn the_wall_clock_is_followed() {
                 pending: false,
                 thread: Thread { pid: 7, tid: 7 },
                 waited: 0,
+                work: None,
             })));
         }
         // Somebody sets the clock back, and then before the beginning of time.

@@ -301,6 +301,21 @@ fn a_refused_connection_is_nothing() {
     expect(&talk, &[], &[]);
 }
 
+/// The FIN that the reset acknowledges was not captured, nor the SYN of the next connection on the
+/// same ports, of which the first packet carries nothing.
+#[test]
+fn a_reset_does_not_end_the_next_connection() {
+    let first = Talk::new().open().call("/a", 200, 10).unseen(Client, "\0").reset(Server);
+    let mut next = Talk::between("10.0.0.9:40000", "10.0.0.1:80", [1 << 30, 1 << 29]);
+    next.time = first.time;
+    let response = answer(200, 10);
+    let (begin, rest) = response.split_at(30);
+    let next = next.ack(Client).wait(3_000_000_000).say(Server, "x").say(Client, get("/b"));
+    let next = next.say(Server, begin).wait(3_000_000_000).say(Server, rest).call("/c", 200, 10);
+    let frames = [first.frames(), next.frames()].concat();
+    expect_frames(&frames, &["/a 200", "/b 200", "/c 200"], &[]);
+}
+
 #[test]
 fn ports_that_are_used_again() {
     // The same ports, three times: after a close, after a reset, and after nothing at all.
@@ -485,7 +500,7 @@ fn more_connections_than_are_followed() {
 
 #[test]
 fn something_else_than_http_is_nothing() {
-    let talk = Talk::new().open().say(Client, "*1\r\n$4\r\nPING\r\n").say(Server, "+PONG\r\n");
+    let talk = Talk::new().open().say(Server, "SSH-2.0-one\r\n").say(Client, "SSH-2.0-two\r\n");
     expect(&talk.close(), &[], &[]);
     let mut udp = one_call().frames();
     for frame in &mut udp {

@@ -6,9 +6,10 @@ use aya_ebpf::{
 };
 use tracebee_common::record;
 
-use super::{storage, unix};
+use super::{lengths, storage, unix};
 use crate::{
     arch::{self, Call},
+    layout,
     receive::{self, Arrival},
     socket::{self, Who},
 };
@@ -36,7 +37,15 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
             return;
         }
         let Some(mut tcp) = storage::get_or_create(sk, tp, record::ROLE_UNKNOWN) else { return };
-        let arrival = Arrival { length: result as u32, flags, call };
+        let overtakes = if layout::lengths() != 0 {
+            if lengths::translated(tp) {
+                return;
+            }
+            lengths::overtaken(&mut tcp)
+        } else {
+            None
+        };
+        let arrival = Arrival { length: result as u32, flags, call, overtakes };
         receive::arrived(ctx, &mut tcp, who, arrival);
     }
 }

@@ -1,10 +1,11 @@
 //! Bytes on their way out.
 
 use aya_ebpf::programs::BtfTracePointContext;
-use tracebee_common::record;
+use tracebee_common::{counter, record};
 
-use super::{storage, unix};
+use super::{lengths, receive, storage, unix};
 use crate::{
+    arch,
     bytes::Vector,
     emit, layout,
     memory::member,
@@ -71,8 +72,31 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
             unix::sent(ctx);
             return;
         };
+        if layout::lengths() != 0 {
+            lengths::sent(ctx, sk, tp);
+            return;
+        }
         let Some(state) = storage::get(sk) else { return };
         // Each chunk was announced: the last of it went right after that.
         send::returned(&mut Tcp { tp, state, joined: false }, |tcp| tcp.state.told);
+    }
+}
+
+/// Where the bytes of the send under way lie, of which `length` went.
+#[inline(always)]
+pub(super) fn body(length: u64) -> Body {
+    let call = receive::call();
+    match call.number {
+        // Of several messages it is not known which this is.
+        arch::SENDMMSG if call.third != 1 => Body::Pages,
+        arch::SENDFILE | arch::SPLICE => Body::Pages,
+        number if arch::sends(number) => match send::message(&call) {
+            Some((_, body)) => body.cut(length),
+            None => Body::Pages,
+        },
+        _ => {
+            emit::count(counter::UNKNOWN_CALL);
+            Body::Pages
+        }
     }
 }

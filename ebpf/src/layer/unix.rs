@@ -5,14 +5,12 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_unix_sock},
     programs::BtfTracePointContext,
 };
-use tracebee_common::counter;
 
-use super::{receive, storage};
+use super::{receive, send, storage};
 use crate::{
-    arch, emit, layout,
+    layout,
     memory::{Typed, member},
     receive::Arrival,
-    send::{self, Body},
     socket::Who,
     unix::{self, Unix},
 };
@@ -24,7 +22,8 @@ pub(super) fn received(ctx: &BtfTracePointContext, who: Who, result: i32, flags:
     unsafe {
         let Some(mut unix) = socket(ctx.arg(0)) else { return };
         if result > 0 {
-            let arrival = Arrival { length: result as u32, flags, call: receive::call };
+            let arrival =
+                Arrival { length: result as u32, flags, call: receive::call, overtakes: None };
             unix::received(ctx, &mut unix, who, arrival);
         } else {
             unix::ended(&mut unix, result);
@@ -41,7 +40,7 @@ pub(super) fn sent(ctx: &BtfTracePointContext) {
     unsafe {
         let Some(mut unix) = socket(ctx.arg(0)) else { return };
         if result > 0 {
-            unix::sent(&mut unix, who, result as u64, || body(result as u64));
+            unix::sent(&mut unix, who, result as u64, || send::body(result as u64));
         } else {
             unix::ended(&mut unix, result);
         }
@@ -69,23 +68,5 @@ unsafe fn socket(sk: *const u8) -> Option<Unix<Typed>> {
         let peer: *const u8 = member(found, layout::unix_peer());
         let peer = if peer.is_null() { None } else { storage::end(peer) };
         Some(Unix { sk: typed, own, peer })
-    }
-}
-
-/// Where the bytes of the send under way lie, of which `length` went.
-#[inline(always)]
-fn body(length: u64) -> Body {
-    let call = receive::call();
-    match call.number {
-        // Of several messages it is not known which this is.
-        arch::SENDMMSG | arch::SENDFILE | arch::SPLICE => Body::Pages,
-        number if arch::sends(number) => match send::message(&call) {
-            Some((_, body)) => body.cut(length),
-            None => Body::Pages,
-        },
-        _ => {
-            emit::count(counter::UNKNOWN_CALL);
-            Body::Pages
-        }
     }
 }

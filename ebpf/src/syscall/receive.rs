@@ -40,7 +40,7 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
                 let several = call.number == arch::RECVMMSG;
                 let length =
                     if several { unix::several(&call, result) as u32 } else { result as u32 };
-                let arrival = Arrival { length, flags, call: || call };
+                let arrival = Arrival { length, flags, call: || call, overtakes: None };
                 unix::received(ctx, sk, inode, who, arrival);
                 return;
             }
@@ -65,7 +65,8 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         // recvmmsg returns a number of messages.
         let length = if call.number == arch::RECVMMSG { step } else { result as u32 };
         let mut tcp = Tcp { tp, state: &mut entry.socket, joined };
-        receive::arrived(ctx, &mut tcp, who, Arrival { length, flags, call: || call });
+        let arrival = Arrival { length, flags, call: || call, overtakes: None };
+        receive::arrived(ctx, &mut tcp, who, arrival);
     }
 }
 

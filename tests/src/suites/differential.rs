@@ -71,7 +71,8 @@ fn line_of_exchange(exchange: &Exchange) -> String {
     format!("{start} {end} [{}]:{} > {server_port} {method} {uri} {status}", client.0, client.1)
 }
 
-fn replay(setting: &Setting, file: &Path, ports: &[u16]) -> Result<Vec<Span>> {
+/// What `tracebee replay` says of a capture of servers at `ports`.
+pub(super) fn replay(setting: &Setting, file: &Path, ports: &[u16]) -> Result<Vec<Span>> {
     let mut command = Command::new(&setting.binary);
     command.args(["replay", "--output", "json"]);
     for port in ports {

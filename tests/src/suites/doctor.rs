@@ -97,7 +97,7 @@ fn healthy(report: &mut Report, setting: &Setting) -> Result<()> {
     report.check(same || captured_by().is_some_and(|how| how != "auto"), || {
         format!("doctor says {capture}, the agent {ready}")
     });
-    for how in ["socket", "syscall"] {
+    for how in ["socket", "lengths", "syscall"] {
         let said = Said::with(setting, &["--output", "json", "--capture", how])?;
         if said.code == Some(0) {
             let said = said.json()?;

@@ -13,6 +13,9 @@ use tracebee_tests::span::Span;
 
 use crate::Setting;
 
+/// What the workload asks of Redis in the end.
+const REDIS: [&str; 5] = ["PING", "GET", "PING", "GET", "SET"];
+
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
     let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
@@ -37,12 +40,15 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
 
     check::whole(report, &spans);
     let of_process: Vec<&Span> = spans.iter().filter(|span| span.pid() == pid).collect();
-    for span in &of_process {
+    let redis = |span: &&&Span| span.text("db.system.name") == Some("redis");
+    let (of_redis, others): (Vec<&Span>, Vec<&Span>) = of_process.iter().partition(redis);
+    let commands: Vec<&str> = of_redis.iter().map(|span| &*span.name).collect();
+    report.equal("commands of Redis", &REDIS[..], &commands[..]);
+    for span in &others {
         report.check(span.call() == Some(&control), || format!("invented: {}", check::brief(span)));
     }
     let seen = Spans::new(&spans).of(&control).len();
     report.equal("spans of the one real call of that process", 2, seen);
-    report
-        .note(format!("{conversations} conversations, {} spans of them", of_process.len() - seen));
+    report.note(format!("{conversations} conversations, {} spans of them", others.len() - seen));
     Ok(())
 }

@@ -1,4 +1,4 @@
-"""Conversations that are not HTTP/1."""
+"""Conversations of protocols that are not known, or not as they are spoken, and one of Redis."""
 
 import random
 import struct
@@ -14,15 +14,29 @@ def framed(payload):
     return struct.pack(">I", len(payload)) + payload
 
 
+# Commands, with what looks like HTTP in them.
+REDIS = [
+    (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
+    (b"*2\r\n$3\r\nGET\r\n$1\r\n/\r\n", b"$-1\r\n"),
+    (b"PING\r\n", b"+PONG\r\n"),
+    (b"GET key\r\n", b"$5\r\nvalue\r\n"),
+    (b"*3\r\n$3\r\nSET\r\n$4\r\npage\r\n$16\r\nGET / HTTP/1.1\r\n\r\n", b"+OK\r\n"),
+]
+
 # Turns of (client's bytes, server's bytes).
 CONVERSATIONS = {
-    "redis": [
-        (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
-        (b"*2\r\n$3\r\nGET\r\n$1\r\n/\r\n", b"$-1\r\n"),
-        (b"PING\r\n", b"+PONG\r\n"),
-        (b"GET key\r\n", b"$5\r\nvalue\r\n"),
-        (b"*3\r\n$3\r\nSET\r\n$4\r\npage\r\n$16\r\nGET / HTTP/1.1\r\n\r\n", b"+OK\r\n"),
+    "clamd": [(b"PING\r\n", b"PONG\r\n")],
+    "nats": [
+        (b"", b'INFO {"server_id":"x"}\r\n'),
+        (b'CONNECT {"verbose":true}\r\nPING\r\n', b"+OK\r\nPONG\r\n"),
+        (b"PUB a 5\r\nhello\r\n", b"+OK\r\n"),
     ],
+    "pop3": [(b"", b"+OK ready\r\n"), (b"USER me\r\n", b"+OK\r\n"), (b"QUIT\r\n", b"+OK bye\r\n")],
+    "no answers of redis": [
+        (b"*1\r\n$4\r\nPING\r\n", b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
+        (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
+    ],
+    "no commands of redis": [(b"*2\r\n$7\r\nUNKNOWN\r\n$1\r\na\r\n", b"+OK\r\n")] * 2,
     "memcached": [
         (b"get /index HTTP\r\n", b"END\r\n"),
         (b"set a 0 0 5\r\nhello\r\n", b"STORED\r\n"),

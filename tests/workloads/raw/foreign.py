@@ -1,7 +1,7 @@
-"""Talks everything but HTTP/1 over TCP with itself. Usage: foreign.py CERTIFICATE KEY
+"""Talks what the agent does not know over TCP with itself. Usage: foreign.py CERTIFICATE KEY
 
-Prints how many conversations it had, and then makes one real HTTP call, so that it is known that
-its sockets were watched at all: `CONVERSATIONS PORT`.
+Then it makes one real HTTP call, so that it is known that its sockets were watched at all, talks
+Redis, with what looks like HTTP in it, and prints how many conversations it had before.
 """
 
 import os
@@ -10,7 +10,7 @@ import ssl
 import sys
 import threading
 
-from conversations import CONVERSATIONS, exactly, serve
+from conversations import CONVERSATIONS, REDIS, exactly, serve
 
 
 def talk(turns, wrap_client=lambda s: s, wrap_server=lambda s: s):
@@ -43,4 +43,5 @@ for _ in range(10):
 
 call = b"GET /control?call=%s HTTP/1.1\r\nhost: x\r\n\r\n" % os.environb[b"CALL"]
 talk([(call, b"HTTP/1.1 204 No Content\r\n\r\n")])
+talk(REDIS)
 print(len(CONVERSATIONS) + 10)

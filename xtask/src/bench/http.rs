@@ -1,156 +1,27 @@
-//! Rounds of load without and with the agent, one after the other.
+//! nginx under wrk.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use anyhow::Result;
 
-use anyhow::{Context as _, Result, ensure};
-use tracebee_tests::agent::Agent;
-
-use super::host::{self, Host};
-use super::load::{NGINX, Nginx, Served, Wrk};
-use super::report::{Bare, Report, Traced};
-use super::sink::Sink;
-use super::usage::{self, Memory};
-use super::{HttpArgs, build, conditions, kernel};
-
-/// Before what an idle agent needs is looked at: it has read what it wants to know of the host.
-const SETTLE: Duration = Duration::from_millis(500);
-
-/// Everything that a traced round needs.
-struct Setting {
-    binary: PathBuf,
-    agent_args: Vec<String>,
-    dir: PathBuf,
-    nginx: Nginx,
-    wrk: Wrk,
-    sink: Sink,
-}
+use super::load::{Http, NGINX, Nginx};
+use super::{HttpArgs, conditions, rounds};
 
 /// Measures and prints.
 pub(super) fn run(args: &HttpArgs) -> Result<()> {
-    // SAFETY: plain system call.
-    let user = unsafe { libc::geteuid() };
-    ensure!(user == 0, "tracing needs root, this is user {user}: run the benchmark as root");
+    rounds::needs_root()?;
     let nginx_version = conditions::version(NGINX, "-v", "nginx-light")?;
     let wrk_version = conditions::version("wrk", "-v", "wrk")?;
-    let binary = build::agent(args.agent.as_deref())?;
-    let xtask = build::xtask()?;
-
     let dir = tempfile::Builder::new().prefix("tracebee-bench-").tempdir()?;
-    let path = dir.path().to_owned();
-    let threads = args.threads.unwrap_or_else(conditions::processors);
-    let wrk = Wrk {
-        threads: threads.min(args.connections),
-        connections: args.connections,
-        seconds: args.seconds,
-        dir: path.clone(),
-    };
-    let setting = Setting {
-        binary,
-        agent_args: args.agent_args.clone(),
-        nginx: Nginx::start(&path, &args.workers)?,
-        sink: Sink::start(&xtask, &path)?,
-        dir: path,
-        wrk,
-    };
-    let mut report = Report::new([
-        conditions::host()?,
+    let [threads, connections] = args.rounds.shape();
+    let flags = vec![format!("-t{threads}"), format!("-c{connections}")];
+    let words = [
         format!("{nginx_version}, worker_processes {}, return 200", args.workers),
         format!(
-            "{}, {}",
+            "{}, {} -d{}s",
             wrk_version.split(" Copyright").next().unwrap_or("wrk"),
-            setting.wrk.flags()
+            flags.join(" "),
+            args.rounds.seconds
         ),
-        setting.agent_line(),
-        conditions::date()?,
-    ]);
-    // What the first requests of a server cost is not looked for.
-    Wrk { seconds: 1, dir: setting.dir.clone(), ..setting.wrk }.run(&setting.nginx, || Ok(()))?;
-    report.begin();
-    for number in 1..=3 * args.rounds {
-        host::wait_idle(Duration::from_secs(args.patience.into()))?;
-        let off = setting.bare()?;
-        let on = setting.traced().with_context(|| format!("round {number} with the agent"))?;
-        if report.add(off, on) >= args.rounds as usize {
-            break;
-        }
-    }
-    let timed = {
-        let _timing = kernel::Timing::start()?;
-        setting.traced().context("the round that times the kernel programs")?
-    };
-    report.end(&timed);
-    Ok(())
-}
-
-impl Setting {
-    fn agent_line(&self) -> String {
-        let flags = self.agent_args.join(" ");
-        let name = self.binary.parent().and_then(Path::file_name).unwrap_or_default();
-        format!(
-            "tracebee ({}) tracing everything, OTLP/gRPC to a counting receiver on this host{}{}",
-            name.display(),
-            if flags.is_empty() { "" } else { ", " },
-            flags
-        )
-    }
-
-    /// One round without the agent.
-    fn bare(&self) -> Result<Bare> {
-        let before = Host::now()?;
-        let mut watched = host::other_agent()?;
-        let served = self.wrk.run(&self.nginx, || Ok(()))?;
-        watched |= host::other_agent()?;
-        Ok(Bare { served, foreign: Host::now()?.foreign(before, served.own), watched })
-    }
-
-    /// One round with the agent, from its start to its end.
-    fn traced(&self) -> Result<Traced> {
-        let endpoint = self.sink.endpoint();
-        let mut flags = vec!["--otlp-endpoint", &endpoint, "--output", "none"];
-        flags.extend(self.agent_args.iter().map(String::as_str));
-        let arrived = self.sink.spans();
-        let agent = Agent::start(&self.binary, &self.dir, &flags)?;
-        std::thread::sleep(SETTLE);
-        let idle = usage::memory(agent.pid())?;
-        let before = self.cpu(&agent)?;
-        let runs_before = kernel::runs(agent.pid())?;
-        let mut peak = Memory::default();
-        let host_before = Host::now()?;
-        let served: Served = self.wrk.run(&self.nginx, || {
-            let now = usage::memory(agent.pid())
-                .with_context(|| format!("the agent is gone: {}", agent.stderr()))?;
-            peak = peak.max(now);
-            Ok(())
-        })?;
-        let during = self.cpu(&agent)?;
-        let own =
-            served.own + during.0.saturating_sub(before.0) + during.1.saturating_sub(before.1);
-        let foreign = Host::now()?.foreign(host_before, own);
-        let runs = kernel::runs(agent.pid())?.since(runs_before);
-        let spans = self.sink.settled() - arrived;
-        let after = self.cpu(&agent)?;
-        let stopped = agent.stop()?;
-        let losses = stopped
-            .stderr
-            .lines()
-            .rev()
-            .find_map(|line| line.split_once("lost: ").map(|(_, losses)| losses.to_owned()));
-        Ok(Traced {
-            served,
-            foreign,
-            spans,
-            agent: after.0.saturating_sub(before.0),
-            sink: after.1.saturating_sub(before.1),
-            runs,
-            idle,
-            peak,
-            losses: losses.unwrap_or_else(|| "nothing".to_owned()),
-        })
-    }
-
-    /// Processor time so far of the agent and of the receiver.
-    fn cpu(&self, agent: &Agent) -> Result<(Duration, Duration)> {
-        Ok((usage::cpu(agent.pid())?, usage::cpu(self.sink.pid())?))
-    }
+    ];
+    let load = Http { nginx: Nginx::start(dir.path(), &args.workers)?, flags };
+    rounds::run(&args.rounds, dir.path(), &load, words)
 }

@@ -3,6 +3,7 @@
 
 mod make;
 mod process;
+mod protocol;
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -15,6 +16,8 @@ use super::statistics::Median;
 use super::{ReplayArgs, build, conditions};
 use make::{Calls, Stream};
 use process::{Replay, Usage};
+
+pub(super) use protocol::Protocol;
 
 const GIB: u64 = 1 << 30;
 
@@ -39,14 +42,16 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
 fn speed(args: &ReplayArgs, binary: &Path) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("tracebee-bench-").tempdir()?;
     let path = dir.path().join("calls.pcap");
-    let calls = Calls { calls: args.calls, connections: args.connections };
+    let ReplayArgs { protocol, calls, connections, .. } = *args;
+    let calls = Calls { protocol, calls, connections };
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
     calls.write(&mut out)?;
     out.into_inner().context("writing the capture")?;
     let bytes = path.metadata()?.len();
     println!(
-        "{} calls on {} connections, kept alive, {:.0} bytes each in the capture",
+        "{} calls of {} on {} connections, kept alive, {:.0} bytes each in the capture",
         args.calls,
+        protocol.name(),
         args.connections,
         bytes as f64 / args.calls as f64
     );
@@ -84,8 +89,9 @@ fn speed(args: &ReplayArgs, binary: &Path) -> Result<()> {
 /// One endless connection through a pipe, and the memory meanwhile.
 fn memory(args: &ReplayArgs, binary: &Path) -> Result<()> {
     let mut replay = Replay::of_pipe(binary)?;
-    let mut stream = Stream::new(BufWriter::with_capacity(1 << 20, replay.input()?))?;
-    println!("one connection of {} GiB, bodies of a megabyte:", args.stream_gib);
+    let mut stream =
+        Stream::new(args.protocol, BufWriter::with_capacity(1 << 20, replay.input()?))?;
+    println!("one connection of {} GiB, answers of a megabyte:", args.stream_gib);
     println!("{:>5} {:>9}", "GiB", "PSS MiB");
     let mut samples = Vec::new();
     for n in 1..=args.stream_gib {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::conditions::processors;
 use super::kernel::Runs;
-use super::load::Served;
+use super::load::{Load, Served};
 use super::statistics::Median;
 use super::usage::Memory;
 
 /// Share of the spans that must arrive for the cost of a round to count.
 const ARRIVED: f64 = 0.999;
 
-/// Spans may come of other HTTP on this host, up to this share.
+/// Spans may come of other calls on this host, up to this share.
 const MOST_ARRIVED: f64 = 1.01;
 /// Share of the processors that others may take during a round.
 const FOREIGN: f64 = 0.10;
@@ -19,7 +19,7 @@ const FOREIGN: f64 = 0.10;
 /// A round without the agent.
 pub(super) struct Bare {
     pub(super) served: Served,
-    /// Share of the processors that neither nginx nor wrk took.
+    /// Share of the processors that neither the server nor its client took.
     pub(super) foreign: f64,
     /// Another agent ran.
     pub(super) watched: bool,
@@ -45,18 +45,19 @@ pub(super) struct Traced {
 }
 
 impl Traced {
-    /// Spans that arrived, of two for each exchange. Above 1 by the calls that were open when wrk
-    /// ended, which wrk does not count, and by other HTTP on this host.
-    fn arrived(&self) -> f64 {
-        self.spans as f64 / (2 * self.served.requests) as f64
+    /// Spans that arrived, of so many for each exchange. Above 1 by the calls that were open when
+    /// the client ended, which it does not count, and by other calls on this host.
+    fn arrived(&self, expected: u64) -> f64 {
+        self.spans as f64 / (expected * self.served.requests) as f64
     }
 
     /// Why a round with this one and `off` does not count, if it does not.
-    fn flaw(&self, off: &Bare) -> Option<&'static str> {
-        if self.arrived() < ARRIVED {
+    fn flaw(&self, off: &Bare, expected: u64) -> Option<&'static str> {
+        let arrived = self.arrived(expected);
+        if arrived < ARRIVED {
             Some("too few spans arrived")
-        } else if self.arrived() > MOST_ARRIVED {
-            Some("other HTTP on this host")
+        } else if arrived > MOST_ARRIVED {
+            Some("other calls on this host")
         } else if off.watched {
             Some("another agent ran")
         } else if off.foreign.max(self.foreign) > FOREIGN {
@@ -68,15 +69,16 @@ impl Traced {
 }
 
 /// The rounds of a benchmark.
-pub(super) struct Report {
+pub(super) struct Report<'a> {
+    load: &'a dyn Load,
     conditions: Vec<String>,
     pairs: Vec<(Served, Traced)>,
     left_out: usize,
 }
 
-impl Report {
-    pub(super) fn new(conditions: impl Into<Vec<String>>) -> Self {
-        Self { conditions: conditions.into(), pairs: Vec::new(), left_out: 0 }
+impl<'a> Report<'a> {
+    pub(super) fn new(conditions: Vec<String>, load: &'a dyn Load) -> Self {
+        Self { load, conditions, pairs: Vec::new(), left_out: 0 }
     }
 
     /// Prints the conditions and the head of the table.
@@ -98,14 +100,14 @@ impl Report {
 
     /// Takes in a pair of rounds and prints its line; says how many pairs count so far.
     pub(super) fn add(&mut self, off: Bare, on: Traced) -> usize {
-        let flaw = on.flaw(&off);
+        let flaw = on.flaw(&off, self.load.spans());
         println!(
             "{:>5} {:>9.0} {:>9.0} {:>6.3} {:>7.2}% {:>13.0} {:>13.0} {:>9.1} {:>3.0}%/{:>2.0}%  {}{}",
             self.pairs.len() + self.left_out + 1,
             off.served.per_second,
             on.served.per_second,
             on.served.per_second / off.served.per_second,
-            100.0 * on.arrived(),
+            100.0 * on.arrived(self.load.spans()),
             per_100k(on.agent, on.served),
             per_100k(on.sink, on.served),
             mib(on.peak.ring_once()),
@@ -142,7 +144,8 @@ impl Report {
         let idle = median(&|_, on| mib(on.idle.ring_once())).map_or(0.0, |idle| idle.value);
         let peaks = valid.iter().map(|(_, on)| on.peak);
         let peak = peaks.fold(Memory::default(), Memory::max);
-        let arrived = valid.iter().map(|(_, on)| on.arrived()).fold(f64::INFINITY, f64::min);
+        let arrived =
+            valid.iter().map(|(_, on)| on.arrived(self.load.spans())).fold(f64::INFINITY, f64::min);
 
         println!(
             "throughput ratio on/off: median {:.3}, {:.1} % interval {:.3} to {:.3} (order \
@@ -160,10 +163,11 @@ impl Report {
         );
         let kernel = per_100k(Duration::from_nanos(timed.runs.nanoseconds), timed.served);
         println!(
-            "processor time for 100,000 exchanges (200,000 spans): agent {:.0} ms, receiver {:.0} ms \
+            "processor time for 100,000 exchanges ({}00,000 spans): agent {:.0} ms, receiver {:.0} ms \
              (medians); not in the agent's account, because they run on the time of those who send \
              and receive: its kernel programs, about {kernel:.0} ms ({:.1} runs an exchange of {:.0} \
              ns, timed by the kernel in a round of its own)",
+            self.load.spans(),
             agent.value,
             sink.value,
             timed.runs.count as f64 / timed.served.requests as f64,
@@ -176,10 +180,12 @@ impl Report {
             mib(peak.ring.min(peak.ring_rss / 2)),
         );
         println!(
-            "in short: nginx under wrk on {} CPUs, every call traced at both ends and exported: \
+            "in short: {} on {} CPUs, {} and exported: \
              {:.0}k -> {:.0}k req/s, ratio {:.2} ({:.2} to {:.2}), agent {:.1} us of processor \
              time an exchange and about {:.1} us in the kernel programs, {:.0} MiB, {:.2} % of the spans arrived",
+            self.load.name(),
             processors(),
+            self.load.traced(),
             off.value / 1000.0,
             on.value / 1000.0,
             ratio.value,

@@ -42,11 +42,11 @@ capture
   ok       socket         4 programs
 
 processes with TCP sockets
-  PID   SERVICE                   RUNTIME              CALLERS     INSIDE    SOCKETS
-  12    a-service-with-a-very-l…  go 1.26.8, stripped  seq,header  unlinked  listens on 1 2 3 4 5 +2
-  4711  shop                      nodejs               seq,header  unlinked  listens on 8001, 2 accepted, to crm (127.0.0.1:8002) x3, to 10.0.0.9:5432
+  PID   SERVICE                   RUNTIME              CALLERS     INSIDE  SOCKETS
+  12    a-service-with-a-very-l…  go 1.26.8, stripped  seq,header  sole    listens on 1 2 3 4 5 +2
+  4711  shop                      nodejs               seq,header  sole    listens on 8001, 2 accepted, to crm (127.0.0.1:8002) x3, to 10.0.0.9:5432
   CALLERS: server spans hang under their callers' by sequence numbers (seq) or traceparent (header)
-  INSIDE: calls that a process makes while it answers one are not linked to it yet; encrypted calls are not read yet
+  INSIDE: calls that a process makes while it answers one hang under it by what its runtime works on (context), or if it is the only one (sole); encrypted calls are not read yet
   3 processes may not be looked at
 
 tracing works, capture=socket
@@ -85,7 +85,8 @@ fn machines_get_everything() {
         shop["connects"][0],
         serde_json::json!({"address": "127.0.0.1:8002", "service": "crm", "connections": 3})
     );
-    assert_eq!(shop["links"], serde_json::json!({"callers": ["seq", "header"], "inside": null}));
+    let links = serde_json::json!({"callers": ["seq", "header"], "inside": ["sole"], "why": null});
+    assert_eq!(shop["links"], links);
     assert_eq!((&value["hidden"], &value["more"]), (&3.into(), &0.into()));
 }
 

@@ -24,6 +24,8 @@ pub enum LayoutError {
 pub enum Backend {
     /// Tracepoints of the socket layer.
     Socket,
+    /// Those of them that tell of sends when they are over.
+    Lengths,
     /// Tracepoints of all system calls.
     Syscall,
 }
@@ -58,6 +60,7 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("SK_TYPE", "sock", "sk_type"),
     ("SK_SOCKET", "sock", "sk_socket"),
     ("SK_SHUTDOWN", "sock", "sk_shutdown"),
+    ("SK_MAX_ACK_BACKLOG", "sock", "sk_max_ack_backlog"),
     ("SK_RECEIVE_QUEUE_QLEN", "sock", "sk_receive_queue.qlen"),
     ("UNIX_PEER", "unix_sock", "peer"),
     ("UNIX_ADDR", "unix_sock", "addr"),
@@ -84,6 +87,14 @@ const SOCKET_MEMBERS: &[(&str, &str, &str)] = &[
     ("ITER_NR_SEGS", "msghdr", "msg_iter.nr_segs"),
 ];
 
+/// These where sends are told of when they are over.
+const LENGTHS_MEMBERS: &[(&str, &str, &str)] = &[
+    ("SKC_STATE", "sock_common", "skc_state"),
+    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
+    ("TP_TCP_WSTAMP_NS", "tcp_sock", "tcp_wstamp_ns"),
+    ("TP_FIRST_TX_MSTAMP", "tcp_sock", "first_tx_mstamp"),
+];
+
 /// These by the hooks of system calls.
 const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[
     ("SKC_COOKIE", "sock_common", "skc_cookie"),
@@ -99,6 +110,9 @@ const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[
     ("SOCKET_SK", "socket", "sk"),
 ];
 
+/// These where the kernel has them; zero otherwise.
+const OPTIONAL_MEMBERS: &[(&str, &str, &str)] = &[("TASK_FSBASE", "task_struct", "thread.fsbase")];
+
 /// Enumerators of the hooks of the socket layer whose values differ between kernels.
 const SOCKET_ENUMERATORS: &[(&str, &str, &str)] =
     &[("ENUM_ITER_UBUF", "iter_type", "ITER_UBUF"), ("ENUM_ITER_IOVEC", "iter_type", "ITER_IOVEC")];
@@ -111,12 +125,16 @@ pub fn read(backend: Backend) -> Result<Vec<(&'static str, u32)>, LayoutError> {
     let btf = Btf::from_file(VMLINUX).map_err(LayoutError::Unreadable)?;
     let (members, enumerators) = match backend {
         Backend::Socket => (SOCKET_MEMBERS, SOCKET_ENUMERATORS),
+        Backend::Lengths => (LENGTHS_MEMBERS, [].as_slice()),
         Backend::Syscall => (SYSCALL_MEMBERS, [].as_slice()),
     };
-    let mut values = Vec::with_capacity(MEMBERS.len() + members.len() + enumerators.len());
+    let mut values = Vec::new();
     for &(global, structure, path) in MEMBERS.iter().chain(members) {
         let offset = member(&btf, structure, path).ok_or(LayoutError::Missing(structure, path))?;
         values.push((global, offset));
+    }
+    for &(global, structure, path) in OPTIONAL_MEMBERS {
+        values.push((global, member(&btf, structure, path).unwrap_or(0)));
     }
     for &(global, name, enumerator) in enumerators {
         let value = enumerator_value(&btf, name, enumerator)
@@ -193,7 +211,7 @@ mod tests {
             println!("skipped: this kernel has no {}", super::VMLINUX);
             return;
         }
-        for backend in [super::Backend::Socket, super::Backend::Syscall] {
+        for backend in [super::Backend::Socket, super::Backend::Lengths, super::Backend::Syscall] {
             super::read(backend).expect("this kernel has all members");
         }
     }

@@ -3,19 +3,21 @@
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, ProgramError, UProbe, uprobe::UProbeScope},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::record::State;
-use tracebee_common::{Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter};
+use tracebee_common::{
+    Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter, record::State, runtime::Python,
+};
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
-use super::remaining;
+use super::remaining::Remaining;
 use crate::cli::Capture;
 use crate::privilege::Privileges;
 
@@ -32,6 +34,11 @@ fn programs(backend: Backend) -> &'static [(&'static str, &'static str)] {
             ("sock_send_length", "sock_send_length"),
             ("sock_recv_length", "sock_recv_length"),
             ("tcp_sendmsg_locked", "tcp_sendmsg_locked"),
+        ],
+        Backend::Lengths => &[
+            ("inet_sock_set_state", "inet_sock_set_state"),
+            ("sock_send_length", "sock_send_length"),
+            ("sock_recv_length", "sock_recv_length"),
         ],
         // The life of sockets before their use: what is made in between is known.
         Backend::Syscall => &[
@@ -89,11 +96,14 @@ pub struct Kernel {
     counters: PerCpuArray<MapData, u64>,
     older: HashMap<MapData, u32, u8>,
     last: HashMap<MapData, u64, StateValue>,
+    python: HashMap<MapData, u32, PythonValue>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
     /// What can be read at any time.
     pub gauges: Gauges,
-    ebpf: Ebpf,
+    remaining: Option<Remaining>,
+    /// None once everything is detached.
+    ebpf: Option<Ebpf>,
 }
 
 #[derive(Clone, Copy)]
@@ -116,6 +126,13 @@ struct StateValue(State);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for StateValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct PythonValue(Python);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for PythonValue {}
 
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
@@ -177,7 +194,9 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         .map_max_entries("RECEIVE_AREA", cpus)
         .map_max_entries("PROCESS_AREA", cpus)
         .map_max_entries("UNIX_AREA", cpus);
-    if backend == Backend::Socket {
+    let lengths = u32::from(backend == Backend::Lengths);
+    loader.override_global("LENGTHS", &lengths, true);
+    if backend != Backend::Syscall {
         // Not used.
         loader.map_max_entries("UNIX_TABLE", cpus);
     }
@@ -197,12 +216,12 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
             .and_then(|program| program.attach().map(drop))
             .map_err(refused(name))?;
     }
-    if let Err(error) = remaining::load(&mut ebpf, backend, &btf) {
-        tracing::warn!(
-            "calls that are lost just before the end will not be counted: {}",
-            reason(&error)
-        );
-    }
+    let remaining = Remaining::load(&mut ebpf, backend, &btf)
+        .inspect_err(|error| {
+            let reason = reason(error);
+            tracing::warn!("calls that are lost just before the end will not be counted: {reason}");
+        })
+        .ok();
     let descriptors = descriptors(&ebpf, programs).map_err(LoadError::Gauges)?;
     let mut take = |name: &'static str| {
         ebpf.take_map(name)
@@ -218,6 +237,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         load: Array::try_from(take("LOAD")?).map_err(|e| LoadError::Map("LOAD", e))?,
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
+        python: HashMap::try_from(take("PYTHON")?).map_err(|e| LoadError::Map("PYTHON", e))?,
         older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
         last: HashMap::try_from(take("LAST")?).map_err(|e| LoadError::Map("LAST", e))?,
         attached: programs.len(),
@@ -226,7 +246,8 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         log,
         ring,
         gauges,
-        ebpf,
+        remaining,
+        ebpf: Some(ebpf),
     })
 }
 
@@ -267,8 +288,9 @@ impl Backend {
     /// The best that was asked for, and what is tried where the kernel does not take it.
     fn of(capture: Capture) -> (Self, &'static [Self]) {
         match capture {
-            Capture::Auto => (Self::Socket, &[Self::Syscall]),
+            Capture::Auto => (Self::Socket, &[Self::Lengths, Self::Syscall]),
             Capture::Socket => (Self::Socket, &[]),
+            Capture::Lengths => (Self::Lengths, &[]),
             Capture::Syscall => (Self::Syscall, &[]),
         }
     }
@@ -277,6 +299,7 @@ impl Backend {
     pub fn name(self) -> &'static str {
         match self {
             Self::Socket => "socket",
+            Self::Lengths => "lengths",
             Self::Syscall => "syscall",
         }
     }
@@ -325,6 +348,45 @@ impl Kernel {
         found
     }
 
+    /// Has the context functions of a CPython watched, in every process that has mapped this file:
+    /// `PyContext_CopyCurrent` and `PyContext_Enter` by their offsets in it.
+    ///
+    /// # Errors
+    /// The kernel does not take the programs or the places.
+    pub fn watch_python(
+        &mut self,
+        file: &Path,
+        copy: Option<u64>,
+        enter: Option<u64>,
+    ) -> Result<(), ProgramError> {
+        let Some(ebpf) = &mut self.ebpf else { return Ok(()) };
+        let programs = [("python_copies", copy), ("python_copied", copy), ("python_enters", enter)];
+        for (name, offset) in programs {
+            let Some(offset) = offset else { continue };
+            let program: &mut UProbe =
+                ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+            if program.fd().is_err() {
+                program.load()?;
+            }
+            program.attach(offset, file, UProbeScope::AllProcesses)?;
+        }
+        Ok(())
+    }
+
+    /// From now on the process runs CPython, and is laid out so.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn follow_python(&mut self, pid: u32, layout: Python) -> Result<(), MapError> {
+        self.python.insert(pid, PythonValue(layout), 0)
+    }
+
+    /// Forgets what [`follow_python`](Self::follow_python) said.
+    pub fn forget_python(&mut self, pid: u32) {
+        // Absent is what is wanted.
+        let _ = self.python.remove(&pid);
+    }
+
     /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.
     pub fn counter(&self, slot: u32) -> u64 {
         debug_assert!(slot < counter::COUNT);
@@ -333,18 +395,15 @@ impl Kernel {
 
     /// Detaches the programs: what is in the ring is all there will be.
     pub fn detach(&mut self) {
-        for (name, _) in programs(self.backend) {
-            // What was not attached need not be detached.
-            let _ = program(&mut self.ebpf, name).and_then(BtfTracePoint::unload);
-        }
+        self.ebpf = None;
     }
 
     /// How far the connections have come that are there now, as records.
     ///
     /// # Errors
     /// The kernel does not tell.
-    pub fn remaining(&mut self, on: impl FnMut(&[u8])) -> io::Result<()> {
-        remaining::read(&mut self.ebpf, self.backend, on)
+    pub fn remaining(&self, on: impl FnMut(&[u8])) -> io::Result<()> {
+        self.remaining.as_ref().map_or(Ok(()), |remaining| remaining.read(on))
     }
 
     /// Passes on what the kernel programs have to say (`--log-level debug`).

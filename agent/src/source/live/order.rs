@@ -4,6 +4,11 @@
 //! by another CPU overtakes it, by microseconds, or for as long as a hypervisor takes the CPU away.
 //! What comes too early waits for what it overtook; what does not come in time was lost. The next
 //! record that tells of messages then says how many began meanwhile, and in which direction.
+//!
+//! Where a hook runs after a send, the numbers are not the order: the record of a send may come
+//! after one of what followed it ([`overtaking`]).
+
+mod overtaking;
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +16,7 @@ use rustc_hash::FxHashMap;
 use tracebee_common::record::{self, FLAG_FIRST, FLAG_SENT, Messages, tcp};
 use zerocopy::FromBytes as _;
 
+use self::overtaking::{Overtaking, Step};
 use crate::source::Direction;
 
 /// How long a record that was overtaken may take.
@@ -20,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// short: more than this is loss.
 const MAX_HELD: usize = 4 << 20;
 
-/// Connections whose numbers are known, at 100 bytes each: more than are followed, because those
+/// Connections whose numbers are known, at 130 bytes each: more than are followed, because those
 /// that are not have records, too. The records of others are passed on as they come.
 const MAX_CONNECTIONS: usize = 4 * crate::limit::budget::MAX_CONNECTIONS;
 
@@ -49,6 +55,9 @@ struct Connection {
     messages: Messages,
     /// Records that are missing since a record told of messages.
     lost: u32,
+    overtaking: Overtaking,
+    /// Bytes of memory of what waits.
+    cost: usize,
 }
 
 /// The connections.
@@ -80,31 +89,16 @@ impl Order {
             lost: if first { number } else { 0 },
             ..Connection::default()
         });
-        let ahead = number.wrapping_sub(connection.next);
-        if ahead == 0 {
-            connection.next = number.wrapping_add(1);
-            connection.pass(bytes, &mut give);
-            if !connection.held.is_empty() {
-                self.held -= connection.release(&mut give);
-            }
-            return;
-        }
-        if ahead > u32::MAX / 2 {
-            // Given out twice, or given up already: its position tells what is new in it.
-            connection.pass(bytes, &mut give);
-            return;
-        }
-        if connection.held.is_empty() {
+        let (cost, waits) = (connection.cost, connection.waits());
+        connection.arrive(number, bytes, &mut give);
+        self.held = self.held - cost + connection.cost;
+        if connection.waits() && !waits {
             connection.since = Some(Instant::now());
             self.waiting.push(cookie);
         }
-        let at = connection
-            .held
-            .partition_point(|(held, _)| held.wrapping_sub(connection.next) <= ahead);
-        connection.held.insert(at, (number, bytes.into()));
-        self.held += cost(bytes);
         if self.held > MAX_HELD {
-            self.held -= connection.give_up(&mut give);
+            self.held -= connection.cost;
+            connection.give_up(&mut give);
         }
     }
 
@@ -122,10 +116,11 @@ impl Order {
         waiting.retain(|cookie| {
             let Some(connection) = connections.get_mut(cookie) else { return false };
             let overdue = connection.since.is_some_and(|since| now > since + PATIENCE);
-            if !connection.held.is_empty() && overdue {
-                *held -= connection.give_up(&mut |next| give(*cookie, next));
+            if overdue {
+                *held -= connection.cost;
+                connection.give_up(&mut |next| give(*cookie, next));
             }
-            !connection.held.is_empty()
+            connection.waits()
         });
     }
 
@@ -138,7 +133,8 @@ impl Order {
     pub(super) fn finish(&mut self, mut give: impl FnMut(u64, Next<'_>)) {
         for cookie in std::mem::take(&mut self.waiting) {
             if let Some(connection) = self.connections.get_mut(&cookie) {
-                self.held -= connection.give_up(&mut |next| give(cookie, next));
+                self.held -= connection.cost;
+                connection.give_up(&mut |next| give(cookie, next));
             }
         }
     }
@@ -146,16 +142,41 @@ impl Order {
     /// Forgets a connection that is gone.
     pub(super) fn forget(&mut self, cookie: u64) {
         if let Some(connection) = self.connections.remove(&cookie) {
-            self.held -= connection.held.iter().map(|(_, bytes)| cost(bytes)).sum::<usize>();
+            self.held -= connection.cost;
         }
     }
 }
 
 impl Connection {
-    /// Gives out what follows without a gap; how many bytes of memory it took.
-    fn release(&mut self, give: &mut impl FnMut(Next<'_>)) -> usize {
+    fn waits(&self) -> bool {
+        self.cost != 0
+    }
+
+    /// Takes record `number` and gives out what is due.
+    fn arrive(&mut self, number: u32, bytes: &[u8], give: &mut impl FnMut(Next<'_>)) {
+        let ahead = number.wrapping_sub(self.next);
+        if ahead == 0 {
+            self.next = number.wrapping_add(1);
+            self.follow(bytes, give);
+            self.release(give);
+        } else if ahead > u32::MAX / 2 {
+            // Given out twice, or given up already: its position tells what is new in it.
+            self.follow(bytes, give);
+        } else {
+            let next = self.next;
+            let at = self.held.partition_point(|(held, _)| held.wrapping_sub(next) <= ahead);
+            self.held.insert(at, (number, bytes.into()));
+            self.cost += cost(bytes);
+        }
+    }
+
+    /// Gives out what follows without a gap.
+    fn release(&mut self, give: &mut impl FnMut(Next<'_>)) {
+        if self.held.is_empty() {
+            return;
+        }
         let held = std::mem::take(&mut self.held);
-        let (mut count, mut freed) = (0, 0);
+        let mut count = 0;
         for (number, bytes) in &held {
             // Behind `next` if a number was given out twice.
             let ahead = number.wrapping_sub(self.next);
@@ -165,24 +186,57 @@ impl Connection {
             if ahead == 0 {
                 self.next = number.wrapping_add(1);
             }
-            self.pass(bytes, give);
+            self.cost -= cost(bytes);
+            self.follow(bytes, give);
             count += 1;
-            freed += cost(bytes);
         }
         self.held = held;
         self.held.drain(..count);
-        freed
     }
 
-    /// Gives out everything, with the losses in between; how many bytes of memory it took.
-    fn give_up(&mut self, give: &mut impl FnMut(Next<'_>)) -> usize {
-        let mut freed = 0;
+    /// Gives out everything, with the losses in between.
+    fn give_up(&mut self, give: &mut impl FnMut(Next<'_>)) {
+        self.give_in(give);
         while let Some(&(number, _)) = self.held.first() {
             self.lost = self.lost.saturating_add(number.wrapping_sub(self.next));
             self.next = number;
-            freed += self.release(give);
+            self.release(give);
+            // What is awaited may be what is lost.
+            self.give_in(give);
         }
-        freed
+    }
+
+    /// The next record by number: it may have overtaken a send, or be one that was overtaken.
+    fn follow(&mut self, bytes: &[u8], give: &mut impl FnMut(Next<'_>)) {
+        match self.overtaking.step(bytes) {
+            Step::Pass => self.pass(bytes, give),
+            Step::Wait => {
+                self.overtaking.push(bytes);
+                self.cost += cost(bytes);
+            }
+            Step::Due => {
+                self.pass(bytes, give);
+                while let Some(bytes) = self.overtaking.pop() {
+                    self.cost -= cost(&bytes);
+                    self.pass(&bytes, give);
+                }
+            }
+            Step::GiveIn => {
+                self.give_in(give);
+                self.pass(bytes, give);
+            }
+            // As lost it was counted before.
+            Step::Late => {}
+        }
+    }
+
+    /// Waits for no send any more.
+    fn give_in(&mut self, give: &mut impl FnMut(Next<'_>)) {
+        while let Some((bytes, missing)) = self.overtaking.give_in() {
+            self.cost -= cost(&bytes);
+            self.lost = self.lost.saturating_add(u32::from(missing));
+            self.pass(&bytes, give);
+        }
     }
 
     /// Gives out a record, before it what is missing.

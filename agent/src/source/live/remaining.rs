@@ -24,7 +24,7 @@ type Pass = (&'static str, &'static str, &'static str);
 
 fn passes(backend: Backend) -> &'static [Pass] {
     match backend {
-        Backend::Socket => &[
+        Backend::Socket | Backend::Lengths => &[
             ("remaining_sockets", "bpf_sk_storage_map", "SOCKETS"),
             ("remaining_unix_sockets", "bpf_sk_storage_map", "UNIX_SOCKETS"),
         ],
@@ -35,46 +35,56 @@ fn passes(backend: Backend) -> &'static [Pass] {
     }
 }
 
-/// Loads the programs, so that a stop does not have to wait for the verifier.
-///
-/// # Errors
-/// The kernel does not take them.
-pub(super) fn load(ebpf: &mut Ebpf, backend: Backend, btf: &Btf) -> Result<(), ProgramError> {
-    for (program, kind, _) in passes(backend) {
-        iterator(ebpf, program)?.load(kind, btf)?;
-    }
-    Ok(())
-}
+/// The programs, and the maps that they go through. They outlive those that fill the maps.
+pub(super) struct Remaining(Vec<(OwnedFd, OwnedFd)>);
 
-/// Hands over a record for each connection, after one that announces it where it may not have been.
-///
-/// # Errors
-/// The programs are not loaded, or cannot be run.
-pub(super) fn read(ebpf: &mut Ebpf, backend: Backend, mut on: impl FnMut(&[u8])) -> io::Result<()> {
-    let until = Instant::now() + LIMIT;
-    // A page at least: no record is longer.
-    let mut buffer = vec![0; 64 * 1024];
-    for (program, _, map) in passes(backend) {
-        let program = iterator(ebpf, program).and_then(|program| Ok(program.fd()?.try_clone()?));
-        let program = program.map_err(io::Error::other)?;
-        let map = ebpf.map(map).and_then(data).ok_or(io::ErrorKind::NotFound)?;
-        let mut file = open(program.as_fd(), map.fd().as_fd())?;
-        loop {
-            let length = file.read(&mut buffer)?;
-            if length == 0 {
-                break;
-            }
-            if Instant::now() > until {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let mut rest = &buffer[..length];
-            while let Some((record, others)) = split(rest) {
-                on(record);
-                rest = others;
+impl Remaining {
+    /// Loads the programs, so that a stop does not have to wait for the verifier.
+    ///
+    /// # Errors
+    /// The kernel does not take them.
+    pub(super) fn load(ebpf: &mut Ebpf, backend: Backend, btf: &Btf) -> Result<Self, ProgramError> {
+        let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(ProgramError::IOError);
+        let mut loaded = Vec::new();
+        for &(name, kind, map) in passes(backend) {
+            let program: &mut Iter =
+                ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+            program.load(kind, btf)?;
+            let program = own(program.fd()?.as_fd())?;
+            let map = ebpf.map(map).and_then(data).ok_or(ProgramError::NotLoaded)?;
+            loaded.push((program, own(map.fd().as_fd())?));
+        }
+        Ok(Self(loaded))
+    }
+
+    /// Hands over a record for each connection, after one that announces it where it may not have
+    /// been.
+    ///
+    /// # Errors
+    /// The programs cannot be run, or take too long.
+    pub(super) fn read(&self, mut on: impl FnMut(&[u8])) -> io::Result<()> {
+        let until = Instant::now() + LIMIT;
+        // A page at least: no record is longer.
+        let mut buffer = vec![0; 64 * 1024];
+        for (program, map) in &self.0 {
+            let mut file = open(program.as_fd(), map.as_fd())?;
+            loop {
+                let length = file.read(&mut buffer)?;
+                if length == 0 {
+                    break;
+                }
+                if Instant::now() > until {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                let mut rest = &buffer[..length];
+                while let Some((record, others)) = split(rest) {
+                    on(record);
+                    rest = others;
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The first of some records.
@@ -86,10 +96,6 @@ fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         _ => return None,
     };
     bytes.split_at_checked(length)
-}
-
-fn iterator<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Iter, ProgramError> {
-    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
 }
 
 fn data(map: &Map) -> Option<&MapData> {

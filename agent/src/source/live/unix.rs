@@ -75,6 +75,7 @@ impl Sockets {
             midlife,
             pid: unix.pid,
             netns: unix.netns,
+            after: true,
             // Counted from wherever they were when the agent came, positions of its two ends mean
             // different bytes.
             pair: (!midlife).then(|| Pair::Inodes {

@@ -7,7 +7,7 @@ use super::bytes::Fields;
 use super::{Ending, Item, MAX_NUMBER, end, flag, kind};
 use crate::source::{
     Address, ConnectionId, Data, Direction, End, Event, Lost, Opened, Pair, Program, Role, Thread,
-    Time,
+    Time, Work,
 };
 use crate::stats::Loss;
 use crate::trace::Value;
@@ -93,6 +93,7 @@ fn opened(fields: &mut Fields<'_>) -> Option<(Opened, bool)> {
         pid,
         netns,
         pair,
+        after: flags & flag::AFTER != 0,
         local,
         remote,
     };
@@ -107,6 +108,11 @@ fn data<'a>(fields: &mut Fields<'a>) -> Option<Data<'a>> {
     let whole = tail.len().max(bytes.len()) as u64 <= length;
     let direction = if flags & flag::SENT != 0 { Direction::Sent } else { Direction::Received };
     let pending = flags & flag::PENDING != 0;
+    let work = if fields.0.is_empty() {
+        None
+    } else {
+        Some(Work { id: self::id(fields)?, position: fields.number()?, length: fields.number()? })
+    };
     whole.then_some(Data {
         id,
         time,
@@ -118,6 +124,7 @@ fn data<'a>(fields: &mut Fields<'a>) -> Option<Data<'a>> {
         pending,
         thread,
         waited,
+        work,
     })
 }
 

@@ -143,6 +143,7 @@ fn encode_opened(opened: &Opened, refused: bool, out: &mut Vec<u8>) {
         (flag::REFUSED, refused),
         (flag::OWN, own.is_some()),
         (flag::PEER, peer.is_some()),
+        (flag::AFTER, opened.after),
     ] {
         flags |= if set { flag } else { 0 };
     }
@@ -177,6 +178,11 @@ fn encode_data(data: &Data<'_>, out: &mut Vec<u8>) {
     out.u64(data.waited);
     out.bytes(data.tail);
     out.bytes(data.bytes);
+    if let Some(work) = data.work {
+        out.u64(work.id.0);
+        out.u64(work.position);
+        out.u64(work.length);
+    }
 }
 
 fn encode_process(resource: &Resource, out: &mut Vec<u8>) {

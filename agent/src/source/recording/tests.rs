@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::source::capture::file::{Fault, OpenError};
 use crate::source::{
-    Address, ConnectionId, Data, Direction, End, Lost, Pair, Program, Role, Thread,
+    Address, ConnectionId, Data, Direction, End, Lost, Pair, Program, Role, Thread, Work,
 };
 use crate::trace::Value;
 
@@ -36,9 +36,9 @@ fn opened() -> impl Strategy<Value = Opened> {
     let ends =
         prop_oneof![(inet(), inet(), option::of(sequences)), (path(), path(), option::of(inodes)),];
     let role = option::of(prop_oneof![Just(Role::Client), Just(Role::Server)]);
-    let rest = (any::<bool>(), any::<u32>(), any::<u32>());
+    let rest = (any::<bool>(), any::<bool>(), any::<u32>(), any::<u32>());
     (any::<u64>(), number(), ends, role, rest).prop_map(
-        |(id, time, (local, remote, pair), role, (midlife, pid, netns))| Opened {
+        |(id, time, (local, remote, pair), role, (midlife, after, pid, netns))| Opened {
             id: ConnectionId(id),
             time: Time(time),
             local,
@@ -48,6 +48,7 @@ fn opened() -> impl Strategy<Value = Opened> {
             pid,
             netns,
             pair,
+            after,
         },
     )
 }
@@ -70,9 +71,15 @@ fn leak(bytes: Vec<u8>) -> &'static [u8] {
 fn data() -> impl Strategy<Value = Data<'static>> {
     let where_ = (any::<u64>(), number(), number(), 0..1u64 << 40);
     let bytes = (vec(any::<u8>(), 0..300), vec(any::<u8>(), 0..9));
-    let how = (any::<bool>(), any::<bool>(), any::<u32>(), any::<u32>(), number());
+    let work = (any::<u64>(), number(), number()).prop_map(|(id, position, length)| Work {
+        id: ConnectionId(id),
+        position,
+        length,
+    });
+    let how =
+        (any::<bool>(), any::<bool>(), any::<u32>(), any::<u32>(), number(), option::of(work));
     (where_, bytes, how).prop_map(|((id, time, position, more), (bytes, tail), how)| {
-        let (sent, pending, pid, tid, waited) = how;
+        let (sent, pending, pid, tid, waited, work) = how;
         Data {
             id: ConnectionId(id),
             time: Time(time),
@@ -84,6 +91,7 @@ fn data() -> impl Strategy<Value = Data<'static>> {
             pending,
             thread: Thread { pid, tid },
             waited,
+            work,
         }
     })
 }

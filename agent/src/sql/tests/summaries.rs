@@ -52,6 +52,8 @@ fn summaries() {
             "CREATE OR REPLACE FUNCTION f(x int) RETURNS int AS $$ SELECT secret FROM t $$",
             "CREATE FUNCTION f",
         ),
+        ("CREATE PROCEDURE p() BEGIN SELECT 1 FROM a; DELETE FROM b; END", "CREATE PROCEDURE p"),
+        ("LOAD DATA LOCAL INFILE 'x' REPLACE INTO TABLE s.t (a, b)", "LOAD s.t"),
         ("ALTER TABLE t ADD a int, ADD b int", "ALTER TABLE t"),
         ("COPY t (a, b) FROM STDIN WITH (FORMAT csv)", "COPY t"),
         ("COPY (SELECT * FROM t) TO STDOUT", "COPY SELECT t"),

@@ -59,7 +59,7 @@ pub(super) struct Connection {
 pub(super) enum Belongs {
     /// A part of it.
     Here,
-    /// A repeat of one that has ended.
+    /// A repeat of one that has ended, or of another connection and without bytes.
     Late,
     /// Of another connection that took its addresses.
     Elsewhere,
@@ -94,8 +94,9 @@ impl Connection {
                 (false, _) => Belongs::Elsewhere,
             };
         }
-        if segment.length > 0 && self.is_strange(from, segment) {
-            return Belongs::Elsewhere;
+        if self.is_strange(from, segment) {
+            // Without bytes there is nothing that another one could begin with.
+            return if segment.length > 0 { Belongs::Elsewhere } else { Belongs::Late };
         }
         let Some(ended) = self.ended else { return Belongs::Here };
         let age = time.0.saturating_sub(ended.0);

@@ -83,6 +83,7 @@ impl Connection {
                 pending: false,
                 thread: Thread::default(),
                 waited: 0,
+                work: None,
             }));
             position += length;
         }
@@ -106,6 +107,7 @@ impl Connection {
             netns: 0,
             // The two ends of a connection are one here: there is nothing to join.
             pair: None,
+            after: false,
         }));
     }
 

@@ -220,9 +220,12 @@ impl Connection {
             flow.start();
             return;
         }
+        let noticed = flow.lag.map_or(flow.told, |lag| lag.time);
         let (to, time) = match flow.first_held() {
             Some((at, held)) if at <= to => (at, held.time),
-            _ => (to, flow.lag.map_or(flow.told, |lag| lag.time)),
+            // What is missing was there before what came behind it.
+            Some((_, held)) => (to, held.time.min(noticed)),
+            None => (to, noticed),
         };
         debug_assert!(to > flow.next);
         let length = to.saturating_sub(flow.next).max(1);

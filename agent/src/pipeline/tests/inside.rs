@@ -1,0 +1,193 @@
+//! The calls that a process makes while it serves requests.
+
+use super::*;
+use crate::link::Link;
+use crate::source::{Program, Work};
+
+const PID: u32 = 5;
+/// Accepted connections and one to another service.
+const IN: [ConnectionId; 2] = [ConnectionId(10), ConnectionId(11)];
+const OUT: ConnectionId = ConnectionId(20);
+const REQUEST: &[u8] = b"GET /in HTTP/1.1\r\nHost: h\r\n\r\n";
+const CALL: &[u8] = b"GET /out HTTP/1.1\r\nHost: h\r\n\r\n";
+const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+
+struct Service {
+    pipeline: Pipeline,
+    stats: Arc<Stats>,
+    now: u64,
+    /// How far each connection has received and sent.
+    positions: HashMap<(ConnectionId, Direction), u64>,
+}
+
+impl Service {
+    fn new() -> Self {
+        Self::with(Pipeline::new)
+    }
+
+    fn with(
+        pipeline: fn(Selection, Tracer, Option<std::time::Duration>, Arc<Stats>) -> Pipeline,
+    ) -> Self {
+        let stats = Arc::new(Stats::default());
+        let (selection, tracer) = (Selection::default(), Tracer::default());
+        let mut pipeline = pipeline(selection, tracer, None, Arc::clone(&stats));
+        pipeline.tick(Time(SECOND));
+        let started = Time(2 * SECOND);
+        let (arguments, environment): (&[u8], &[u8]) = (b"", b"");
+        pipeline.on(Event::Program(Program {
+            pid: PID,
+            started,
+            comm: "service".into(),
+            arguments,
+            environment,
+        }));
+        for (n, id) in IN.into_iter().chain([OUT]).enumerate() {
+            let role = if id == OUT { Role::Client } else { Role::Server };
+            let n = n as u32;
+            let pair = Some(Pair::Sequences { sent: 100 + n, received: 200 + n });
+            pipeline.on(Event::Opened(Opened { pid: PID, pair, ..opened(id, role) }));
+        }
+        Self { pipeline, stats, now: 3 * SECOND, positions: HashMap::new() }
+    }
+
+    /// Its runtime tells what it works on.
+    fn with_contexts() -> Self {
+        let mut service = Self::new();
+        service.pipeline.calls.serving.has_contexts(PID, Time(3 * SECOND));
+        service
+    }
+
+    /// Bytes go through; returns what they are to whoever works on them.
+    fn data(
+        &mut self,
+        id: ConnectionId,
+        direction: Direction,
+        bytes: &[u8],
+        work: Option<Work>,
+    ) -> Work {
+        self.now += 1000;
+        let position = self.positions.entry((id, direction)).or_default();
+        let (from, length) = (*position, bytes.len() as u64);
+        *position += length;
+        self.pipeline.on(Event::Data(Data {
+            id,
+            time: Time(self.now),
+            direction,
+            position: from,
+            length,
+            bytes,
+            tail: b"",
+            pending: false,
+            thread: Thread { pid: PID, tid: PID },
+            waited: 0,
+            work,
+        }));
+        Work { id, position: from, length }
+    }
+
+    fn asked(&mut self, id: ConnectionId) -> Work {
+        self.data(id, Direction::Received, REQUEST, None)
+    }
+
+    fn answers(&mut self, id: ConnectionId) {
+        self.data(id, Direction::Sent, ANSWER, None);
+    }
+
+    /// The service calls another; how the span of that found its parent.
+    fn calls(&mut self, work: Option<Work>) -> Span {
+        self.data(OUT, Direction::Sent, CALL, work);
+        self.data(OUT, Direction::Received, ANSWER, None);
+        self.pipeline.spans().pop().expect("a span")
+    }
+
+    fn served(&mut self, id: ConnectionId) -> Span {
+        self.answers(id);
+        self.pipeline.spans().pop().expect("a span")
+    }
+}
+
+fn link(span: &Span) -> Option<Link> {
+    span.parent.as_ref().map(|parent| parent.link)
+}
+
+#[track_caller]
+fn is_under(child: &Span, parent: &Span) {
+    let found = child.parent.as_ref().map(|parent| (parent.span_id, parent.link, parent.remote));
+    assert_eq!(found, Some((parent.span_id, Link::Context, false)));
+    assert_eq!(child.trace_id, parent.trace_id);
+}
+
+#[test]
+fn a_call_is_part_of_the_request_that_its_sender_is_about() {
+    let mut service = Service::with_contexts();
+    let [first, second] = IN.map(|id| service.asked(id));
+    let of_second = service.calls(Some(second));
+    let of_first = service.calls(Some(first));
+    let nobodys = service.calls(None);
+    is_under(&of_first, &service.served(IN[0]));
+    is_under(&of_second, &service.served(IN[1]));
+    assert_eq!(link(&nobodys), None, "two are open");
+    assert_eq!(service.stats.links(Link::Context), 2);
+    assert_eq!(service.stats.unlinked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn work_for_a_request_goes_on_after_its_answer_and_is_never_that_of_the_next() {
+    let mut service = Service::with_contexts();
+    let first = service.asked(IN[0]);
+    let served = service.served(IN[0]);
+    let later = service.calls(Some(first));
+    is_under(&later, &served);
+    service.asked(IN[0]);
+    is_under(&service.calls(Some(first)), &served);
+    service.now += crate::link::serving::AFTER;
+    assert_eq!(link(&service.calls(Some(first))), None);
+}
+
+#[test]
+fn a_request_that_was_not_seen_has_no_calls() {
+    let mut service = Service::new();
+    service.asked(IN[0]);
+    let unseen = Work { id: IN[1], position: 0, length: 10 };
+    assert_eq!(link(&service.calls(Some(unseen))), None);
+}
+
+#[test]
+fn without_a_better_rule_the_only_request_is_the_one() {
+    let mut service = Service::new();
+    service.asked(IN[0]);
+    let call = service.calls(None);
+    assert_eq!(link(&call), Some(Link::Sole));
+    assert_eq!(call.trace_id, service.served(IN[0]).trace_id);
+    assert_eq!(link(&service.calls(None)), None, "none is open");
+    let position = service.positions[&(IN[0], Direction::Received)];
+    let known = Some(Work { id: IN[0], position, length: REQUEST.len() as u64 });
+    service.data(IN[0], Direction::Received, REQUEST, known);
+    assert_eq!(link(&service.calls(None)), None, "the runtime would have said so");
+}
+
+/// A message of PostgreSQL: its kind, its length and what it says.
+fn message(kind: &[u8], content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len() + 4).expect("a short message");
+    [kind, &length.to_be_bytes(), content].concat()
+}
+
+#[test]
+fn a_capture_has_no_processes_and_so_no_only_request() {
+    let mut service = Service::with(Pipeline::replay);
+    service.now += 100 * SECOND;
+    service.asked(IN[0]);
+    let ready = message(b"Z", b"I");
+    let welcome = [message(b"R", &[0; 4]), ready.clone()].concat();
+    let answer = [message(b"C", b"SELECT 1\0"), ready].concat();
+    for (direction, bytes) in [
+        (Direction::Sent, message(b"", b"\0\x03\0\0user\0u\0\0")),
+        (Direction::Received, welcome),
+        (Direction::Sent, message(b"Q", b"select 1\0")),
+        (Direction::Received, answer),
+    ] {
+        service.data(OUT, direction, &bytes, None);
+    }
+    let span = service.pipeline.spans().pop().expect("a call of PostgreSQL");
+    assert_eq!((span.kind, link(&span)), (Kind::Client, None));
+}

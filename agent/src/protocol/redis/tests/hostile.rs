@@ -1,0 +1,115 @@
+//! Limits, and bytes that nobody sends in good faith.
+
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use super::conversations::all;
+use super::{A, DETECTOR, Driver, Q, Turns, array, end};
+use crate::protocol::fuzz::play;
+
+/// How many mutated conversations a test run tries: about two seconds in a debug build.
+const MUTATIONS: usize = 4_000;
+
+/// A conversation as [`play`] reads it.
+fn encode(turns: &Turns) -> Vec<u8> {
+    let mut data = vec![0];
+    for (side, bytes) in turns {
+        for piece in bytes[..bytes.len().min(3000)].chunks(255) {
+            data.extend([6 + *side as u8, piece.len() as u8]);
+            data.extend(piece);
+        }
+    }
+    data
+}
+
+#[test]
+fn all_prefixes_of_conversations() {
+    for conversation in all() {
+        let data = encode(&conversation.turns);
+        (0..=data.len()).for_each(|length| play(&DETECTOR, &data[..length]));
+    }
+}
+
+/// What a fuzzer does, without one: the same mutations in each run.
+#[test]
+fn mutated_conversations() {
+    const WORDS: [&[u8]; 14] = [
+        b"\r\n",
+        b"*4294967295\r\n",
+        b"$4294967295\r\n",
+        b"*-1\r\n",
+        b"*?\r\n",
+        b"$?\r\n",
+        b".\r\n",
+        b"|1\r\n",
+        b">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+        b"*1\r\n$5\r\nMULTI\r\n",
+        b"*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n",
+        b"*1\r\n$11\r\nUNSUBSCRIBE\r\n",
+        b"-ERR x\r\n",
+        b"\x00\x00\x01\x80",
+    ];
+    let mut random = StdRng::seed_from_u64(6379);
+    let seeds: Vec<_> = all().iter().map(|c| encode(&c.turns)).collect();
+    for i in 0..MUTATIONS {
+        let mut data = seeds[i % seeds.len()].clone();
+        for _ in 0..random.random_range(1..6) {
+            let at = random.random_range(0..data.len());
+            match random.random_range(0..4) {
+                0 => data[at] = random.random(),
+                1 => drop(data.remove(at)),
+                2 => drop(data.splice(at..at, WORDS[random.random_range(0..WORDS.len())].to_vec())),
+                _ => {
+                    let other = &seeds[random.random_range(0..seeds.len())];
+                    data.truncate(at + 1);
+                    data.extend(&other[random.random_range(0..other.len())..]);
+                }
+            }
+        }
+        play(&DETECTOR, &data);
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_bytes(data in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        play(&DETECTOR, &data);
+    }
+}
+
+/// Depth costs nothing: a value of a million arrays in each other ends where it ends.
+#[test]
+fn nested_without_limit() {
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
+    driver.data(Q, &array("EVAL x 0"));
+    driver.data(A, &b"*1\r\n".repeat(1_000_000));
+    driver.data(A, b":1\r\n");
+    driver.data(Q, &array("PING"));
+    driver.data(A, b"+PONG\r\n");
+    let calls = end(driver);
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert!(calls[0].ends_with("-> 4000004"), "{}", calls[0]);
+}
+
+/// Aggregates of unknown length nest to a bound, and not further.
+#[test]
+fn streams_without_end() {
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
+    driver.data(Q, &array("PING"));
+    driver.data(A, b"+PONG\r\n");
+    driver.data(Q, &array("EVAL x 0"));
+    driver.data(A, &b"*?\r\n".repeat(1000));
+    assert_eq!(end(driver)[1..], ["lost"]);
+}
+
+/// A pipeline of a million commands is one call, told in bounded memory.
+#[test]
+fn a_long_pipeline() {
+    let mut driver = Driver::joined(&DETECTOR, 0, 0);
+    let commands = array("SET key:1 2").repeat(1000);
+    (0..1000).for_each(|_| driver.data(Q, &commands));
+    let replies = b"+OK\r\n".repeat(1000);
+    (0..1000).for_each(|_| driver.data(A, &replies));
+    let expected = r#"0 PIPELINE SET x1000000 @0 "SET key:? ?" -> 5000000"#;
+    assert_eq!(end(driver), [expected]);
+}

@@ -1,0 +1,4 @@
+//! What executes a process, and where it keeps what says which unit of work runs.
+
+mod maps;
+pub mod python;

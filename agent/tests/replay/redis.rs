@@ -1,0 +1,267 @@
+//! Captures of redis-py and a real server on loopback, and what the client itself wrote down:
+//!
+//! ```text
+//! tcpdump -i lo -w redis-py-resp2.pcap tcp port 16391
+//! workloads/redis/client.py 16391 redis-py-resp2.log sync2 call simple,batches,errors,waits,scripts,messages
+//! workloads/redis/client.py 16391 redis-py-resp3.log async3 call simple,batches,errors,waits,scripts,messages
+//! ```
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde::Deserialize;
+use tracebee::trace::{Kind, Span, Value};
+
+use crate::outcome::{Outcome, replay};
+use tracebee_tests::capture::random::Random;
+
+const RUNS: [(&str, &[u8], &str); 2] = [
+    (
+        "RESP2",
+        include_bytes!("../fixtures/redis-py-resp2.pcap"),
+        include_str!("../fixtures/redis-py-resp2.log"),
+    ),
+    (
+        "RESP3",
+        include_bytes!("../fixtures/redis-py-resp3.pcap"),
+        include_str!("../fixtures/redis-py-resp3.log"),
+    ),
+];
+
+/// Captures with one packet in a hundred missing that are made of each run.
+const DAMAGED: u64 = 60;
+
+#[derive(Deserialize)]
+struct Truth {
+    call: String,
+    operation: String,
+    size: Option<i64>,
+    error: Option<String>,
+    start: u64,
+    end: u64,
+}
+
+/// A capture file in parts: its header, and its packets with theirs.
+struct Capture<'a> {
+    header: &'a [u8],
+    packets: Vec<&'a [u8]>,
+}
+
+impl<'a> Capture<'a> {
+    fn new(file: &'a [u8]) -> Self {
+        let (header, mut rest) = file.split_at(24);
+        let mut packets = Vec::new();
+        while rest.len() >= 16 {
+            let length = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+            let (packet, behind) = rest.split_at(16 + length);
+            packets.push(packet);
+            rest = behind;
+        }
+        assert!(rest.is_empty() && packets.len() > 10);
+        Self { header, packets }
+    }
+
+    /// What comes of it with the packets that are wanted.
+    fn with(&self, wanted: impl Fn(usize) -> bool) -> Outcome {
+        let mut file = self.header.to_vec();
+        let packets = self.packets.iter().enumerate();
+        packets.filter(|(n, _)| wanted(*n)).for_each(|(_, packet)| file.extend(*packet));
+        replay(&[&file])
+    }
+
+    /// The calls of each connection, oldest first.
+    fn connections(&self) -> Vec<Vec<Span>> {
+        // Ports lie behind the headers of the packet, of Ethernet and of IPv4.
+        let ports = |number: usize| {
+            let ports = &self.packets[number][16 + 14 + 20..];
+            let port = |at| u16::from_be_bytes([ports[at], ports[at + 1]]);
+            port(0).max(port(2))
+        };
+        let all: BTreeSet<u16> = (0..self.packets.len()).map(ports).collect();
+        let of_one = |one: u16| {
+            let mut spans = self.with(|number| ports(number) == one).spans;
+            spans.sort_by_key(|span| span.start);
+            spans
+        };
+        all.into_iter().map(of_one).collect()
+    }
+
+    /// When a packet was captured.
+    fn time(&self, number: usize) -> u64 {
+        let number_at = |at: usize| {
+            u64::from(u32::from_le_bytes(self.packets[number][at..at + 4].try_into().unwrap()))
+        };
+        number_at(0) * 1_000_000_000 + number_at(4) * 1_000
+    }
+}
+
+fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+    match span.attribute(key)? {
+        Value::Static(text) => Some(text),
+        Value::Text(text) => Some(text),
+        Value::Shared(text) => Some(text),
+        Value::Int(_) | Value::Bool(_) => None,
+    }
+}
+
+fn size(span: &Span) -> Option<i64> {
+    match span.attribute("db.operation.batch.size")? {
+        Value::Int(size) => Some(*size),
+        _ => None,
+    }
+}
+
+/// All that is said of a call, but for the database, which is not known everywhere.
+fn essence(span: &Span) -> String {
+    let attributes: Vec<_> =
+        span.attributes.iter().filter(|(key, _)| *key != "db.namespace").collect();
+    format!("{} {} {} {} {attributes:?}", span.start, span.end, span.name, span.error)
+}
+
+/// The same, but for what commands are that were sent where nothing was seen.
+fn frame(span: &Span) -> String {
+    let name = span.name.split(' ').next().unwrap_or_default();
+    let code = text(span, "db.response.status_code");
+    format!("{} {} {name} {:?} {code:?}", span.start, span.end, size(span))
+}
+
+/// Calls that are out of reach for good when a connection joined midway has pushes: its
+/// subscriptions are not known.
+fn of_subscriber(span: &Span) -> bool {
+    span.name.contains("SUBSCRIBE")
+}
+
+#[test]
+fn every_call_is_one_span() {
+    for (name, file, log) in RUNS {
+        let outcome = Capture::new(file).with(|_| true);
+        assert_eq!(outcome.losses(), [], "{name}");
+        assert!(outcome.spans.iter().all(|span| span.kind == Kind::Client));
+        let mut found = 0;
+        for line in log.lines() {
+            let truth: Truth = serde_json::from_str(line).unwrap();
+            let is_its = |span: &&Span| {
+                text(span, "db.query.text").unwrap().split([' ', ':', ';']).any(|w| w == truth.call)
+            };
+            let spans: Vec<&Span> = outcome.spans.iter().filter(is_its).collect();
+            // redis-py writes a long pipeline in pieces. One that was answered before the next was
+            // sent is a call of its own: that the program had not read the answer is in no capture.
+            let long = truth.size > Some(100);
+            assert!(spans.len() == 1 || long, "{name} {}: {spans:#?}", truth.call);
+            let sizes: Option<i64> = spans.iter().map(|span| size(span)).sum();
+            assert_eq!(sizes, truth.size, "{name} {}", truth.call);
+            for span in spans {
+                let said = (&*span.name, text(span, "db.response.status_code"));
+                let expected = (&*truth.operation, truth.error.as_deref());
+                assert_eq!(said, expected, "{name} {}", truth.call);
+                assert_eq!(text(span, "db.namespace"), Some("0"));
+                // The capture's clock has microseconds.
+                let within = span.start + 1000 >= truth.start && span.end <= truth.end;
+                assert!(within, "{name} {said:?}");
+            }
+            found += 1;
+        }
+        assert!(found > 60, "{name}: {found}");
+    }
+}
+
+/// From any packet on, and up to any: what is told is told as it was. A connection that is joined
+/// midway is believed from its second turn on: the first may have begun before, or be in a value.
+/// The first call that is told then is told when the client asks again.
+#[test]
+fn cut_anywhere() {
+    for (name, file, _) in RUNS {
+        let capture = Capture::new(file);
+        let whole = capture.with(|_| true).spans;
+        let all: HashSet<String> = whole.iter().map(essence).collect();
+        let connections = capture.connections();
+        assert_eq!(connections.iter().map(Vec::len).sum::<usize>(), whole.len());
+        for cut in 0..capture.packets.len() {
+            let after = capture.with(|n| n >= cut);
+            let told: HashSet<String> = after.spans.iter().map(essence).collect();
+            for span in &told {
+                assert!(all.contains(span), "{name}, from packet {cut}: {span}");
+            }
+            let begin = capture.time(cut);
+            for spans in &connections {
+                let later = spans.iter().filter(|span| span.start > begin).skip(1);
+                let last = spans.last().map(essence);
+                for span in later.filter(|span| !of_subscriber(span)).map(essence) {
+                    let found = told.contains(&span) || Some(&span) == last.as_ref();
+                    assert!(found, "{name}, from packet {cut}: not told: {span}");
+                }
+            }
+            let before = capture.with(|n| n < cut);
+            for span in &before.spans {
+                let span = essence(span);
+                assert!(all.contains(&span), "{name}, to packet {cut}: {span}");
+            }
+        }
+    }
+}
+
+/// Packets are missing at random: nothing wrong is told, and what is not told is counted.
+#[test]
+fn one_packet_in_a_hundred_missing() {
+    let mut told = 0;
+    let mut calls = 0;
+    for (name, file, _) in RUNS {
+        let capture = Capture::new(file);
+        let whole = capture.with(|_| true).spans;
+        let all: HashSet<String> = whole.iter().flat_map(|s| [essence(s), frame(s)]).collect();
+        for seed in 0..DAMAGED {
+            let mut random = Random::new(seed);
+            let missing: HashSet<usize> =
+                (0..capture.packets.len()).filter(|_| random.chance(1)).collect();
+            let outcome = capture.with(|n| !missing.contains(&n));
+            for span in &outcome.spans {
+                let cut = span.attribute("tracebee.db.response_cut").is_some();
+                let unseen = &*span.name == "PIPELINE" && all.contains(&frame(span));
+                let span = essence(span);
+                assert!(cut || unseen || all.contains(&span), "{name}, seed {seed}: {span}");
+            }
+            let lost: u64 = outcome.losses().iter().map(|(_, n)| n).sum();
+            assert!(
+                outcome.spans.len() == whole.len() || lost > 0,
+                "{name}, seed {seed}: nothing is counted"
+            );
+            told += outcome.spans.len();
+            calls += whole.len();
+        }
+    }
+    // Each loss costs a call or two.
+    assert!(told * 100 > calls * 90, "{told} of {calls}");
+}
+
+/// No other protocol's capture has a call of Redis in it, wherever it begins, and Redis is never
+/// taken for another.
+#[test]
+fn each_to_its_own() {
+    let is_redis = |span: &Span| text(span, "db.system.name") == Some("redis");
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
+    let mut foreign = 0;
+    for file in files.unwrap().map(|file| file.unwrap().path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let capture = name.ends_with(".pcap");
+        if name.starts_with("redis") || !(capture || name.ends_with(".rec")) {
+            continue;
+        }
+        let bytes = std::fs::read(&file).unwrap();
+        let mut all = replay(&[&bytes]).spans;
+        assert!(!all.is_empty(), "{name} has no calls at all");
+        if capture {
+            let capture = Capture::new(&bytes);
+            for cut in 0..capture.packets.len() {
+                all.extend(capture.with(|packet| packet >= cut).spans);
+            }
+        }
+        assert!(!all.iter().any(is_redis), "{name} has calls of Redis");
+        foreign += 1;
+    }
+    assert!(foreign > 0);
+    for (name, file, _) in RUNS {
+        let spans = Capture::new(file).with(|_| true).spans;
+        assert!(spans.iter().all(is_redis), "{name}");
+    }
+}

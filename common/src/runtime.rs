@@ -1,0 +1,35 @@
+//! Where a process keeps what says which of its units of work runs: user space finds it, the kernel
+//! programs read it.
+
+/// A process that runs CPython. Offsets are in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Python {
+    /// Address of `_PyRuntime.interpreters.head` in the process.
+    pub interpreters: u64,
+    /// `PyInterpreterState.next`.
+    pub interpreter_next: u32,
+    /// `PyInterpreterState.threads.head`.
+    pub threads: u32,
+    /// `PyThreadState.next`.
+    pub thread_next: u32,
+    /// `PyThreadState.thread_id`.
+    pub thread_id: u32,
+    /// `PyThreadState.context`.
+    pub context: u32,
+    /// `PyContext.ctx_prev`.
+    pub previous: u32,
+    /// `PyContext.ctx_entered`.
+    pub entered: u32,
+    /// Not 0: every thread runs in a context that it entered when it was started, which says nothing
+    /// of the work that it was given (3.14).
+    pub threads_enter: u32,
+    /// Not 0: an event loop reads before it enters the context that the bytes are for, and enters it
+    /// by `PyContext_Enter`, which is watched (uvloop).
+    pub reads_outside: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+}
+
+/// Processes of a runtime that are known at a time.
+pub const MAX_PROCESSES: u32 = 4096;

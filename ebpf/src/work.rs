@@ -1,0 +1,116 @@
+//! Which request a unit of work is about.
+//!
+//! At any instant a thread runs a unit of work, its context; what that is, its runtime decides
+//! ([`crate::python`]). Bytes that are read from an accepted connection in a context are what it is
+//! about from then on; a context that is forked from another is about the same; what a context
+//! sends to others belongs to what it is about. User space knows where requests begin and end.
+
+use aya_ebpf::{macros::map, maps::LruHashMap};
+use tracebee_common::record::Work;
+
+use crate::{
+    python,
+    socket::{Socket, Who},
+};
+
+/// A unit of work of a process.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Context {
+    pub(crate) pid: u64,
+    /// What its runtime calls it: never 0.
+    pub(crate) number: u64,
+}
+
+/// What the current thread is doing.
+#[derive(Clone, Copy)]
+pub(crate) struct Doing {
+    /// The context that it is in, 0 for none that is known.
+    context: u64,
+    /// It reads before it enters the context that the bytes are for.
+    reads_outside: bool,
+}
+
+impl Doing {
+    /// What the thread `tid` of process `pid`, the current one, is doing.
+    #[inline(always)]
+    pub(crate) fn of(pid: u32, tid: u32) -> Self {
+        match python::of(pid) {
+            Some(python) => Self {
+                context: python::context(python, tid),
+                reads_outside: python.reads_outside != 0,
+            },
+            None => Self { context: 0, reads_outside: false },
+        }
+    }
+}
+
+/// What each is about. Those that nobody worked in for the longest time make room for others: their
+/// calls stay unlinked.
+#[map]
+static WORK: LruHashMap<Context, Work> = LruHashMap::with_max_entries(65_536, 0);
+
+/// Bytes that a thread has read and that no context was about yet, by thread.
+#[map]
+static READ: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
+
+/// What a context is about.
+#[inline(always)]
+pub(crate) fn of(context: Context) -> Option<Work> {
+    // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
+    unsafe { WORK.get(context).copied() }
+}
+
+/// From now on `context` is about `work`, or about nothing that is known.
+#[inline(always)]
+pub(crate) fn set(context: Context, work: Option<Work>) {
+    match work {
+        Some(work) if WORK.insert(context, work, 0).is_ok() => {}
+        // Absent is what is wanted.
+        _ => {
+            let _ = WORK.remove(context);
+        }
+    }
+}
+
+/// What the current thread has read before it entered the context that this is for.
+#[inline(always)]
+pub(crate) fn take_read(tid: u32) -> Option<Work> {
+    // SAFETY: as in `of`; only this thread writes it.
+    let work = unsafe { READ.get(tid).copied() }?;
+    let _ = READ.remove(tid);
+    Some(work)
+}
+
+/// The current thread reads `length` bytes at `position` of a connection. Returns what its context
+/// is about from now on; zeros if it has none.
+#[inline(always)]
+pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
+    let Doing { context, reads_outside } = who.doing;
+    if state.accepted == 0 {
+        // An answer, most likely: whatever the thread enters next is not about a request.
+        if reads_outside {
+            let _ = READ.remove(who.tid);
+        }
+        return Work::default();
+    }
+    let work = Work { cookie: state.cookie, position, length, reserved: 0 };
+    if context != 0 {
+        set(Context { pid: who.pid.into(), number: context }, Some(work));
+    } else if reads_outside {
+        let _ = READ.insert(who.tid, work, 0);
+    } else {
+        return Work::default();
+    }
+    work
+}
+
+/// What the current thread sends on a connection is about this; zeros if that is not known.
+#[inline(always)]
+pub(crate) fn sending(state: &Socket, who: Who) -> Work {
+    let number = who.doing.context;
+    if state.accepted != 0 || number == 0 {
+        return Work::default();
+    }
+    of(Context { pid: who.pid.into(), number }).unwrap_or_default()
+}

@@ -1,0 +1,31 @@
+"""What the database clients share: their log (see ../README.md). Arguments: PORT LOG."""
+
+import json
+import os
+import sys
+import time
+
+PORT, LOG = int(sys.argv[1]), open(sys.argv[2], "w", buffering=1)
+
+
+def call(summary, returned=None, affected=None, code=None, batch=None, long=False):
+    """One call as it must be seen."""
+    return {"summary": summary, "returned": returned, "affected": affected, "code": code, "batch": batch, "long": long}
+
+
+class asked:
+    """Logs what is done within: when, and which calls it makes. An error that is expected ends here."""
+
+    def __init__(self, port, *calls, error=None):
+        self.port, self.calls, self.error = port, calls, error
+
+    def __enter__(self):
+        self.start = time.time_ns()
+
+    def __exit__(self, kind, error, _):
+        line = {"pid": os.getpid(), "port": self.port, "start": self.start, "end": time.time_ns(), "calls": self.calls}
+        LOG.write(json.dumps(line) + "\n")
+        expected = self.error is not None and kind is not None and issubclass(kind, self.error)
+        if self.error is not None and not expected:
+            raise SystemExit(f"no error: {self.calls}")
+        return expected

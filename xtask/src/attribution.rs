@@ -1,0 +1,23 @@
+//! Whose call is it: the live suite `attribution` with its table.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, ensure};
+
+/// Builds what is needed, runs the suite and prints its table. The exit code is the suite's.
+pub(crate) fn run(full: bool) -> anyhow::Result<ExitCode> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+    let root = Path::new(&manifest).parent().context("xtask lies in a workspace")?;
+    let setup = Command::new(root.join("tests/setup")).status().context("run tests/setup")?;
+    ensure!(setup.success(), "tests/setup: {setup}");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut suite = Command::new(cargo);
+    suite.current_dir(root).args(["run", "--quiet", "--locked", "-p", "tracebee-tests"]);
+    suite.args(["--bin", "live", "--", "attribution", "--table"]);
+    if full {
+        suite.arg("--full");
+    }
+    let status = suite.status().context("run the live suite")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
