@@ -306,7 +306,7 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
     }
 }
 
-/// Hands over the last records of connections that came beside the ring.
+/// Hands over the last records of connections, which came beside the ring.
 fn last(
     kernel: &mut loader::Kernel,
     order: &mut Order,
@@ -314,11 +314,13 @@ fn last(
     left_out: &mut FxHashMap<u64, u32>,
     on: &mut impl FnMut(Event<'_>),
 ) {
-    for state in kernel.take_last() {
-        let (cookie, number) = (state.header.cookie, state.header.number);
-        order.take(cookie, (number, false), state.as_bytes(), |next| {
-            give(ConnectionId(cookie), next, unix, left_out, on);
-        });
+    for (conn, state) in kernel.take_last() {
+        let cookie = state.header.cookie;
+        let mut give = |next: Next<'_>| give(ConnectionId(cookie), next, unix, left_out, on);
+        if let Some(conn) = conn {
+            order.take(cookie, (conn.header.number, true), conn.as_bytes(), &mut give);
+        }
+        order.take(cookie, (state.header.number, false), state.as_bytes(), give);
     }
 }
 

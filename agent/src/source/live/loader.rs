@@ -12,7 +12,9 @@ use aya::{
 };
 use aya_log::{EbpfLogger, Level};
 use tracebee_common::{
-    Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter, record::State, runtime::Python,
+    Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter,
+    record::{Conn, State},
+    runtime::Python,
 };
 
 use super::gauges::Gauges;
@@ -96,6 +98,7 @@ pub struct Kernel {
     counters: PerCpuArray<MapData, u64>,
     older: HashMap<MapData, u32, u8>,
     last: HashMap<MapData, u64, StateValue>,
+    last_conns: HashMap<MapData, u64, ConnValue>,
     python: HashMap<MapData, u32, PythonValue>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
@@ -126,6 +129,13 @@ struct StateValue(State);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for StateValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct ConnValue(Conn);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for ConnValue {}
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -240,6 +250,8 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         python: HashMap::try_from(take("PYTHON")?).map_err(|e| LoadError::Map("PYTHON", e))?,
         older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
         last: HashMap::try_from(take("LAST")?).map_err(|e| LoadError::Map("LAST", e))?,
+        last_conns: HashMap::try_from(take("LAST_CONNS")?)
+            .map_err(|e| LoadError::Map("LAST_CONNS", e))?,
         attached: programs.len(),
         backend,
         current_generation: 0,
@@ -337,15 +349,24 @@ impl Kernel {
         self.older.insert(OLDER_COMPLETE, 1, 0)
     }
 
-    /// Takes out the last records of connections that the ring had no room for.
-    pub fn take_last(&mut self) -> Vec<State> {
-        let found: Vec<State> =
+    /// Takes out the last records of connections that the ring had no room for, each with the one
+    /// that announces it, if there was none for that, either.
+    pub fn take_last(&mut self) -> Vec<(Option<Conn>, State)> {
+        let states: Vec<State> =
             self.last.iter().filter_map(|entry| Some(entry.ok()?.1.0)).collect();
-        for state in &found {
+        let Self { last, last_conns, .. } = self;
+        let found = states.into_iter().map(|state| {
+            let cookie = state.header.cookie;
             // Absent is what is wanted.
-            let _ = self.last.remove(&state.header.cookie);
-        }
-        found
+            let _ = last.remove(&cookie);
+            // It was put there before the other.
+            let conn = last_conns.get(&cookie, 0).ok().map(|conn| conn.0);
+            if conn.is_some() {
+                let _ = last_conns.remove(&cookie);
+            }
+            (conn, state)
+        });
+        found.collect()
     }
 
     /// Has the context functions of a CPython watched, in every process that has mapped this file:
