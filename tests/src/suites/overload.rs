@@ -75,6 +75,15 @@ enum Stops {
     InBetween,
     /// As before, after it stood still while the last calls were made.
     StandingStill,
+    /// After all connections were closed, during all of which it stood still.
+    Absent,
+}
+
+impl Stops {
+    /// True if the connections are open when the agent stops.
+    fn in_between(self) -> bool {
+        matches!(self, Self::InBetween | Self::StandingStill)
+    }
 }
 
 /// What a run took.
@@ -90,7 +99,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         report.note(format!("NOT capped: {error:#}"));
     }
     let quota = quota.ok();
-    use Stops::{AtTheEnd, InBetween, StandingStill};
+    use Stops::{Absent, AtTheEnd, InBetween, StandingStill};
     let small = ["--ring-size", SMALL_RING];
     let case = Case { name: "uncapped", flags: &[], share: None, sheds: None, stops: AtTheEnd };
     let free = connections(report, setting, &nginx, None, &case)?;
@@ -110,6 +119,8 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     connections(report, setting, &nginx, None, &case)?;
     let sheds = Some("ring_full");
     let case = Case { name: "still", flags: &small, sheds, stops: StandingStill, ..case };
+    connections(report, setting, &nginx, None, &case)?;
+    let case = Case { name: "absent", stops: Absent, ..case };
     connections(report, setting, &nginx, None, &case)?;
     if let Some(quota) = &quota {
         throughput(report, setting, &nginx, quota)?;
@@ -142,13 +153,17 @@ fn connections(
     let mut command = Command::new(installed("go/load"));
     command.arg(format!("127.0.0.1:{}", nginx.port)).arg(&log).arg(CONNECTIONS.to_string());
     command.arg(seconds.to_string()).arg(PAUSE.to_string()).arg(&id);
-    if case.stops != Stops::AtTheEnd {
+    if case.stops.in_between() {
         command.arg("hold");
+    }
+    let mut still = case.stops == Stops::Absent;
+    if still {
+        agent.pause();
     }
     let mut load = Process::spawn(&format!("load-{}", name.replace(", ", "-")), dir, &mut command)?;
     let (begun, used) = (Instant::now(), agent.cpu()?);
-    let (mut most, mut still) = (0, false);
-    while load.running() && (case.stops == Stops::AtTheEnd || !log.exists()) {
+    let mut most = 0;
+    while load.running() && !(case.stops.in_between() && log.exists()) {
         ensure!(begun.elapsed() < Duration::from_secs(seconds + 60), "the load does not end");
         most = most.max(agent.pss_kib()?);
         std::thread::sleep(Duration::from_millis(50));
@@ -158,7 +173,7 @@ fn connections(
             still = true;
         }
     }
-    if case.stops == Stops::AtTheEnd {
+    if !case.stops.in_between() {
         load.succeed(Duration::from_secs(1))?;
     }
     let share = (agent.cpu()? - used).as_secs_f64() / begun.elapsed().as_secs_f64();
@@ -171,7 +186,7 @@ fn connections(
         std::thread::sleep(DRAIN);
     }
     let stopped = agent.stop()?;
-    if case.stops != Stops::AtTheEnd {
+    if case.stops.in_between() {
         load.signal(libc::SIGTERM);
         load.succeed(Duration::from_secs(5))?;
     }
