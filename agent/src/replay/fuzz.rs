@@ -166,6 +166,8 @@ impl Contract {
         let connection = self.connections.get_mut(&id);
         let open = connection.as_ref().is_some_and(|connection| !connection.ended);
         assert!(open, "an event of a connection that was not announced, or has ended");
-        connection.into_iter().for_each(look)
+        if let Some(connection) = connection {
+            look(connection);
+        }
     }
 }
