@@ -4,6 +4,7 @@ use crate::Suite;
 
 mod attribution;
 mod cleanup;
+mod database;
 mod differential;
 mod doctor;
 mod foreign;
