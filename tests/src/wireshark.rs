@@ -1,5 +1,6 @@
 //! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP, HTTP and MySQL.
 
+pub mod capture;
 pub mod mysql;
 
 use std::collections::HashMap;

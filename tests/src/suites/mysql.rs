@@ -13,6 +13,7 @@ use tracebee_tests::process::Process;
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::python;
 use tracebee_tests::span::Span;
+use tracebee_tests::wireshark::capture::Capture;
 
 use super::database::{self, Client, LIMIT, brief, first_word, node, work};
 use crate::Setting;
@@ -30,7 +31,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let mut older = Process::spawn("older", dir, &mut command)?;
     older.wait_until("its connection", LIMIT, |older| older.stdout().contains("waiting"))?;
 
-    let capture = wire::Capture::start(dir, port)?;
+    let capture = Capture::start(dir, "mysql", &format!("tcp port {port}"))?;
     let record = dir.join("mysql.rec");
     let record = record.to_str().context("path")?;
     let agent = Agent::start(&setting.binary, dir, &["--output", "json", "--record", record])?;
