@@ -197,6 +197,37 @@ pub(super) fn first_word(text: &str) -> String {
     word.unwrap_or("").to_owned()
 }
 
+/// The words of a statement and where it ends, without values: what is left of it when they are
+/// masked.
+pub(super) fn words(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut rest = text.trim().trim_end_matches(';');
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '\'' => match rest[1..].replace("''", "xx").find('\'') {
+                Some(end) => end + 2,
+                None => rest.len(),
+            },
+            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            ';' => {
+                out.push(";".to_owned());
+                1
+            }
+            _ if first.is_alphanumeric() || first == '_' || first == '$' => {
+                let of_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+                let end = rest.find(|c| !of_word(c)).unwrap_or(rest.len());
+                if first.is_alphabetic() || first == '_' {
+                    out.push(rest[..end].to_owned());
+                }
+                end
+            }
+            _ => first.len_utf8(),
+        };
+        rest = &rest[length..];
+    }
+    out
+}
+
 /// A span in one line.
 pub(super) fn brief(span: &Span) -> String {
     let text = span.text("db.query.text").unwrap_or("?");

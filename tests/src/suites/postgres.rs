@@ -1,4 +1,7 @@
-//! PostgreSQL: real clients of a real server, whose own log is the truth, too.
+//! PostgreSQL: real clients of a real server, whose own log is the truth, too. Wireshark reads the
+//! same traffic.
+
+mod wire;
 
 use std::process::Command;
 
@@ -9,6 +12,7 @@ use tracebee_tests::postgres::{Logged, Postgres};
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::python;
 use tracebee_tests::span::Span;
+use tracebee_tests::wireshark::capture::Capture;
 
 use super::database::{self, Client, brief, first_word, node, work};
 use crate::Setting;
@@ -40,6 +44,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let server = Postgres::start(dir)?;
     let record = dir.join("postgres.rec");
     let record = record.to_str().context("path")?;
+    let capture = Capture::start(dir, "postgres", &format!("tcp port {}", server.port))?;
     let agent = Agent::start(&setting.binary, dir, &["--output", "json", "--record", record])?;
     let port = server.port;
     let mut clients = Vec::new();
@@ -49,10 +54,12 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         calls.for_each(|call| call.namespace = Some(DATABASE.to_owned()));
         clients.push(Client { name, asked, system: "postgresql" });
     }
+    let file = capture.stop()?;
     let stopped = agent.stop()?;
     let logged = server.stop()?;
     let losses = [("gap", 0), ("joined_midway", 0), ("encrypted", 0)];
-    database::check(report, &stopped, port, &clients, &logged, by_the_server, &losses)
+    database::check(report, &stopped, port, &clients, &logged, by_the_server, &losses)?;
+    wire::check(report, setting, &file, port)
 }
 
 /// One span, or one execution of a batch, for each statement that the server logged.
