@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod oracle;
+
 use std::collections::{BTreeSet, HashSet};
 
 use serde::Deserialize;
