@@ -3,22 +3,28 @@
 
 mod wire;
 
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tracebee_tests::agent::Agent;
 use tracebee_tests::paths::installed;
 use tracebee_tests::postgres::{Logged, Postgres};
+use tracebee_tests::process::{Process, patient};
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::python;
 use tracebee_tests::span::Span;
 use tracebee_tests::wireshark::capture::Capture;
 
-use super::database::{self, Client, brief, first_word, node, work};
+use super::database::{self, Asked, Client, LIMIT, brief, first_word, node, work};
 use crate::Setting;
 
 /// The database that all clients use.
 const DATABASE: &str = "postgres";
+
+/// What the agent may grow by over large results: a thirtieth of one of them.
+const GROWTH_KIB: u64 = 3 << 10;
 
 /// The clients: a name, and how one is started but for port and log.
 fn programs() -> Vec<(&'static str, Command, &'static [&'static str])> {
@@ -49,17 +55,45 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let port = server.port;
     let mut clients = Vec::new();
     for (name, command, more) in programs() {
-        let mut asked = work(name, command, port, dir, more)?;
-        let calls = asked.iter_mut().flat_map(|asked| &mut asked.calls);
-        calls.for_each(|call| call.namespace = Some(DATABASE.to_owned()));
+        let asked = in_database(work(name, command, port, dir, more)?);
         clients.push(Client { name, asked, system: "postgresql" });
     }
     let file = capture.stop()?;
+    let large = large(report, &agent, port, dir)?;
+    clients.push(Client { name: "large", asked: large, system: "postgresql" });
     let stopped = agent.stop()?;
     let logged = server.stop()?;
     let losses = [("gap", 0), ("joined_midway", 0), ("encrypted", 0)];
     database::check(report, &stopped, port, &clients, &logged, by_the_server, &losses)?;
     wire::check(report, setting, &file, port)
+}
+
+fn in_database(mut asked: Vec<Asked>) -> Vec<Asked> {
+    let calls = asked.iter_mut().flat_map(|asked| &mut asked.calls);
+    calls.for_each(|call| call.namespace = Some(DATABASE.to_owned()));
+    asked
+}
+
+/// Results of 100 MB, which the agent does not keep.
+fn large(report: &mut Report, agent: &Agent, port: u16, dir: &Path) -> Result<Vec<Asked>> {
+    let log = dir.join("large.log");
+    let mut command = python("postgres/large_client.py", &[]);
+    command.arg(port.to_string()).arg(&log);
+    let before = agent.own_kib()?;
+    let mut most = before;
+    let mut client = Process::spawn("large", dir, &mut command)?;
+    let deadline = Instant::now() + patient(LIMIT);
+    while client.running() && Instant::now() < deadline {
+        most = most.max(agent.own_kib()?);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    client.succeed(LIMIT)?;
+    let growth = most - before;
+    report.check(growth < GROWTH_KIB, || {
+        format!("the agent grew by {growth} KiB over results of 300 MB")
+    });
+    report.note(format!("results of 300 MB: {growth} KiB"));
+    Ok(in_database(database::read(&log)?))
 }
 
 /// One span, or one execution of a batch, for each statement that the server logged.
