@@ -15,6 +15,8 @@ pub mod http1;
 pub mod mysql;
 pub mod postgres;
 pub mod redis;
+#[cfg(test)]
+mod tests;
 
 /// Which side of the conversation bytes belong to, whatever end of the connection we watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +100,17 @@ pub enum Step {
     /// given up: it is to be recognised anew, from these bytes on if a turn begins with them, else
     /// from the next turn on.
     Mistaken,
+}
+
+impl Step {
+    /// How far a stream is understood of which bytes from position `at` on led to this.
+    fn reaches(self, at: u64) -> u64 {
+        at.saturating_add(match self {
+            Step::Took(n) => n as u64,
+            Step::Skip(n) => n,
+            _ => 0,
+        })
+    }
 }
 
 /// Most bytes that the engine keeps for a parser that said [`Step::Need`]: the longest message

@@ -128,6 +128,14 @@ impl Agent {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
+    /// Memory that is its own, in KiB: not the ring, not its program.
+    pub fn own_kib(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        Ok(line.context("no RssAnon")?.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// Keeps it from running until [`go_on`](Self::go_on), as a busy host would.
     pub fn pause(&self) {
         self.process.signal(libc::SIGSTOP);

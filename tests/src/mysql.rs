@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::paths::free_port;
-use crate::process::Process;
+use crate::process::{Process, run};
 
 /// How long the server may take to stop: it waits for nobody.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -109,15 +109,4 @@ impl MariaDb {
         }
         Ok(connections)
     }
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("start {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value as Json;
 
 use crate::paths::free_port;
-use crate::process::Process;
+use crate::process::{Process, run};
 
 /// How long the server may take to stop: it waits for nobody.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -92,16 +92,16 @@ impl Postgres {
 
     /// Stops it, so that its log is complete: the statements of each connection by the client's
     /// port.
-    pub fn stop(mut self) -> Result<HashMap<u16, Vec<Logged>>> {
+    pub fn stop(mut self) -> Result<HashMap<u64, Vec<Logged>>> {
         self.process.signal(libc::SIGINT);
         self.process.wait(STOP_LIMIT)?;
         let text = std::fs::read_to_string(&self.log)
             .with_context(|| format!("read {}", self.log.display()))?;
-        let mut connections = HashMap::<u16, Connection>::new();
+        let mut connections = HashMap::<u64, Connection>::new();
         for line in text.lines() {
             let line: Json = serde_json::from_str(line).with_context(|| line.to_owned())?;
             let Some(port) = line["remote_port"].as_u64() else { continue };
-            connections.entry(port as u16).or_default().line(&line);
+            connections.entry(port).or_default().line(&line);
         }
         Ok(connections.into_iter().map(|(port, connection)| (port, connection.all)).collect())
     }
@@ -157,15 +157,4 @@ fn as_postgres(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]).arg(program);
     command
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("start {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }

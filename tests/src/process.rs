@@ -1,6 +1,6 @@
 //! Processes of the suites: each in a group of its own, waited for with a bound, gone in the end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// How long a program may take to start; Java and Python on a busy machine take seconds.
 pub const START_LIMIT: Duration = Duration::from_secs(30);
@@ -62,10 +62,12 @@ impl Process {
         self.child.id()
     }
 
-    /// Every process of its group: the program and its workers.
+    /// The program and its workers: every process of its group, and all that any of these started,
+    /// whatever group they made for themselves (PostgreSQL's do).
     pub fn pids(&self) -> HashSet<u32> {
         let group = self.child.id();
         let mut pids = HashSet::from([group]);
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
@@ -73,9 +75,17 @@ impl Process {
             let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
             // pid (name) state parent group ...: the name may hold spaces.
             let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-            if fields.split_whitespace().nth(2).and_then(|g| g.parse().ok()) == Some(group) {
+            let mut numbers = fields.split_whitespace().skip(1).map_while(|n| n.parse().ok());
+            let (Some(parent), of) = (numbers.next(), numbers.next()) else { continue };
+            children.entry(parent).or_default().push(pid);
+            if of == Some(group) {
                 pids.insert(pid);
             }
+        }
+        let mut parents: Vec<u32> = pids.iter().copied().collect();
+        while let Some(parent) = parents.pop() {
+            let of_it = children.remove(&parent).unwrap_or_default();
+            parents.extend(of_it.into_iter().filter(|child| pids.insert(*child)));
         }
         pids
     }
@@ -164,5 +174,42 @@ impl Drop for Process {
         // Also after the program itself ended: its workers may still run.
         self.kill_group();
         let _ = self.child.wait();
+    }
+}
+
+/// Runs a program that ends soon and has to succeed.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("start {command:?}"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_in_groups_of_their_own() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let mut command = Command::new("sh");
+        command.args(["-c", "setsid sh -c 'sleep 60 & echo $! $$; wait' & wait"]);
+        let mut process = Process::spawn("parent", dir.path(), &mut command)?;
+        let numbers = |process: &Process| -> Vec<u32> {
+            process.stdout().split_whitespace().filter_map(|n| n.parse().ok()).collect()
+        };
+        process.wait_until("two", START_LIMIT, |process| numbers(process).len() == 2)?;
+        let (workers, pids) = (numbers(&process), process.pids());
+        for worker in &workers {
+            // SAFETY: plain system call; their parents wait for them, so the numbers are theirs.
+            unsafe { libc::kill(*worker as libc::pid_t, libc::SIGTERM) };
+        }
+        assert!(workers.iter().all(|worker| pids.contains(worker)), "{workers:?} in {pids:?}");
+        assert!(pids.contains(&process.pid()) && !pids.contains(&std::process::id()));
+        Ok(())
     }
 }

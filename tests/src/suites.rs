@@ -4,6 +4,7 @@ use crate::Suite;
 
 mod attribution;
 mod cleanup;
+mod database;
 mod differential;
 mod doctor;
 mod foreign;
@@ -49,7 +50,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("attribution", "calls hang under the request that they are made for", attribution::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
-    suite("postgres", "PostgreSQL: real clients, the server's own log", postgres::run),
+    suite("postgres", "PostgreSQL: real clients, the server's own log, Wireshark", postgres::run),
     suite("mysql", "MariaDB: real clients, the server's own log, Wireshark", mysql::run),
     suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),

@@ -1,6 +1,8 @@
-//! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP, HTTP and MySQL.
+//! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP, HTTP, MySQL and PostgreSQL.
 
+pub mod capture;
 pub mod mysql;
+pub mod postgres;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -170,7 +170,7 @@ pub enum ConfigError {
 /// the rates where batches matter they fill sooner than that.
 const SCHEDULE_DELAY: Duration = Duration::from_secs(1);
 /// Spans in one request (specification, trace/sdk.md, batching processor).
-const MAX_BATCH: NonZeroUsize = NonZeroUsize::new(512).expect("512 is not zero");
+const MAX_BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511);
 /// A receiver that restarts or is moved comes back within minutes; what waits for it is bounded
 /// by the queue, not by this.
 const RETRY_BUDGET: Duration = Duration::from_secs(300);

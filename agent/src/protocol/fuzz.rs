@@ -283,8 +283,9 @@ pub(super) fn check(parts: &[Part]) {
                 unended = 0;
             }
             Part::Response { .. } => {
-                let oldest = calls.iter_mut().find(|answered| !**answered);
-                *oldest.expect("a response without a request") = true;
+                let oldest = calls.iter().position(|answered| !answered);
+                assert!(oldest.is_some(), "a response without a request");
+                oldest.into_iter().for_each(|oldest| calls[oldest] = true);
             }
             Part::ResponseEnd { .. } => {
                 assert_eq!(calls.pop_front(), Some(true), "an end without a response");

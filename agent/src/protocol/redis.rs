@@ -46,13 +46,21 @@
 //! boundary (it may have begun before, or in a value): it is counted as lost. The database is not
 //! known from there on, unless the replies say that no command went by unseen.
 //!
+//! # Shared connections
+//!
 //! All this is certain for clients that wait for their replies. A client that several tasks share
-//! does not. So a connection that was ever in *doubt* (joined midway, or any of the above) is given up
-//! for good, and its calls are only counted, where commands were ever seen to be sent while replies to
-//! earlier ones were under way (*overlapped*), where a push comes, or where a reply is none that
-//! servers give to its command (`replies`). What remains is a client that does not wait, was never
-//! seen to do so, and from some bytes that are missing on asks so evenly that each command is
-//! followed by one reply, of the right kind, to an older one: nothing tells it from one that waits.
+//! does not. The premise is that this is seen. While nothing is missing it does not matter: replies
+//! come in order. A connection that was ever in *doubt* (joined midway, or any of the above) is given
+//! up for good, and its calls are only counted, as soon as, whichever comes first,
+//!
+//! - commands were ever sent while replies to earlier ones were under way (*overlapped*),
+//! - a turn of the server's had fewer replies than the client's before it has commands, or more,
+//! - a push comes, or
+//! - a reply is none that servers give to its command (`replies`).
+//!
+//! What remains is a client that does not wait, was never seen to do so, and from some bytes that are
+//! missing on asks so evenly that each turn is followed by as many replies as it has commands, of the
+//! right kinds, to older ones: nothing tells it from one that waits.
 //!
 //! A capture does not know when a program read an answer: a long pipeline that is written in
 //! pieces and answered in between is a call for each piece there.

@@ -131,6 +131,8 @@ struct Connection {
 
 impl Contract {
     fn check(&mut self, event: &Event<'_>) {
+        let live = matches!(event, Event::Program(_) | Event::Sent { .. } | Event::LeftOut { .. });
+        assert!(!live, "not of a capture: {event:?}");
         match event {
             Event::Opened(opened) => {
                 let before = self.connections.insert(opened.id, Connection::default());
@@ -138,30 +140,34 @@ impl Contract {
             }
             Event::Data(data) => self.data(data),
             Event::Ended { id, end, .. } => {
-                let connection = self.open(*id);
-                connection.ended = matches!(end, End::Closed { .. } | End::Unseen);
+                let ended = matches!(end, End::Closed { .. } | End::Unseen);
+                self.open(*id, |connection| connection.ended = ended);
             }
-            Event::Lost(lost) => drop(self.open(lost.id)),
-            Event::Program(_) | Event::Sent { .. } | Event::LeftOut { .. } => {
-                panic!("not of a capture")
-            }
+            Event::Lost(lost) => self.open(lost.id, |_| ()),
+            Event::Program(_) | Event::Sent { .. } | Event::LeftOut { .. } => {}
         }
     }
 
     fn data(&mut self, data: &Data<'_>) {
-        let reached = &mut self.open(data.id).reached[match data.direction {
-            Direction::Received => 0,
-            Direction::Sent => 1,
-        }];
         assert!(data.length > 0 && data.bytes.len() as u64 <= data.length);
         assert!(data.bytes.len() <= MAX_EVENT);
-        assert!(reached.is_none_or(|at| at == data.position), "{data:?} after {reached:?}");
-        *reached = Some(data.position + data.length);
+        self.open(data.id, |connection| {
+            let reached = &mut connection.reached[match data.direction {
+                Direction::Received => 0,
+                Direction::Sent => 1,
+            }];
+            assert!(reached.is_none_or(|at| at == data.position), "{data:?} after {reached:?}");
+            *reached = Some(data.position + data.length);
+        });
     }
 
-    fn open(&mut self, id: ConnectionId) -> &mut Connection {
-        let connection = self.connections.get_mut(&id).expect("was announced");
-        assert!(!connection.ended, "an event after the end");
-        connection
+    /// Looks at a connection, which has to be open.
+    fn open(&mut self, id: ConnectionId, look: impl FnOnce(&mut Connection)) {
+        let connection = self.connections.get_mut(&id);
+        let open = connection.as_ref().is_some_and(|connection| !connection.ended);
+        assert!(open, "an event of a connection that was not announced, or has ended");
+        if let Some(connection) = connection {
+            look(connection);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod mysql;
 mod outcome;
 mod postgres;
 mod property;
+mod recorded;
 mod recording;
 mod redis;
 mod seeds;

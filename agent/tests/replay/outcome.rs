@@ -48,6 +48,11 @@ impl Outcome {
             .collect()
     }
 
+    /// How much was lost, whatever it was.
+    pub(crate) fn lost(&self) -> u64 {
+        self.losses().iter().map(|(_, n)| n).sum()
+    }
+
     pub(crate) fn packets(&self) -> u64 {
         self.stats.events.load(Ordering::Relaxed)
     }
@@ -57,21 +62,29 @@ fn seen(span: &Span) -> Seen {
     assert_eq!(span.kind, Kind::Server, "one view of every call");
     assert_eq!(span.resource.pid, 0);
     assert!(span.start <= span.end);
-    let text = |key| match span.attribute(key) {
-        Some(Value::Static(text)) => Some((*text).to_owned()),
-        Some(Value::Text(text)) => Some(text.to_string()),
-        Some(Value::Shared(text)) => Some(text.to_string()),
-        _ => None,
-    };
-    let number = |key| match span.attribute(key) {
-        Some(Value::Int(n)) => Some(*n),
-        _ => None,
-    };
     Seen {
-        path: text("url.path").unwrap_or_default(),
-        status: number("http.response.status_code"),
-        error: text("error.type"),
-        size: number("http.response.body.size"),
+        path: text(span, "url.path").unwrap_or_default().to_owned(),
+        status: int(span, "http.response.status_code"),
+        error: text(span, "error.type").map(str::to_owned),
+        size: int(span, "http.response.body.size"),
+    }
+}
+
+/// An attribute that is a text.
+pub(crate) fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+    match span.attribute(key)? {
+        Value::Static(text) => Some(text),
+        Value::Text(text) => Some(text),
+        Value::Shared(text) => Some(text),
+        Value::Int(_) | Value::Bool(_) => None,
+    }
+}
+
+/// An attribute that is a number.
+pub(crate) fn int(span: &Span, key: &str) -> Option<i64> {
+    match span.attribute(key)? {
+        Value::Int(number) => Some(*number),
+        _ => None,
     }
 }
 

@@ -8,12 +8,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod oracle;
+
 use std::collections::{BTreeSet, HashSet};
 
 use serde::Deserialize;
-use tracebee::trace::{Kind, Span, Value};
+use tracebee::trace::{Kind, Span};
 
-use crate::outcome::{Outcome, replay};
+use crate::outcome::{Outcome, int, replay, text};
 use tracebee_tests::capture::random::Random;
 
 const RUNS: [(&str, &[u8], &str); 2] = [
@@ -96,20 +98,8 @@ impl<'a> Capture<'a> {
     }
 }
 
-fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
-    match span.attribute(key)? {
-        Value::Static(text) => Some(text),
-        Value::Text(text) => Some(text),
-        Value::Shared(text) => Some(text),
-        Value::Int(_) | Value::Bool(_) => None,
-    }
-}
-
 fn size(span: &Span) -> Option<i64> {
-    match span.attribute("db.operation.batch.size")? {
-        Value::Int(size) => Some(*size),
-        _ => None,
-    }
+    int(span, "db.operation.batch.size")
 }
 
 /// All that is said of a call, but for the database, which is not known everywhere.
@@ -221,9 +211,8 @@ fn one_packet_in_a_hundred_missing() {
                 let span = essence(span);
                 assert!(cut || unseen || all.contains(&span), "{name}, seed {seed}: {span}");
             }
-            let lost: u64 = outcome.losses().iter().map(|(_, n)| n).sum();
             assert!(
-                outcome.spans.len() == whole.len() || lost > 0,
+                outcome.spans.len() == whole.len() || outcome.lost() > 0,
                 "{name}, seed {seed}: nothing is counted"
             );
             told += outcome.spans.len();

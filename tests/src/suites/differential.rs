@@ -4,36 +4,22 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use tracebee_tests::process::Process;
+use anyhow::{Context as _, Result, bail};
 use tracebee_tests::report::Report;
 use tracebee_tests::span::{self, Span};
+use tracebee_tests::wireshark::capture::Capture;
 use tracebee_tests::wireshark::{self, Exchange};
 
 use super::matrix;
 use crate::Setting;
 
-/// What is still in the kernel when the programs have ended comes within this time.
-const SETTLE: Duration = Duration::from_secs(1);
-const START_LIMIT: Duration = Duration::from_secs(20);
-
 /// Every client and every server, captured on the loopback device.
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
-    let dir = setting.dir.path();
-    let file = dir.join("real.pcapng");
     let servers = matrix::start_servers(setting)?;
-    let mut dumpcap = Command::new("dumpcap");
-    dumpcap.args(["-q", "-i", "lo", "-f", "tcp", "-B", "64", "-w"]).arg(&file);
-    let mut capture = Process::spawn("dumpcap", dir, &mut dumpcap)?;
-    capture.wait_until("capture", START_LIMIT, |dumpcap| dumpcap.stderr().contains("File:"))?;
+    let capture = Capture::start(setting.dir.path(), "real", "tcp")?;
     let log = matrix::run_clients(setting, &servers)?;
-    std::thread::sleep(SETTLE);
-    capture.signal(libc::SIGINT);
-    capture.succeed(START_LIMIT)?;
-    let dropped = capture.stderr();
-    ensure!(dropped.contains(" 0/0/") || dropped.contains("/0 ("), "packets missing: {dropped}");
+    let file = capture.stop()?;
 
     let ports: Vec<u16> = servers.iter().map(|server| server.port).collect();
     let spans = replay(setting, &file, &ports)?;

@@ -39,7 +39,7 @@ with asked(port, call("ROLLBACK")):
 connection.autocommit = True
 execute("SELEC 1", call("", code="42601"), error=psycopg2.errors.SyntaxError)
 execute("SELECT pg_sleep(0.05)", call("SELECT", returned=1))
-execute("ROLLBACK", call("ROLLBACK", code="25P01"))
+execute("ROLLBACK", call("ROLLBACK", code="25P01", warned=True))
 execute("SELECT repeat('x', 1000) FROM generate_series(1, 20000)", call("SELECT generate_series", returned=20000, long=True))
 execute("SELECT repeat('x', 3000000)", call("SELECT", returned=1, long=True))
 execute("SELECT %s", call("SELECT", returned=1, long=True), arguments=("secret" * 100000,))

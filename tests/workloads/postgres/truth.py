@@ -8,9 +8,17 @@ import time
 PORT, LOG = int(sys.argv[1]), open(sys.argv[2], "w", buffering=1)
 
 
-def call(summary, returned=None, affected=None, code=None, batch=None, long=False):
+def call(summary, returned=None, affected=None, code=None, batch=None, long=False, warned=False):
     """One call as it must be seen."""
-    return {"summary": summary, "returned": returned, "affected": affected, "code": code, "batch": batch, "long": long}
+    return {
+        "summary": summary,
+        "returned": returned,
+        "affected": affected,
+        "code": code,
+        "batch": batch,
+        "long": long,
+        "warned": warned,
+    }
 
 
 class asked:

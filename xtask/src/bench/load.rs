@@ -16,6 +16,9 @@ use super::{host, usage};
 /// What a program may take beyond its time to start, and to end with a busy machine.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// How long a server's processes that end with their connections may take to do so.
+const LEAVE: Duration = Duration::from_secs(1);
+
 /// Debian puts it where users' PATH does not look.
 pub(super) const NGINX: &str = "/usr/sbin/nginx";
 
@@ -56,26 +59,29 @@ pub(super) fn run(
     dir: &Path,
     mut meanwhile: impl FnMut() -> Result<()>,
 ) -> Result<Served> {
+    // What ends meanwhile ends as a child of one that stays, which is told of its time.
     let server = || -> Duration {
-        // A process may end with its connection.
         load.server().pids().into_iter().filter_map(|pid| usage::cpu(pid).ok()).sum()
     };
+    let staying = load.server().pids();
     let (before, children) = (server(), host::children());
     let mut process = Process::spawn("load", dir, &mut load.program(seconds)?)?;
     let mut noted = Ok(());
     let limit = Duration::from_secs(seconds.into()) + GRACE;
     let begun = Instant::now();
-    let mut after = before;
     while process.running() && noted.is_ok() {
         ensure!(begun.elapsed() < limit, "{} still runs after {limit:?}", load.name());
         std::thread::sleep(Duration::from_millis(100));
-        after = after.max(server());
         noted = meanwhile();
     }
     noted?;
     process.succeed(GRACE)?;
     let (requests, per_second) = load.read(&process.stdout())?;
-    let own = after.max(server()) - before + host::children().saturating_sub(children);
+    let deadline = Instant::now() + LEAVE;
+    while !load.server().pids().is_subset(&staying) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let own = server().saturating_sub(before) + host::children().saturating_sub(children);
     Ok(Served { requests, per_second, own })
 }
 

@@ -73,12 +73,14 @@ pub(super) struct Report<'a> {
     load: &'a dyn Load,
     conditions: Vec<String>,
     pairs: Vec<(Served, Traced)>,
+    /// Of every pair, also those that do not count, the [spent] time of an exchange.
+    spent: Vec<[f64; 4]>,
     left_out: usize,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(conditions: Vec<String>, load: &'a dyn Load) -> Self {
-        Self { load, conditions, pairs: Vec::new(), left_out: 0 }
+        Self { load, conditions, pairs: Vec::new(), spent: Vec::new(), left_out: 0 }
     }
 
     /// Prints the conditions and the head of the table.
@@ -101,6 +103,7 @@ impl<'a> Report<'a> {
     /// Takes in a pair of rounds and prints its line; says how many pairs count so far.
     pub(super) fn add(&mut self, off: Bare, on: Traced) -> usize {
         let flaw = on.flaw(&off, self.load.spans());
+        self.spent.push(spent(&off.served, &on));
         println!(
             "{:>5} {:>9.0} {:>9.0} {:>6.3} {:>7.2}% {:>13.0} {:>13.0} {:>9.1} {:>3.0}%/{:>2.0}%  {}{}",
             self.pairs.len() + self.left_out + 1,
@@ -126,6 +129,7 @@ impl<'a> Report<'a> {
     /// Prints what follows from all rounds, of which only valid ones count, and from the one in
     /// which the kernel programs were timed.
     pub(super) fn end(&self, timed: &Traced) {
+        self.accounts();
         let (valid, invalid) = (&self.pairs, self.left_out);
         let median = |of: &dyn Fn(&Served, &Traced) -> f64| {
             Median::of(valid.iter().map(|(off, on)| of(off, on)))
@@ -197,6 +201,33 @@ impl<'a> Report<'a> {
             (100.0 * arrived).min(100.0),
         );
     }
+
+    /// Who used the processors, which is known of busy hosts, too.
+    fn accounts(&self) {
+        let median = |of: &dyn Fn(&[f64; 4]) -> f64| Median::of(self.spent.iter().map(of));
+        let ratio = median(&|[bare, traced, agent, sink]| bare / (traced + agent + sink));
+        let medians = [0, 1, 2, 3].map(|n| median(&|of| of[n]).map_or(0.0, |m| m.value));
+        let ([bare, traced, agent, sink], Some(ratio)) = (medians, ratio) else { return };
+        println!(
+            "processor time of an exchange: server and client {bare:.1} us without the agent and \
+             {traced:.1} us with it (its kernel programs among that), agent {agent:.1} us, receiver \
+             {sink:.1} us; without to with all of it: {:.3}, {:.1} % interval {:.3} to {:.3} ({} \
+             pairs, those on a busy host, too)",
+            ratio.value,
+            100.0 * ratio.confidence,
+            ratio.low,
+            ratio.high,
+            self.spent.len(),
+        );
+    }
+}
+
+/// Microseconds of processor time of an exchange: those of server and client without the agent, with
+/// it, of the agent and of the receiver.
+fn spent(off: &Served, on: &Traced) -> [f64; 4] {
+    let traced = &on.served;
+    [(off.own, off), (traced.own, traced), (on.agent, traced), (on.sink, traced)]
+        .map(|(time, served)| time.as_secs_f64() * 1e6 / served.requests as f64)
 }
 
 fn per_100k(time: Duration, served: Served) -> f64 {

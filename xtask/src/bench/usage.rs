@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-/// User and system time of a process and its threads.
+/// User and system time of a process and its threads, and of its children that have ended.
 ///
 /// The programs that the agent attached run on the time of those who send and receive: that is
 /// in nobody's account but theirs.
 pub(super) fn cpu(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-    // pid (name) state ppid ...: the name may hold spaces. utime and stime are fields 14 and 15.
+    // pid (name) state ppid ...: the name may hold spaces. utime, stime and those of the children
+    // that were waited for are fields 14 to 17.
     let fields = text.rsplit_once(')').context("no name in stat")?.1;
     let used: u64 = fields
         .split_whitespace()
         .skip(11)
-        .take(2)
+        .take(4)
         .map(|ticks| ticks.parse::<u64>().with_context(|| path.clone()))
         .sum::<Result<u64>>()?;
     Ok(ticks(used))

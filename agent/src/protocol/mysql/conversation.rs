@@ -99,12 +99,7 @@ impl Parser for Conversation {
             Side::Request => self.parse_request(at, bytes, parts),
             Side::Response => self.parse_response(at, bytes, parts),
         };
-        let understood = match step {
-            Step::Took(n) => n as u64,
-            Step::Skip(n) => n,
-            _ => 0,
-        };
-        self.reached[side as usize] = at.saturating_add(understood);
+        self.reached[side as usize] = step.reaches(at);
         step
     }
 

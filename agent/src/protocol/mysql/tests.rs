@@ -16,17 +16,18 @@ mod whole;
 use super::DETECTOR;
 use crate::protocol::Side::{self, Request as Q, Response as A};
 use crate::protocol::fuzz::{Driver, check};
+use crate::protocol::tests::{Pieces, Turns};
 use crate::protocol::{Part, Request, Response};
-
-/// Who sends what, one entry per write.
-type Turns = [(Side, Vec<u8>)];
 
 /// Runs a conversation on a connection seen from its beginning to its end.
 fn run(turns: &Turns) -> Vec<String> {
+    told(&mut turns.iter().map(|(side, bytes)| (*side, &bytes[..])))
+}
+
+/// The same of one that comes in pieces.
+fn told(pieces: &mut Pieces<'_>) -> Vec<String> {
     let mut player = Player::joined(0, 0);
-    for (side, bytes) in turns {
-        player.data(*side, bytes);
-    }
+    pieces.for_each(|(side, bytes)| player.data(side, bytes));
     player.end()
 }
 

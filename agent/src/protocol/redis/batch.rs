@@ -279,6 +279,12 @@ impl Batch {
         self.awaited.is_empty() && (!self.resumed || self.replies == self.commands)
     }
 
+    /// True if replies are missing to commands that were seen, or there are more than commands of
+    /// which none is missing.
+    pub(super) fn is_another(&self) -> bool {
+        !self.awaited.is_empty() || !self.open_ended && self.replies > self.commands
+    }
+
     /// True if replies that are not one each are awaited.
     pub(super) fn awaits_confirmations(&self) -> bool {
         let several = |reply: &Reply| {

@@ -20,6 +20,7 @@ use super::DETECTOR;
 use crate::protocol::Side::{self, Request as Q, Response as A};
 use crate::protocol::database::{Request, Response};
 use crate::protocol::fuzz::{Driver, check};
+use crate::protocol::tests::{Pieces, Turns};
 use crate::protocol::{self, Part, Step};
 
 /// So many cases, or what `PROPTEST_CASES` says if that is more.
@@ -27,9 +28,6 @@ fn at_least(cases: u32) -> ProptestConfig {
     let config = ProptestConfig::default();
     ProptestConfig { cases: config.cases.max(cases), ..config }
 }
-
-/// Who sends what, one entry per turn.
-type Turns = Vec<(Side, Vec<u8>)>;
 
 /// A turn of the client's: a command a line, words by spaces. `~n` is a word of n bytes.
 fn asks(commands: &str) -> (Side, Vec<u8>) {
@@ -90,10 +88,13 @@ fn run(turns: &Turns) -> Vec<String> {
 
 /// The same with positions.
 fn run_raw(turns: &Turns) -> Vec<String> {
+    told(&mut turns.iter().map(|(side, bytes)| (*side, &bytes[..])))
+}
+
+/// The same of a conversation that comes in pieces.
+fn told(pieces: &mut Pieces<'_>) -> Vec<String> {
     let mut driver = Driver::joined(&DETECTOR, 0, 0);
-    for (side, bytes) in turns {
-        driver.data(*side, bytes);
-    }
+    pieces.for_each(|(side, bytes)| driver.data(side, bytes));
     end(driver)
 }
 

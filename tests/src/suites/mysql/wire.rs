@@ -1,47 +1,14 @@
 //! The same traffic on the wire: Wireshark and `tracebee replay` tell the same of it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::path::Path;
 
-use anyhow::{Result, ensure};
-use tracebee_tests::process::Process;
+use anyhow::Result;
 use tracebee_tests::report::Report;
 use tracebee_tests::span::Span;
 use tracebee_tests::wireshark::mysql::{self, Told};
 
 use crate::Setting;
 use crate::suites::differential::replay;
-
-/// What is still in the kernel when the programs have ended comes within this time.
-const SETTLE: Duration = Duration::from_secs(1);
-const START_LIMIT: Duration = Duration::from_secs(20);
-
-/// A capture of the loopback device under way.
-pub(super) struct Capture {
-    dumpcap: Process,
-    file: PathBuf,
-}
-
-impl Capture {
-    pub(super) fn start(dir: &Path, port: u16) -> Result<Self> {
-        let file = dir.join("mysql.pcapng");
-        let mut command = Command::new("dumpcap");
-        command.args(["-q", "-i", "lo", "-f", &format!("tcp port {port}"), "-B", "64", "-w"]);
-        let mut dumpcap = Process::spawn("dumpcap", dir, command.arg(&file))?;
-        dumpcap.wait_until("capture", START_LIMIT, |dumpcap| dumpcap.stderr().contains("File:"))?;
-        Ok(Self { dumpcap, file })
-    }
-
-    pub(super) fn stop(mut self) -> Result<PathBuf> {
-        std::thread::sleep(SETTLE);
-        self.dumpcap.signal(libc::SIGINT);
-        self.dumpcap.succeed(START_LIMIT)?;
-        let dropped = self.dumpcap.stderr();
-        ensure!(dropped.contains("/0 ("), "packets missing: {dropped}");
-        Ok(self.file)
-    }
-}
 
 /// A call as both tell it: when it began and ended, its command and outcome.
 fn line_of_span(span: &Span) -> String {

@@ -1,5 +1,9 @@
 //! What is said in a capture, by protocol.
 
+mod mysql;
+mod postgres;
+mod redis;
+
 use clap::ValueEnum;
 use tracebee_tests::capture::talk::{Client, Server, Talk};
 
@@ -15,6 +19,8 @@ pub(crate) enum Protocol {
     Http,
     /// PostgreSQL: simple queries that return one row
     Postgres,
+    /// MySQL 8: queries that return one row
+    Mysql,
     /// Redis: `SET` and `GET` by turns
     Redis,
 }
@@ -24,6 +30,7 @@ impl Protocol {
         match self {
             Protocol::Http => "HTTP/1.1",
             Protocol::Postgres => "PostgreSQL",
+            Protocol::Mysql => "MySQL",
             Protocol::Redis => "Redis",
         }
     }
@@ -32,6 +39,7 @@ impl Protocol {
         match self {
             Protocol::Http => 8080,
             Protocol::Postgres => 5432,
+            Protocol::Mysql => 3306,
             Protocol::Redis => 6379,
         }
     }
@@ -40,7 +48,13 @@ impl Protocol {
     pub(super) fn open(self, talk: Talk) -> Talk {
         match self {
             Protocol::Http | Protocol::Redis => talk.open(),
-            Protocol::Postgres => talk.open().say(Client, login()).say(Server, welcome()),
+            Protocol::Postgres => {
+                talk.open().say(Client, postgres::login()).say(Server, postgres::welcome())
+            }
+            Protocol::Mysql => {
+                let talk = talk.open().say(Server, mysql::greeting());
+                talk.say(Client, mysql::login()).say(Server, mysql::welcome())
+            }
         }
     }
 
@@ -58,16 +72,12 @@ impl Protocol {
                 n + 1
             )
             .into_bytes(),
-            Protocol::Postgres => {
-                let text = format!(
-                    "SELECT o.id, o.total, c.name FROM orders o JOIN customers c ON c.id = \
-                     o.customer_id WHERE o.id = {n} AND c.region = 'eu-{}'\0",
-                    n % 7
-                );
-                message(b'Q', text.as_bytes())
+            Protocol::Postgres => postgres::message(b'Q', format!("{}\0", statement(n)).as_bytes()),
+            Protocol::Mysql => mysql::query(&statement(n)),
+            Protocol::Redis if redis::sets(n) => {
+                redis::array(&[b"SET", &redis::session(n), redis::VALUE])
             }
-            Protocol::Redis if sets(n) => array(&[b"SET", &session(n), VALUE]),
-            Protocol::Redis => array(&[b"GET", &session(n)]),
+            Protocol::Redis => redis::array(&[b"GET", &redis::session(n)]),
         }
     }
 
@@ -84,18 +94,19 @@ impl Protocol {
                 )
                 .into_bytes()
             }
-            Protocol::Postgres => result(&[b"1042", b"99.50", b"Jane Example"], 1),
-            Protocol::Redis if sets(n) => b"+OK\r\n".to_vec(),
-            Protocol::Redis => bulk(VALUE),
+            Protocol::Postgres => postgres::result(ROW, 1),
+            Protocol::Mysql => mysql::result(ROW, 1),
+            Protocol::Redis if redis::sets(n) => b"+OK\r\n".to_vec(),
+            Protocol::Redis => redis::bulk(redis::VALUE),
         }
     }
 
     /// The `n`th request that gets a [long answer](Self::long_responses).
     pub(super) fn long_request(self, n: u64) -> Vec<u8> {
         match self {
-            Protocol::Http | Protocol::Postgres => self.request(n),
-            Protocol::Redis if n.is_multiple_of(2) => array(&[b"GET", &session(n)]),
-            Protocol::Redis => array(&[b"LRANGE", &session(n), b"0", b"-1"]),
+            Protocol::Http | Protocol::Postgres | Protocol::Mysql => self.request(n),
+            Protocol::Redis if n.is_multiple_of(2) => redis::array(&[b"GET", &redis::session(n)]),
+            Protocol::Redis => redis::array(&[b"LRANGE", &redis::session(n), b"0", b"-1"]),
         }
     }
 
@@ -116,74 +127,29 @@ impl Protocol {
                 [whole, chunked]
             }
             Protocol::Postgres => {
+                let result = postgres::result;
                 [result(&[&[b'x'; BODY]], 1), result(&[&[b'x'; CHUNK]], BODY / CHUNK)]
             }
-            Protocol::Redis => [bulk(&[b'x'; BODY]), array(&[&[b'x'; CHUNK][..]; BODY / CHUNK])],
+            Protocol::Mysql => {
+                let result = mysql::result;
+                [result(&[&[b'x'; BODY]], 1), result(&[&[b'x'; CHUNK]], BODY / CHUNK)]
+            }
+            Protocol::Redis => {
+                let many = [&[b'x'; CHUNK][..]; BODY / CHUNK];
+                [redis::bulk(&[b'x'; BODY]), redis::array(&many)]
+            }
         }
     }
 }
 
-/// A message of PostgreSQL.
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
-}
+/// The row that a statement finds.
+const ROW: &[&[u8]] = &[b"1042", b"99.50", b"Jane Example"];
 
-fn login() -> Vec<u8> {
-    let body = b"\0\x03\0\0user\0bench\0database\0shop\0\0";
-    [&(body.len() as u32 + 4).to_be_bytes(), &body[..]].concat()
-}
-
-fn welcome() -> Vec<u8> {
-    [
-        message(b'R', &[0; 4]),
-        message(b'S', b"client_encoding\0UTF8\0"),
-        message(b'S', b"standard_conforming_strings\0on\0"),
-        message(b'K', &[7; 8]),
-        message(b'Z', b"I"),
-    ]
-    .concat()
-}
-
-/// So many rows of these values.
-fn result(values: &[&[u8]], rows: usize) -> Vec<u8> {
-    let count = (values.len() as u16).to_be_bytes();
-    let mut description = count.to_vec();
-    let mut row = count.to_vec();
-    for value in values {
-        description.extend(b"name\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0");
-        row.extend((value.len() as u32).to_be_bytes());
-        row.extend_from_slice(value);
-    }
-    [
-        message(b'T', &description),
-        message(b'D', &row).repeat(rows),
-        message(b'C', format!("SELECT {rows}\0").as_bytes()),
-        message(b'Z', b"I"),
-    ]
-    .concat()
-}
-
-/// What sessions of Redis hold.
-const VALUE: &[u8] = b"0123456789abcdef0123456789abcdef";
-
-/// Whether the `n`th command sets a session; it is asked for otherwise. By two, as connections may
-/// be even in number.
-fn sets(n: u64) -> bool {
-    (n / 2).is_multiple_of(2)
-}
-
-/// The key of a session.
-fn session(n: u64) -> Vec<u8> {
-    format!("session:{n:016x}").into_bytes()
-}
-
-/// A command of Redis, or a list that it answers with.
-fn array(values: &[&[u8]]) -> Vec<u8> {
-    let mut out = format!("*{}\r\n", values.len()).into_bytes();
-    values.iter().for_each(|value| out.extend(bulk(value)));
-    out
-}
-
-fn bulk(value: &[u8]) -> Vec<u8> {
-    [format!("${}\r\n", value.len()).as_bytes(), value, b"\r\n"].concat()
+/// The `n`th statement, for a database that knows SQL.
+fn statement(n: u64) -> String {
+    format!(
+        "SELECT o.id, o.total, c.name FROM orders o JOIN customers c ON c.id = o.customer_id WHERE \
+         o.id = {n} AND c.region = 'eu-{}'",
+        n % 7
+    )
 }

@@ -5,7 +5,7 @@ use super::bytes::*;
 use super::conversations::all;
 use crate::protocol::Detection::{Is, IsNot, Unsure};
 use crate::protocol::Side::{Request, Response};
-use crate::protocol::{DETECTORS, Detection, Detector};
+use crate::protocol::tests::{self, recognised};
 
 #[test]
 fn of_the_first_bytes() {
@@ -60,11 +60,7 @@ fn of_a_turn() {
         fetch(70, 100),
         [execute(1, b""), close(1)].concat(),
     ] {
-        assert_eq!(resume(&turn), Is(Request), "{turn:?}");
-        for length in 0..turn.len().min(200) {
-            let judged = resume(&turn[..length]);
-            assert!(matches!(judged, Unsure | Is(Request)), "{length} of {turn:?}: {judged:?}");
-        }
+        recognised(resume, Request, &turn);
     }
     assert_eq!(resume(&greeting()), Is(Response));
     for not in [
@@ -99,12 +95,8 @@ fn of_a_compressed_turn() {
         [&[inner.len() as u8, 0, 0, 0, 200, 0, 0][..], &inner].concat()
     };
     for turn in [stored(&query("SELECT * FROM a")), squeezed(b"\x78\x9c"), squeezed(b"\x78\x01")] {
-        assert_eq!(compressed(&turn), Is(Request));
-        assert_eq!(resume(&turn), Is(Request));
-        for length in 0..turn.len() {
-            let judged = resume(&turn[..length]);
-            assert!(matches!(judged, Unsure | Is(Request)), "{length} of {turn:?}: {judged:?}");
-        }
+        recognised(compressed, Request, &turn);
+        recognised(resume, Request, &turn);
     }
     for not in [
         stored(&query("hello world")),
@@ -125,12 +117,5 @@ fn of_one_protocol() {
     samples.push(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec());
     samples.push(b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
     samples.push(b"Q\0\0\0\x0dSELECT 1\0".to_vec());
-    for sample in samples {
-        for midway in [false, true] {
-            let judge = |d: &Detector| if midway { d.resume } else { d.detect };
-            let is = |detection| matches!(detection, Detection::Is(_));
-            let count = DETECTORS.iter().filter(|d| is(judge(d)(&sample))).count();
-            assert!(count <= 1, "{sample:?}");
-        }
-    }
+    tests::of_one_protocol(samples.iter().map(Vec::as_slice));
 }

@@ -5,7 +5,7 @@ use super::bytes::*;
 use super::conversations::all;
 use crate::protocol::Detection::{Is, IsNot, Unsure};
 use crate::protocol::Side::Request;
-use crate::protocol::{DETECTORS, Detection, Detector};
+use crate::protocol::tests::{self, recognised};
 
 #[test]
 fn of_the_first_bytes() {
@@ -46,11 +46,7 @@ fn of_a_turn() {
         [execute("c", 50), sync()].concat(),
         login(),
     ] {
-        assert_eq!(resume(&turn), Is(Request), "{turn:?}");
-        for length in 0..turn.len().min(200) {
-            let judged = resume(&turn[..length]);
-            assert!(matches!(judged, Unsure | Is(Request)), "{length} of {turn:?}");
-        }
+        recognised(resume, Request, &turn);
     }
     let long = |text: &str| query(&text.repeat(3000));
     for not in [
@@ -79,12 +75,5 @@ fn of_one_protocol() {
     samples.push(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec());
     samples.push(b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
     samples.push(b"PQBED / HTTP/1.1\r\n\r\n".to_vec());
-    for sample in samples {
-        for midway in [false, true] {
-            let judge = |d: &Detector| if midway { d.resume } else { d.detect };
-            let is = |detection| matches!(detection, Detection::Is(_));
-            let count = DETECTORS.iter().filter(|d| is(judge(d)(&sample))).count();
-            assert!(count <= 1, "{sample:?}");
-        }
-    }
+    tests::of_one_protocol(samples.iter().map(Vec::as_slice));
 }

@@ -1,35 +1,24 @@
 //! Limits, and bytes that nobody sends in good faith.
 
 use proptest::prelude::*;
-use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::bytes::*;
 use super::conversations::all;
-use super::{A, DETECTOR, Driver, Q, Turns, check, end};
+use super::{A, DETECTOR, Driver, Q, check, end};
 use crate::protocol::Step;
-use crate::protocol::postgres::fuzz;
+use crate::protocol::fuzz::play;
+use crate::protocol::tests::{all_prefixes, bytes, encode, mutated};
 
 /// How many mutated conversations a test run tries: about two seconds in a debug build.
 const MUTATIONS: usize = 6_000;
 
-/// A conversation as [`fuzz`] reads it.
-fn encode(turns: &Turns) -> Vec<u8> {
-    let mut data = vec![0];
-    for (side, bytes) in turns {
-        for piece in bytes.chunks(255) {
-            data.extend([6 + *side as u8, piece.len() as u8]);
-            data.extend(piece);
-        }
-    }
-    data
+fn conversations() -> Vec<Vec<u8>> {
+    all().iter().map(|conversation| encode(&conversation.turns)).collect()
 }
 
 #[test]
 fn all_prefixes_of_conversations() {
-    for conversation in all() {
-        let data = encode(&conversation.turns);
-        (0..=data.len()).for_each(|length| fuzz(&data[..length]));
-    }
+    all_prefixes(&DETECTOR, &conversations());
 }
 
 /// What a fuzzer does, without one: the same mutations in each run.
@@ -53,31 +42,13 @@ fn mutated_conversations() {
         vec![0, 9],
         vec![4, 0],
     ];
-    let mut random = StdRng::seed_from_u64(54);
-    let seeds: Vec<_> = all().iter().map(|c| encode(&c.turns)).collect();
-    for i in 0..MUTATIONS {
-        let mut data = seeds[i % seeds.len()].clone();
-        for _ in 0..random.random_range(1..6) {
-            let at = random.random_range(0..data.len());
-            match random.random_range(0..4) {
-                0 => data[at] = random.random(),
-                1 => drop(data.remove(at)),
-                2 => drop(data.splice(at..at, words[random.random_range(0..words.len())].clone())),
-                _ => {
-                    let other = &seeds[random.random_range(0..seeds.len())];
-                    data.truncate(at + 1);
-                    data.extend(&other[random.random_range(0..other.len())..]);
-                }
-            }
-        }
-        fuzz(&data);
-    }
+    mutated(&DETECTOR, &conversations(), &words, MUTATIONS);
 }
 
 proptest! {
     #[test]
-    fn random_bytes(data in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        fuzz(&data);
+    fn random_bytes(data in bytes()) {
+        play(&DETECTOR, &data);
     }
 }
 

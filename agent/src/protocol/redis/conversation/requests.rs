@@ -1,6 +1,6 @@
 //! The stream of requests.
 
-use super::super::batch::{Family, Reply};
+use super::super::batch::{Batch, Family, Reply};
 use super::super::command::{self, Header, Name, Start, header, start};
 use super::super::commands::Keys;
 use super::super::{detect, text};
@@ -36,7 +36,11 @@ impl Conversation {
                     self.resumes = true;
                 }
                 Detection::Unsure if self.waiting.is_empty() => return Step::Need,
-                _ => return Step::SkipTurn,
+                _ => {
+                    // What goes by unseen may choose another database.
+                    self.namespace = None;
+                    return Step::SkipTurn;
+                }
             }
         }
         let mut taken = 0_u64;
@@ -343,12 +347,12 @@ impl Conversation {
     /// The server's turn behind a call of which perhaps not all was seen is over.
     pub(super) fn end_unsure(&mut self, parts: &mut Vec<Part>) {
         let at_end = self.waiting.len() == 1 && self.value.is_at_start() && !self.in_line;
-        let Some(batch) = self.waiting.front_mut().filter(|_| at_end) else {
+        let Some(batch) = self.waiting.front_mut().filter(|batch| at_end && batch.is_certain())
+        else {
+            // It did not wait for the replies, or these were to older commands.
+            self.overlapped |= !at_end || self.waiting.iter().any(Batch::is_another);
             return self.desync_all(parts);
         };
-        if !batch.is_certain() {
-            return self.desync_all(parts);
-        }
         if batch.replies > batch.commands {
             // Perhaps the database was chosen again, unseen.
             self.namespace = None;

@@ -287,6 +287,8 @@ impl Conversation {
         if !self.exchanged && !self.doubt {
             return self.withdraw_all(parts);
         }
+        // To an older command, where no later one can have gone by unseen.
+        self.overlapped |= self.requests == Requests::Commands;
         self.uncounted = false;
         parts.push(Part::Orphan);
         self.lose(parts)

@@ -1,11 +1,11 @@
 //! What clients and servers say to each other, and which calls that is.
 
-use super::{Q, Turns, asks, run, says};
+use super::{Q, Side, asks, run, says};
 
 /// A conversation and its calls.
 pub(super) struct Conversation {
     pub(super) name: &'static str,
-    pub(super) turns: Turns,
+    pub(super) turns: Vec<(Side, Vec<u8>)>,
     pub(super) calls: &'static [&'static str],
 }
 

@@ -1,9 +1,10 @@
 //! What is Redis, and what is not.
 
 use super::super::detect::{detect, resume};
+use super::conversations::all;
 use super::{A, DETECTOR, Driver, Q, array, end};
 use crate::protocol::Detection::{Is, IsNot, Unsure};
-use crate::protocol::{MAX_UNPARSED, Side, Step};
+use crate::protocol::{MAX_UNPARSED, Side, Step, tests};
 
 #[test]
 fn commands_are_evidence() {
@@ -110,4 +111,11 @@ fn a_client_taken_for_the_server() {
     driver.data(Q, &array("get set"));
     driver.data(A, &array("GET k"));
     assert_eq!(end(driver), ["NotMine"]);
+}
+
+/// No bytes are a message of two protocols.
+#[test]
+fn of_one_protocol() {
+    let turns: Vec<_> = all().into_iter().flat_map(|conversation| conversation.turns).collect();
+    tests::of_one_protocol(turns.iter().map(|(_, bytes)| &bytes[..]));
 }

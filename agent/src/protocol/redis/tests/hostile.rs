@@ -1,33 +1,22 @@
 //! Limits, and bytes that nobody sends in good faith.
 
 use proptest::prelude::*;
-use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::conversations::all;
-use super::{A, DETECTOR, Driver, Q, Turns, array, end};
+use super::{A, DETECTOR, Driver, Q, array, end};
 use crate::protocol::fuzz::play;
+use crate::protocol::tests::{all_prefixes, bytes, encode, mutated};
 
 /// How many mutated conversations a test run tries: about two seconds in a debug build.
 const MUTATIONS: usize = 4_000;
 
-/// A conversation as [`play`] reads it.
-fn encode(turns: &Turns) -> Vec<u8> {
-    let mut data = vec![0];
-    for (side, bytes) in turns {
-        for piece in bytes[..bytes.len().min(3000)].chunks(255) {
-            data.extend([6 + *side as u8, piece.len() as u8]);
-            data.extend(piece);
-        }
-    }
-    data
+fn conversations() -> Vec<Vec<u8>> {
+    all().iter().map(|conversation| encode(&conversation.turns)).collect()
 }
 
 #[test]
 fn all_prefixes_of_conversations() {
-    for conversation in all() {
-        let data = encode(&conversation.turns);
-        (0..=data.len()).for_each(|length| play(&DETECTOR, &data[..length]));
-    }
+    all_prefixes(&DETECTOR, &conversations());
 }
 
 /// What a fuzzer does, without one: the same mutations in each run.
@@ -49,30 +38,12 @@ fn mutated_conversations() {
         b"-ERR x\r\n",
         b"\x00\x00\x01\x80",
     ];
-    let mut random = StdRng::seed_from_u64(6379);
-    let seeds: Vec<_> = all().iter().map(|c| encode(&c.turns)).collect();
-    for i in 0..MUTATIONS {
-        let mut data = seeds[i % seeds.len()].clone();
-        for _ in 0..random.random_range(1..6) {
-            let at = random.random_range(0..data.len());
-            match random.random_range(0..4) {
-                0 => data[at] = random.random(),
-                1 => drop(data.remove(at)),
-                2 => drop(data.splice(at..at, WORDS[random.random_range(0..WORDS.len())].to_vec())),
-                _ => {
-                    let other = &seeds[random.random_range(0..seeds.len())];
-                    data.truncate(at + 1);
-                    data.extend(&other[random.random_range(0..other.len())..]);
-                }
-            }
-        }
-        play(&DETECTOR, &data);
-    }
+    mutated(&DETECTOR, &conversations(), &WORDS, MUTATIONS);
 }
 
 proptest! {
     #[test]
-    fn random_bytes(data in proptest::collection::vec(any::<u8>(), 0..2000)) {
+    fn random_bytes(data in bytes()) {
         play(&DETECTOR, &data);
     }
 }

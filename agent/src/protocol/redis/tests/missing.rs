@@ -435,4 +435,34 @@ proptest! {
         let found = told.iter().filter(|told| told.answer.is_some()).count();
         prop_assert!(found == answered || lost > 0, "{} told, {} lost of {}", found, lost, answered);
     }
+
+    /// Of a client that does not wait, and was not seen to do so: what is told is true, or nobody
+    /// could know better, because behind the first turn that was seen, which may be the end of a
+    /// value, and what was said to it each turn was followed by as many replies as it has commands.
+    #[test]
+    fn of_clients_that_were_not_seen_to_share(
+        seed in any::<u64>(),
+        calls in 4..30_usize,
+        join in any::<prop::sample::Index>(),
+    ) {
+        let mut random = Random::new(seed);
+        let mut talk = Talk::default();
+        talk.share(&mut random, calls);
+        let of_client = |piece: &usize| talk.pieces[*piece].0 == Q;
+        let first = (0..=join.index(talk.pieces.len())).rev().find(of_client).unwrap_or(0);
+        let driver = play(&talk, first..talk.pieces.len(), &Holes::new(), false);
+        for call in told(&driver).0 {
+            let Err(wrong) = is_true(std::slice::from_ref(&call), &talk.calls, talk.at[1]) else {
+                continue;
+            };
+            let end = call.answer.as_ref().map_or(u64::MAX, |(_, end)| *end);
+            let until = (first..talk.pieces.len()).find(|piece| position(&talk, A, piece + 1) >= end);
+            let seen = &talk.pieces[first..=until.unwrap_or(talk.pieces.len() - 1)];
+            let behind = |skipped: Side| move |piece: &&(Side, Vec<u8>)| piece.0 == skipped;
+            let seen: Vec<_> = seen.iter().skip_while(behind(Q)).skip_while(behind(A)).collect();
+            let turns: Vec<usize> = seen.chunk_by(|one, next| one.0 == next.0).map(<[_]>::len).collect();
+            let even = turns.chunks_exact(2).all(|turn| turn[0] == turn[1]);
+            prop_assert!(even, "it could be known that it does not wait: {}", wrong);
+        }
+    }
 }

@@ -3,45 +3,34 @@
 use proptest::prelude::*;
 
 use super::conversations::{Conversation, all};
-use super::{DETECTOR, Driver, Turns, at_least, end, run_raw};
+use super::{A, DETECTOR, Driver, Q, array, at_least, end, told};
+use crate::protocol::tests::{Subject, cuts};
 
-/// Runs `turns`, cutting each where `cut_after` says so of a position in the conversation.
-fn run_cut(turns: &Turns, cut_after: impl Fn(usize) -> bool) -> Vec<String> {
-    let mut driver = Driver::joined(&DETECTOR, 0, 0);
-    let mut position = 0;
-    for (side, bytes) in turns {
-        let mut start = 0;
-        for i in 1..=bytes.len() {
-            position += 1;
-            if i == bytes.len() || cut_after(position) {
-                driver.data(*side, &bytes[start..i]);
-                start = i;
-            }
-        }
-    }
-    end(driver)
+fn subjects() -> Vec<Subject> {
+    let subject = |c: Conversation| Subject { name: c.name.to_owned(), turns: c.turns, told };
+    all().into_iter().map(subject).collect()
 }
 
 #[test]
 fn at_any_byte() {
-    for Conversation { name, turns, .. } in all() {
-        let whole = run_raw(&turns);
-        let length: usize = turns.iter().map(|(_, bytes)| bytes.len()).sum();
-        for cut in (0..length).filter(|cut| *cut < 1000 || cut % 997 == 0) {
-            assert_eq!(run_cut(&turns, |position| position == cut), whole, "{name}, cut at {cut}");
-        }
-        assert_eq!(run_cut(&turns, |_| true), whole, "{name}, byte by byte");
-    }
+    subjects().iter().for_each(Subject::cut_at_any_byte);
+}
+
+/// A conversation that stops anywhere has had the calls that it would have had so far.
+#[test]
+fn of_any_prefix() {
+    subjects()
+        .iter()
+        .for_each(|subject| subject.stopped_anywhere(|call| call.ends_with("unanswered")));
 }
 
 proptest! {
     #![proptest_config(at_least(64))]
 
     #[test]
-    fn in_random_pieces(cuts in proptest::collection::vec(any::<bool>(), 1..97)) {
-        for Conversation { name, turns, .. } in all() {
-            let calls = run_cut(&turns, |position| cuts[position % cuts.len()]);
-            prop_assert_eq!(calls, run_raw(&turns), "{}", name);
+    fn in_random_pieces(cuts in cuts()) {
+        for subject in subjects() {
+            subject.cut_into(&cuts)?;
         }
     }
 }
@@ -50,7 +39,6 @@ proptest! {
 /// wherever the write was cut.
 #[test]
 fn a_command_cut_by_a_reply() {
-    use super::{A, Q, array};
     let (one, two) = (array("GET a"), array("GET b"));
     for cut in 1..two.len() {
         let mut driver = Driver::joined(&DETECTOR, 0, 0);
