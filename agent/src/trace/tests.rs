@@ -64,7 +64,11 @@ impl Case {
             waited: self.waited,
             request: Request::Http(Box::new(self.request)),
             response: self.status.map(|status| {
-                crate::protocol::Response::Http(http1::Response { status, minor: 1 })
+                crate::protocol::Response::Http(http1::Response {
+                    status,
+                    minor: 1,
+                    ..http1::Response::default()
+                })
             }),
             no_answer: self.no_answer,
             request_body: Some(0),
