@@ -6,6 +6,7 @@ mod attribution;
 mod cleanup;
 mod differential;
 mod doctor;
+mod elasticsearch;
 mod foreign;
 mod losses;
 mod matrix;
@@ -56,6 +57,11 @@ pub(crate) const ALL: &[Suite] = &[
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
     suite("redis", "redis-py and go-redis, RESP2 and RESP3, by the server's own count", redis::run),
+    suite(
+        "elasticsearch",
+        "OpenSearch: real clients, those that say nothing of it, its own counters",
+        elasticsearch::run,
+    ),
     suite(
         "losses",
         "a ring that overflows: every call is there or counted, by connection",
