@@ -156,6 +156,14 @@ pub(super) enum Progress {
 }
 
 impl Chunked {
+    /// How many bytes of a chunk's data are to come that somebody was going to read; nobody is any
+    /// more.
+    pub(super) fn stop_reading(&mut self) -> Option<u64> {
+        let Expected::Data(left) = self.expected else { return None };
+        self.expected = Expected::DataEnd;
+        Some(left)
+    }
+
     /// Takes as much as possible of `bytes`. Who `show`s the data is shown it, until he says that he
     /// wants no more; else it is skipped.
     pub(super) fn advance(

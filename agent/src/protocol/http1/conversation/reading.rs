@@ -4,7 +4,7 @@
 
 use super::super::Reader;
 use super::super::body::{Chunked, Progress};
-use super::Conversation;
+use super::{Conversation, Requests};
 use crate::protocol::{Part, Side, Step};
 
 /// A body under way.
@@ -51,10 +51,12 @@ impl Reading {
     }
 }
 
-/// Takes as much as possible of a chunked body, and shows it to who reads it.
+/// Takes as much as possible of a chunked body, whose next bytes are at `at`, and shows it to who
+/// reads it.
 pub(super) fn advance(
     chunked: &mut Chunked,
     side: Side,
+    at: u64,
     bytes: &[u8],
     reading: Option<&mut Reading>,
     parts: &mut Vec<Part>,
@@ -62,13 +64,15 @@ pub(super) fn advance(
     let Some(reading) = reading.filter(|reading| reading.wants_more()) else {
         return chunked.advance(bytes, None);
     };
-    chunked.advance(
-        bytes,
-        Some(&mut |payload| {
-            reading.show(side, payload, parts);
-            reading.wants_more()
-        }),
-    )
+    let mut show = |payload: &[u8]| {
+        reading.show(side, payload, parts);
+        reading.wants_more()
+    };
+    let progress = chunked.advance(bytes, Some(&mut show));
+    if let Progress::Took(taken) = progress {
+        reading.at = at.saturating_add(taken as u64);
+    }
+    progress
 }
 
 impl Conversation {
@@ -109,7 +113,14 @@ impl Conversation {
     ) -> Option<BodyGap> {
         let mut reading = self.reading[side as usize].take()?;
         reading.finish(side, false, parts);
-        let end = reading.end?;
+        let end = match (reading.end, side, &mut self.requests) {
+            (Some(end), _, _) => end,
+            // A chunk's data, of which the rest is skipped as ever.
+            (None, Side::Request, Requests::Chunked(chunked)) => {
+                reading.at.saturating_add(chunked.stop_reading()?)
+            }
+            _ => return None,
+        };
         let left = end.saturating_sub(to);
         // A gap of no bytes: what follows may be anything, as behind a body that is skipped.
         let forgotten = to <= reading.at;

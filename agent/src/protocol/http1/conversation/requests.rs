@@ -37,6 +37,7 @@ impl Conversation {
             Requests::Chunked(chunked) => match advance(
                 chunked,
                 Side::Request,
+                at,
                 bytes,
                 self.reading[Side::Request as usize].as_mut(),
                 parts,
