@@ -141,3 +141,6 @@ fn said(response: &http1::Response) -> Option<&'static System> {
     };
     response.signs.search.system().or(root)
 }
+
+#[cfg(test)]
+mod tests;
