@@ -132,3 +132,28 @@ pub fn path(target: &str) -> Option<&str> {
     let end = memchr::memchr2(b'?', b'#', target.as_bytes()).unwrap_or(target.len());
     target.starts_with('/').then_some(&target[..end])
 }
+
+/// For fuzzers: a byte that says what reads a body, one that says in pieces of how many bytes, and
+/// that body; or a method and a path.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    let [kind, length, body @ ..] = data else { return };
+    let mut reader: Box<dyn http1::Reader> = match kind & 3 {
+        0 => Box::<text::Reader>::default(),
+        1 => Box::<bulk::Reader>::default(),
+        2 => Box::<root::Reader>::default(),
+        _ => {
+            let method = ["GET", "HEAD", "POST", "PUT", "DELETE"][usize::from(*length) % 5];
+            let path = String::from_utf8_lossy(body);
+            if let Some((endpoint, values)) = endpoints::find(method, &path) {
+                assert_eq!(endpoint.parts.len(), values.len(), "parts without values");
+            }
+            return;
+        }
+    };
+    let whole = body.chunks(1 + usize::from(*length)).all(|piece| reader.read(piece));
+    let content = reader.finish(whole && kind & 4 == 0);
+    if let Some(http1::Content::Search(Content::Query(text))) = content {
+        assert!(text.is_ascii(), "shows what is no name: {text}");
+    }
+}

@@ -81,9 +81,15 @@ async def bulks(client):
     await ask("bulk create", INDEX, client.bulk, index=INDEX, body=failing, size=2)
     await ask("index", INDEX, client.bulk, index=INDEX, body=[{"index": {}}, {"price": 1}])
     await ask("bulk", INDEX, client.bulk, index=INDEX, body=[{"index": {}}], status=400)
+
+
+async def large(client):
     # More than is captured: how many there are is not known.
     many = [line for n in range(1000) for line in ({"index": {}}, {"name": "secret" * 5, "price": n})]
     await ask("bulk", INDEX, client.bulk, index=INDEX, body=many)
+    await ask("indices.refresh", INDEX, client.indices.refresh, index=INDEX)
+    # An answer of some 100 KB.
+    await ask("search", INDEX, client.search, index=INDEX, body={"size": 1000}, text='{"size":?}')
 
 
 async def searches(client):
@@ -105,8 +111,6 @@ async def searches(client):
     scrolled = await ask("search", INDEX, client.search, index=INDEX, body=NAME, scroll="1m", text=NAME_TEXT)
     await ask("scroll", None, client.scroll, body={"scroll_id": scrolled["_scroll_id"], "scroll": "1m"})
     await ask("clear_scroll", None, client.clear_scroll, body={"scroll_id": scrolled["_scroll_id"]})
-    # An answer of some 100 KB.
-    await ask("search", INDEX, client.search, index=INDEX, body={"size": 1000}, text='{"size":?}')
     compressing = connect(http_compress=True)
     await ask("search", INDEX, compressing.search, index=INDEX, body=NAME)
     await close(compressing)
@@ -126,7 +130,7 @@ async def close(client):
 
 async def main():
     client = connect()
-    for part in (indices, documents, bulks, searches, crowd):
+    for part in (indices, documents, bulks, searches, large, crowd):
         if PARTS is None or part.__name__ in PARTS:
             await part(client)
     await ask("indices.delete", INDEX, client.indices.delete, index=INDEX)
