@@ -123,7 +123,7 @@ pub(super) fn root_reader(
     length: u64,
     signs: &AnswerSigns,
 ) -> Option<Box<dyn http1::Reader>> {
-    let may_tell = status == 200 && length <= root::MAX_LENGTH as u64 && signs.is_plain_json();
+    let may_tell = status == 200 && length <= root::MAX_LENGTH as u64 && signs.is_json();
     may_tell.then(|| Box::<root::Reader>::default() as Box<dyn http1::Reader>)
 }
 

@@ -1,5 +1,9 @@
 //! What a server says of itself when it is asked for `/`.
 
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+
 use super::{Content, ELASTICSEARCH, OPENSEARCH, System};
 use crate::protocol::http1;
 
@@ -20,8 +24,18 @@ impl http1::Reader for Reader {
     }
 
     fn finish(self: Box<Self>, whole: bool) -> Option<http1::Content> {
-        let system = whole.then(|| system(&self.0)).flatten()?;
-        Some(http1::Content::Search(Content::Root(system)))
+        let system = match (whole, &*self.0) {
+            (false, _) => None,
+            // Most clients take compressed answers, and the servers compress this one, too.
+            (true, [0x1f, 0x8b, ..]) => {
+                let mut answer = Vec::new();
+                let mut decoder = GzDecoder::new(&*self.0).take(MAX_LENGTH as u64);
+                decoder.read_to_end(&mut answer).ok()?;
+                system(&answer)
+            }
+            (true, answer) => system(answer),
+        };
+        Some(http1::Content::Search(Content::Root(system?)))
     }
 }
 

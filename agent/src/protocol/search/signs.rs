@@ -79,10 +79,9 @@ pub struct AnswerSigns {
 impl AnswerSigns {
     const ELASTICSEARCH: u8 = 1;
     const OPENSEARCH: u8 = 2;
-    const ENCODED: u8 = 4;
-    const FOREIGN: u8 = 8;
-    const JSON: u8 = 16;
-    const OTHER_TYPE: u8 = 32;
+    const FOREIGN: u8 = 4;
+    const JSON: u8 = 8;
+    const OTHER_TYPE: u8 = 16;
 
     /// Takes in a field of the head.
     pub fn field(&mut self, name: &str, value: &[u8]) {
@@ -93,7 +92,6 @@ impl AnswerSigns {
             4 if is("date") => Self::FOREIGN,
             6 if is("server") => Self::FOREIGN,
             12 if is("content-type") => type_of(value),
-            16 if is("content-encoding") && is_encoding(value) => Self::ENCODED,
             17 if is("x-elastic-product") && value == b"Elasticsearch" => Self::ELASTICSEARCH,
             20 if is("x-opensearch-version") => Self::OPENSEARCH,
             24 if is("x-found-handling-cluster") => {
@@ -122,12 +120,7 @@ impl AnswerSigns {
         self.flags & (Self::FOREIGN | Self::OTHER_TYPE) == 0
     }
 
-    /// True if there is JSON behind it, as it is.
-    pub fn is_plain_json(&self) -> bool {
-        self.flags & (Self::JSON | Self::ENCODED) == Self::JSON
-    }
-
-    /// True if there is JSON behind it.
+    /// True if there is JSON behind it, compressed or not.
     pub fn is_json(&self) -> bool {
         self.flags & Self::JSON != 0
     }

@@ -1,5 +1,10 @@
 //! What answers for `/`.
 
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use super::super::{Content, ELASTICSEARCH, OPENSEARCH, root};
 use super::read;
 
@@ -29,6 +34,22 @@ fn products_name_themselves() {
     assert_eq!(of(OLD), Some(Content::Root(&ELASTICSEARCH)));
     let nameless = OURS.replace("\"distribution\" : \"opensearch\",", "");
     assert_eq!(of(&nameless), Some(Content::Root(&OPENSEARCH)));
+}
+
+#[test]
+fn a_compressed_answer_is_read_up_to_the_limit() {
+    let compressed = |body: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(body.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let of = |body: &[u8]| read(root::Reader::default(), &[body], true);
+    let answer = compressed(OURS);
+    assert_eq!(of(&answer), Some(Content::Root(&OPENSEARCH)));
+    for cut in 0..answer.len() - 8 {
+        assert_eq!(of(&answer[..cut]), None, "cut at {cut}");
+    }
+    assert_eq!(of(&compressed(&format!("{}{OURS}", " ".repeat(1 << 20)))), None);
 }
 
 #[test]
