@@ -193,6 +193,7 @@ impl Pipeline {
             Event::Lost(lost) => {
                 if let Some(connection) = self.connections.get_mut(&lost.id) {
                     connection.tally.records += u64::from(lost.records);
+                    connection.serves_unseen(&mut self.calls);
                     connection.pairing.doubt();
                     connection.streams.lost(&lost, &mut self.parts);
                     let thread = connection.thread;
@@ -261,12 +262,18 @@ impl Pipeline {
             return;
         }
         if !self.selection.wants(&opened) {
+            if opened.role == Some(Role::Server) {
+                self.calls.serving.unreadable(opened.pid);
+            }
             self.wishes.push(Wish::Ignore(opened.id));
             return;
         }
         if self.connections.len() >= self.limits.connections {
             // Its calls are counted when it ends.
             self.was_full = true;
+            if opened.role == Some(Role::Server) {
+                self.calls.serving.unreadable(opened.pid);
+            }
             if self.refused.len() < MAX_REFUSED {
                 self.refused.insert(opened.id, opened.clone());
             }
@@ -335,6 +342,9 @@ impl Pipeline {
         }
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
+            if connection.opened.role == Some(Role::Server) {
+                self.calls.serving.unreadable(data.thread.pid);
+            }
             // The kernel counts messages that nobody wants to see; a capture does not.
             let counted_here = matches!(self.calls.owners, Owners::Addressed(_));
             if !(connection.streams.given_up() && counted_here) {
@@ -365,6 +375,7 @@ impl Pipeline {
             return;
         };
         connection.tally.lost += u64::from(calls);
+        connection.serves_unseen(&mut self.calls);
         connection.pairing.doubt();
         connection.streams.left_out(&mut self.parts);
         let thread = connection.thread;
@@ -468,6 +479,16 @@ impl Connection {
         self.pairing.take(parts, &self.streams, self.endpoint.as_ref(), thread, waited, sink);
         if self.streams.left() {
             self.pairing.lose(sink);
+        }
+    }
+
+    /// What is missing may have been a request.
+    fn serves_unseen(&self, calls: &mut Calls) {
+        if self.opened.role != Some(Role::Client) {
+            calls.serving.unseen(self.opened.pid);
+            if self.thread.pid != self.opened.pid && self.thread != Thread::default() {
+                calls.serving.unseen(self.thread.pid);
+            }
         }
     }
 

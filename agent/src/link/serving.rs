@@ -1,9 +1,9 @@
 //! The requests that processes of this host serve, or did a moment ago: the parents of the calls
 //! that are made for them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::Ancestor;
 use crate::source::{ConnectionId, Time, Work};
@@ -11,8 +11,9 @@ use crate::source::{ConnectionId, Time, Work};
 /// How long work that a request started may go on after its answer. New work on the same connection
 /// is never part of it, however soon it comes.
 pub const AFTER: u64 = 10_000_000_000;
-/// A process that is older than the agent may be serving requests that were not seen to begin: for
-/// so long none of its own counts as the only one.
+/// How long a process may be busy with requests that were not seen to begin or to end: those of one
+/// that is older than the agent, those that were lost or left out, those without an answer. For so
+/// long none of its own counts as the only one.
 const UNSEEN: u64 = 30_000_000_000;
 /// What is known of a process that serves nothing is forgotten after so long: the next request that
 /// it reads tells again.
@@ -20,23 +21,33 @@ const IDLE: u64 = 600_000_000_000;
 /// Requests that are remembered, at about 150 bytes each. At the limit the one that was answered
 /// first is forgotten, and else no more are taken: calls stay unlinked.
 const MAX_REQUESTS: usize = 65_536;
+/// Processes that are remembered, at about 100 bytes each: those that serve requests now, or did so in
+/// a way that matters. With more, no request is taken for the only one of its process any more.
+const MAX_PROCESSES: usize = 65_536;
+
+/// Where a request began.
+type Place = (ConnectionId, u64);
 
 /// The requests that are served.
 #[derive(Default)]
 pub struct Serving {
-    /// By position.
-    by_connection: FxHashMap<ConnectionId, VecDeque<Request>>,
-    by_process: FxHashMap<u32, Process>,
-    count: usize,
+    /// In order of their positions on each connection.
+    requests: BTreeMap<Place, Request>,
+    processes: FxHashMap<u32, Process>,
     /// Since when requests are seen to begin.
     begun: Option<Time>,
+    /// The latest time that was heard of.
+    now: Time,
     /// Those that were answered, in that order; some are gone.
-    answered: VecDeque<(Time, ConnectionId, u64)>,
+    answered: VecDeque<(Time, Place)>,
+    /// There are no processes: nothing is remembered.
+    none: bool,
+    /// There were more processes than there is room for.
+    crowded: bool,
 }
 
 struct Request {
-    /// Of its first byte.
-    position: u64,
+    began: Time,
     /// After its last byte, once that is known.
     end: Option<u64>,
     answered: Option<Time>,
@@ -54,154 +65,241 @@ impl Request {
 }
 
 /// What is known of a process that serves requests.
-#[derive(Default)]
 struct Process {
-    /// The requests that are open.
-    open: FxHashSet<(ConnectionId, u64)>,
-    /// It was started after that.
-    young: bool,
+    /// How many are open, and the sums (exclusive or) of their places: of one, its place.
+    open: usize,
+    connections: u64,
+    positions: u64,
+    /// When one of them ended last.
+    closed: Time,
+    /// It may have been there before the agent.
+    older: bool,
+    /// Until then it may be busy with requests that were not seen.
+    unseen: Time,
     /// When its runtime last said which request it works on.
     has_contexts: Option<Time>,
 }
 
+impl Process {
+    fn opens(&mut self, place: Place) {
+        self.open += 1;
+        self.mix(place);
+    }
+
+    fn closes(&mut self, place: Place, time: Time) {
+        self.open = self.open.saturating_sub(1);
+        self.mix(place);
+        self.closed = self.closed.max(time);
+    }
+
+    fn mix(&mut self, (id, position): Place) {
+        self.connections ^= id.0;
+        self.positions ^= position;
+    }
+
+    fn only(&self) -> Option<Place> {
+        (self.open == 1).then_some((ConnectionId(self.connections), self.positions))
+    }
+}
+
 impl Serving {
+    /// For captures, which know no processes: what they serve is never asked for.
+    pub fn none() -> Self {
+        Self { none: true, ..Self::default() }
+    }
+
     /// A request began at `position`, in process `pid`; its span is `ancestor`.
-    pub fn began(&mut self, id: ConnectionId, position: u64, pid: u32, ancestor: Ancestor) {
-        if self.count >= MAX_REQUESTS && !self.forget_oldest() {
+    pub fn began(
+        &mut self,
+        id: ConnectionId,
+        position: u64,
+        began: Time,
+        pid: u32,
+        ancestor: Ancestor,
+    ) {
+        if self.none {
             return;
         }
-        let requests = self.by_connection.entry(id).or_default();
-        if requests.back().is_some_and(|last| last.position >= position) {
+        self.now = self.now.max(began);
+        if self.requests.len() >= MAX_REQUESTS && !self.forget_oldest() {
+            self.unseen(pid);
             return;
         }
-        requests.push_back(Request {
-            position,
-            end: None,
-            answered: None,
-            pid,
-            ancestor,
-            has_children: false,
-        });
-        self.count += 1;
-        self.by_process.entry(pid).or_default().open.insert((id, position));
+        let (end, answered, has_children) = (None, None, false);
+        let request = Request { began, end, answered, pid, ancestor, has_children };
+        let place = (id, position);
+        if let Some(before) = self.requests.insert(place, request)
+            && before.answered.is_none()
+        {
+            self.close(before.pid, place);
+        }
+        if let Some(process) = self.process(pid) {
+            process.opens(place);
+        }
     }
 
     /// The request that began at `position` ends before `end`.
     pub fn asked(&mut self, id: ConnectionId, position: u64, end: u64) {
-        if let Some(request) = self.get(id, position) {
+        if let Some(request) = self.requests.get_mut(&(id, position)) {
             request.end = Some(end);
         }
     }
 
     /// It was answered. True if calls were told to be under it: then its trace must stay as it is.
     pub fn answered(&mut self, id: ConnectionId, position: u64, time: Time) -> bool {
-        let Some(request) = self.get(id, position) else { return false };
+        let place = (id, position);
+        let Some(request) = self.requests.get_mut(&place) else { return false };
         request.answered = Some(time);
         let (pid, has_children) = (request.pid, request.has_children);
-        let process = self.by_process.get(&pid);
-        if process.is_none_or(|process| process.has_contexts.is_none()) {
+        self.now = self.now.max(time);
+        let process = self.processes.get_mut(&pid);
+        let has_contexts = process.is_some_and(|process| {
+            process.closes(place, time);
+            process.has_contexts.is_some()
+        });
+        if has_contexts {
+            self.answered.push_back((time, place));
+        } else {
             // What is not open any more is of use only to who is told what work is about.
-            self.lost(id, position);
-            return has_children;
+            self.requests.remove(&place);
         }
-        self.answered.push_back((time, id, position));
-        self.close(pid, id, position);
         has_children
     }
 
-    /// Nobody knows what became of it: there will be no span.
+    /// Nobody knows what became of it: there will be no span, but its process may be busy with it.
     pub fn lost(&mut self, id: ConnectionId, position: u64) {
-        let Some(requests) = self.by_connection.get_mut(&id) else { return };
-        let Ok(at) = requests.binary_search_by_key(&position, |request| request.position) else {
-            return;
-        };
-        let pid = requests.remove(at).map_or(0, |request| request.pid);
-        if requests.is_empty() {
-            self.by_connection.remove(&id);
+        let place = (id, position);
+        let Some(request) = self.requests.remove(&place) else { return };
+        if request.answered.is_none() {
+            self.close(request.pid, place);
+            self.unseen(request.pid);
         }
-        self.count -= 1;
-        self.close(pid, id, position);
+    }
+
+    /// A process may serve a request of which nothing is known.
+    pub fn unseen(&mut self, pid: u32) {
+        if self.none {
+            return;
+        }
+        let until = Time(self.now.0.saturating_add(UNSEEN));
+        if let Some(process) = self.process(pid) {
+            process.unseen = process.unseen.max(until);
+        }
+    }
+
+    /// A process accepted a connection whose requests cannot be read: whatever it serves, there may
+    /// be more.
+    pub fn unreadable(&mut self, pid: u32) {
+        if self.none {
+            return;
+        }
+        if let Some(process) = self.process(pid) {
+            process.unseen = Time(u64::MAX);
+        }
     }
 
     /// A process read bytes in a unit of work that its runtime names.
     pub fn has_contexts(&mut self, pid: u32, time: Time) {
-        self.by_process.entry(pid).or_default().has_contexts = Some(time);
+        if let Some(process) = self.process(pid) {
+            process.has_contexts = Some(time);
+        }
     }
 
     /// It is `now`: everything that happens from here on is seen.
     pub fn begins(&mut self, now: Time) {
         self.begun.get_or_insert(now);
+        self.now = self.now.max(now);
     }
 
     /// A process that was started at `started` runs another program from now on.
     pub fn runs(&mut self, pid: u32, started: Time) {
-        let process = self.by_process.entry(pid).or_default();
-        process.has_contexts = None;
-        process.young = self.begun.is_some_and(|begun| begun < started);
+        let older = self.begun.is_none_or(|begun| begun >= started);
+        if let Some(process) = self.process(pid) {
+            process.has_contexts = None;
+            process.unseen = Time::default();
+            process.older = older;
+        }
     }
 
     /// The span of the request that `work` is part of, at `time`. None if that is not certain: bytes
     /// of two requests, or of one that was not seen.
     pub fn of(&mut self, work: &Work, time: Time) -> Option<Ancestor> {
-        let requests = self.by_connection.get_mut(&work.id)?;
         let after = work.position.saturating_add(work.length);
-        // The last one that begins before the end of the bytes.
-        let next = requests.partition_point(|request| request.position < after);
-        let last = next.checked_sub(1)?;
-        let request = requests.get(last)?;
+        // Those that begin before the end of the bytes, the last one first.
+        let mut requests = self.requests.range_mut((work.id, 0)..(work.id, after)).rev();
+        let (&(_, position), request) = requests.next()?;
         let goes_on = request.end.is_none_or(|end| end > work.position);
         // One before it has an end: it ends where this one begins, or sooner.
-        let alone = request.position <= work.position
+        let alone = position <= work.position
             || requests
-                .get(next.wrapping_sub(2))
-                .is_none_or(|before| before.end.is_some_and(|end| end <= work.position));
+                .next()
+                .is_none_or(|(_, before)| before.end.is_some_and(|end| end <= work.position));
         let over = request.answered.is_some_and(|at| time.0.saturating_sub(at.0) > AFTER);
-        if !goes_on || !alone || over {
-            return None;
-        }
-        requests.get_mut(last).map(Request::takes_a_child)
+        (goes_on && alone && !over).then(|| request.takes_a_child())
     }
 
-    /// The span of the one request that is open at `time` in a process without a better rule.
+    /// The span of the one request that was open at `time` in a process without a better rule. None
+    /// if another was, or may have been, then or since: the call may have been that one's.
     pub fn sole(&mut self, pid: u32, time: Time) -> Option<Ancestor> {
-        let process = self.by_process.get(&pid).filter(|process| process.has_contexts.is_none())?;
-        if !process.young && time.0.saturating_sub(self.begun?.0) < UNSEEN {
+        let process = self.processes.get(&pid)?;
+        let unseen = if process.older { self.all_seen() } else { Time::default() };
+        if self.crowded || process.has_contexts.is_some() {
             return None;
         }
-        let mut open = process.open.iter();
-        let (Some((id, position)), None) = (open.next(), open.next()) else { return None };
-        let (id, position) = (*id, *position);
-        self.get(id, position).map(Request::takes_a_child)
+        if time < unseen || time < process.unseen || time < process.closed {
+            return None;
+        }
+        let request = self.requests.get_mut(&process.only()?)?;
+        // One that came after it has nothing to do with it: a process may call itself.
+        (request.began <= time).then(|| request.takes_a_child())
     }
 
     /// Forgets what was answered too long ago.
     pub fn expire(&mut self, now: Time) {
-        while self.answered.front().is_some_and(|(at, ..)| now.0.saturating_sub(at.0) > AFTER) {
+        while self.answered.front().is_some_and(|(at, _)| now.0.saturating_sub(at.0) > AFTER) {
             self.forget_oldest();
         }
-        let all_seen = self.begun.is_none_or(|begun| now.0.saturating_sub(begun.0) >= UNSEEN);
-        self.by_process.retain(|_, process| {
+        let all_seen = self.all_seen();
+        self.processes.retain(|_, process| {
             let told = process.has_contexts.is_some_and(|at| now.0.saturating_sub(at.0) < IDLE);
-            told || process.young && !all_seen || !process.open.is_empty()
+            let young = !process.older && now < all_seen;
+            told || young || now < process.unseen || process.open > 0
         });
     }
 
-    fn get(&mut self, id: ConnectionId, position: u64) -> Option<&mut Request> {
-        let requests = self.by_connection.get_mut(&id)?;
-        let at = requests.binary_search_by_key(&position, |request| request.position).ok()?;
-        requests.get_mut(at)
+    /// When none of the requests can be under way any more that were there before the agent.
+    fn all_seen(&self) -> Time {
+        self.begun.map_or(Time(u64::MAX), |begun| Time(begun.0.saturating_add(UNSEEN)))
     }
 
-    fn close(&mut self, pid: u32, id: ConnectionId, position: u64) {
-        if let Some(process) = self.by_process.get_mut(&pid) {
-            process.open.remove(&(id, position));
+    /// None if there is no room for it: then nobody is sure of any.
+    fn process(&mut self, pid: u32) -> Option<&mut Process> {
+        if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid) {
+            self.crowded = true;
+            return None;
+        }
+        Some(self.processes.entry(pid).or_insert(Process {
+            open: 0,
+            connections: 0,
+            positions: 0,
+            closed: Time::default(),
+            older: true,
+            unseen: Time::default(),
+            has_contexts: None,
+        }))
+    }
+
+    fn close(&mut self, pid: u32, place: Place) {
+        let now = self.now;
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.closes(place, now);
         }
     }
 
     /// Forgets the one that was answered first; false if there is none.
     fn forget_oldest(&mut self) -> bool {
-        let Some((_, id, position)) = self.answered.pop_front() else { return false };
-        self.lost(id, position);
+        let Some((_, place)) = self.answered.pop_front() else { return false };
+        self.requests.remove(&place);
         true
     }
 }
@@ -230,12 +328,12 @@ mod tests {
     #[test]
     fn bytes_of_a_request_lead_to_it() {
         let mut serving = Serving::default();
-        serving.began(CONNECTION, 0, 1, ancestor(1));
+        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
         assert_eq!(found(&mut serving, 0, 100, 0), Some(SpanId::from(1)));
         assert_eq!(found(&mut serving, 50, 10, 0), Some(SpanId::from(1)), "a part of its body");
         serving.asked(CONNECTION, 0, 100);
         assert_eq!(found(&mut serving, 100, 10, 0), None, "of the next one, which was not seen");
-        serving.began(CONNECTION, 100, 1, ancestor(2));
+        serving.began(CONNECTION, 100, Time(4), 1, ancestor(2));
         assert_eq!(found(&mut serving, 100, 10, 0), Some(SpanId::from(2)));
         assert_eq!(found(&mut serving, 90, 20, 0), None, "of both");
         serving.asked(CONNECTION, 100, 110);
@@ -246,15 +344,15 @@ mod tests {
     fn work_goes_on_after_the_answer_for_a_while() {
         let mut serving = Serving::default();
         serving.has_contexts(1, Time(0));
-        serving.began(CONNECTION, 0, 1, ancestor(1));
+        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
         serving.asked(CONNECTION, 0, 100);
         assert!(!serving.answered(CONNECTION, 0, Time(5)), "no calls yet");
         assert_eq!(found(&mut serving, 0, 100, 5 + AFTER), Some(SpanId::from(1)));
         assert_eq!(found(&mut serving, 0, 100, 6 + AFTER), None);
         serving.expire(Time(6 + AFTER));
-        assert_eq!((serving.count, serving.by_connection.len()), (0, 0));
+        assert_eq!(serving.requests.len(), 0);
         serving.expire(Time(IDLE));
-        assert!(serving.by_process.is_empty() && serving.answered.is_empty());
+        assert!(serving.processes.is_empty() && serving.answered.is_empty());
     }
 
     #[test]
@@ -264,16 +362,16 @@ mod tests {
         assert_eq!(sole(&mut serving, 1), None);
         serving.begins(Time(3));
         serving.runs(1, Time(4));
-        serving.began(CONNECTION, 0, 1, ancestor(1));
+        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
         assert_eq!(sole(&mut serving, 1), Some(ancestor(1)));
         assert_eq!(sole(&mut serving, 2), None, "another process");
-        serving.began(ConnectionId(8), 0, 1, ancestor(2));
+        serving.began(ConnectionId(8), 0, Time(4), 1, ancestor(2));
         assert_eq!(sole(&mut serving, 1), None, "two are open");
         assert!(serving.answered(CONNECTION, 0, Time(1)), "a call is under it");
         assert_eq!(sole(&mut serving, 1), Some(ancestor(2)));
-        serving.lost(ConnectionId(8), 0);
+        assert!(serving.answered(ConnectionId(8), 0, Time(2)));
         assert_eq!(sole(&mut serving, 1), None);
-        serving.began(CONNECTION, 9, 1, ancestor(3));
+        serving.began(CONNECTION, 9, Time(4), 1, ancestor(3));
         serving.has_contexts(1, Time(0));
         assert_eq!(sole(&mut serving, 1), None, "there is a better rule");
     }
@@ -283,9 +381,47 @@ mod tests {
         let mut serving = Serving::default();
         serving.begins(Time(100));
         serving.runs(1, Time(4));
-        serving.began(CONNECTION, 0, 1, ancestor(1));
+        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
         assert_eq!(serving.sole(1, Time(99 + UNSEEN)), None);
         assert_eq!(serving.sole(1, Time(100 + UNSEEN)), Some(ancestor(1)));
+    }
+
+    /// Of process 1 at `time`, which is young and has one request open since 10.
+    fn sole_after(time: u64, happens: impl FnOnce(&mut Serving)) -> Option<SpanId> {
+        let mut serving = Serving::default();
+        serving.begins(Time(3));
+        serving.runs(1, Time(4));
+        serving.began(CONNECTION, 0, Time(10), 1, ancestor(1));
+        happens(&mut serving);
+        serving.sole(1, Time(time)).map(|ancestor| ancestor.span_id)
+    }
+
+    #[test]
+    fn a_request_that_came_later_or_was_not_alone_is_not_the_sole_one() {
+        let other = ConnectionId(8);
+        let only = Some(SpanId::from(1));
+        assert_eq!(sole_after(10, |_| ()), only);
+        assert_eq!(sole_after(9, |_| ()), None, "the process calls itself");
+        let was_there = |serving: &mut Serving| {
+            serving.began(other, 0, Time(11), 1, ancestor(2));
+            serving.answered(other, 0, Time(20));
+        };
+        assert_eq!(sole_after(20, was_there), only);
+        assert_eq!(sole_after(19, was_there), None, "two were open");
+    }
+
+    #[test]
+    fn what_is_not_seen_may_be_what_a_process_is_busy_with() {
+        let other = ConnectionId(8);
+        let only = Some(SpanId::from(1));
+        let lost = |serving: &mut Serving| {
+            serving.began(other, 0, Time(11), 1, ancestor(2));
+            serving.lost(other, 0);
+        };
+        assert_eq!(sole_after(10 + UNSEEN, lost), None);
+        assert_eq!(sole_after(11 + UNSEEN, lost), only);
+        assert_eq!(sole_after(11 + UNSEEN, |serving| serving.unreadable(2)), only);
+        assert_eq!(sole_after(11 + UNSEEN, |serving| serving.unreadable(1)), None);
     }
 
     #[test]
@@ -293,12 +429,12 @@ mod tests {
         let mut serving = Serving::default();
         serving.has_contexts(1, Time(0));
         for n in 0..MAX_REQUESTS as u64 + 10 {
-            serving.began(ConnectionId(n), 0, 1, ancestor(n));
+            serving.began(ConnectionId(n), 0, Time(n), 1, ancestor(n));
             if n < 5 {
                 serving.answered(ConnectionId(n), 0, Time(n));
             }
         }
-        assert_eq!(serving.count, MAX_REQUESTS);
-        assert!(!serving.by_connection.contains_key(&ConnectionId(4)));
+        assert_eq!(serving.requests.len(), MAX_REQUESTS);
+        assert!(!serving.requests.contains_key(&(ConnectionId(4), 0)));
     }
 }

@@ -67,11 +67,15 @@ fn under(above: Ancestor, link: Link, span_id: SpanId, trace_state: Option<Box<s
 impl Calls {
     /// No calls yet.
     pub(super) fn new(tracer: Tracer, stats: Arc<Stats>, owners: Owners, clock: Clock) -> Self {
+        let serving = match owners {
+            Owners::Addressed(_) => Serving::none(),
+            Owners::Processes(_) | Owners::Recorded(_) => Serving::default(),
+        };
         Self {
             stats,
             owners,
             same_host: SameHost::default(),
-            serving: Serving::default(),
+            serving,
             early: Early::default(),
             reads: Reads::default(),
             servers: Servers::default(),
@@ -200,8 +204,6 @@ impl CallsOf<'_> {
             Role::Server => None,
             Role::Client => match about.of(position) {
                 Some(work) => calls.serving.of(&work, started).map(|above| (above, Link::Context)),
-                // A capture knows no processes.
-                None if matches!(calls.owners, Owners::Addressed(_)) => None,
                 None => calls.serving.sole(pid, started).map(|above| (above, Link::Sole)),
             },
         };
@@ -232,6 +234,9 @@ impl Sink<Identity> for CallsOf<'_> {
         if (role == Role::Client || key.is_none())
             && calls.sampling.leaves_out(number(opened, key, position))
         {
+            if role == Role::Server {
+                calls.serving.unseen(thread.pid);
+            }
             return None;
         }
         if role == Role::Server
@@ -257,10 +262,13 @@ impl Sink<Identity> for CallsOf<'_> {
         {
             let (link, span_id) = (Link::Sequence, calls.ids.span_id());
             let identity = under(client, link, span_id, remote.and_then(|remote| remote.state));
-            calls.serving.began(opened.id, position, thread.pid, (&identity).into());
+            calls.serving.began(opened.id, position, started, thread.pid, (&identity).into());
             return Some(identity);
         }
         if calls.step == Step::ALL {
+            if role == Role::Server {
+                calls.serving.unseen(thread.pid);
+            }
             return None;
         }
         let identity = match remote {
@@ -276,7 +284,7 @@ impl Sink<Identity> for CallsOf<'_> {
         };
         let Self { calls, opened, .. } = self;
         if role == Role::Server {
-            calls.serving.began(opened.id, position, thread.pid, (&identity).into());
+            calls.serving.began(opened.id, position, started, thread.pid, (&identity).into());
         } else if let Some(key) = key {
             match calls.early.join(key, &identity) {
                 Some(span) => calls.tell(span),
@@ -292,6 +300,9 @@ impl Sink<Identity> for CallsOf<'_> {
         if call.endpoint.role == Role::Server {
             // Calls were told in its trace: it is too late for another.
             settled = calls.serving.answered(opened.id, call.position, call.ended);
+            if call.no_answer.is_some() {
+                calls.serving.unseen(call.thread.pid);
+            }
         } else if opened.after
             && let Some(key) = MessageKey::new(opened.pair, Role::Client, call.position)
             && let Some(read) = calls.reads.take(key)

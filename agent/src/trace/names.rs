@@ -59,9 +59,7 @@ impl Names {
     pub(super) fn name(&mut self, service: &Arc<str>, method: Method, path: &str) -> Name {
         self.used += 1;
         template::fold(path, &mut self.buffer);
-        if !self.services.contains_key(service) {
-            self.make_room();
-        }
+        self.make_room(service);
         let entry = self.services.entry_ref(service).or_default();
         entry.used = self.used;
         let before = entry.templates.len();
@@ -75,9 +73,7 @@ impl Names {
     /// its service has too many of those.
     pub(super) fn plain(&mut self, service: &Arc<str>, name: &str, coarse: &str) -> Arc<str> {
         self.used += 1;
-        if !self.services.contains_key(service) {
-            self.make_room();
-        }
+        self.make_room(service);
         let entry = self.services.entry_ref(service).or_default();
         entry.used = self.used;
         if let Some(known) = entry.plain.get(name) {
@@ -104,8 +100,10 @@ impl Names {
         self.folded
     }
 
-    fn make_room(&mut self) {
-        if (self.services.len() >= MAX_SERVICES || self.templates > MAX_ALL - MAX_TEMPLATES)
+    fn make_room(&mut self, service: &Arc<str>) {
+        let full = self.services.len() >= MAX_SERVICES || self.templates > MAX_ALL - MAX_TEMPLATES;
+        if full
+            && !self.services.contains_key(service)
             && let Some((oldest, _)) = self.services.iter().min_by_key(|(_, s)| s.used)
         {
             let oldest = Arc::clone(oldest);

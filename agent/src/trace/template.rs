@@ -47,10 +47,16 @@ pub(super) fn fold(path: &str, template: &mut String) {
     };
     let mut depth = 0;
     // Empty segments (`//`) are folded away: nobody means them.
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+    let mut rest = Some(path);
+    while let Some(text) = rest {
+        let (segment, behind) = cut(text, b'/');
+        rest = behind;
+        if segment.is_empty() {
+            continue;
+        }
         template.push('/');
         // Matrix parameters are values, whatever they look like.
-        let segment = segment.split(';').next().unwrap_or_default();
+        let (segment, _) = cut(segment, b';');
         if depth == MAX_DEPTH || template.len() + segment.len().min(MAX_WORD) > MAX_LENGTH {
             template.push('*');
             return;
@@ -60,6 +66,15 @@ pub(super) fn fold(path: &str, template: &mut String) {
     }
     if depth == 0 || path.ends_with('/') {
         template.push('/');
+    }
+}
+
+/// What is before and behind the first `byte`, which is ASCII. Segments are short: to set up a search
+/// that is made for long texts would cost more than it saves.
+fn cut(text: &str, byte: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|b| b == byte) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
     }
 }
 
@@ -104,7 +119,8 @@ fn is_name(segment: &str, is_first: bool) -> bool {
     }
     let mut words = 0;
     let mut version = false;
-    for word in segment.split(['-', '_', '.', '~', '$']).filter(|word| !word.is_empty()) {
+    let between = |c: &u8| matches!(c, b'-' | b'_' | b'.' | b'~' | b'$');
+    for word in bytes.split(between).filter(|word| !word.is_empty()) {
         words += 1;
         // `v1.2` is a version too.
         if !(is_word(word, is_first) || version && is_number(word)) {
@@ -116,16 +132,16 @@ fn is_name(segment: &str, is_first: bool) -> bool {
     words <= MAX_WORDS || (words <= 2 * MAX_WORDS && !segment.contains(['-', '_', '~']))
 }
 
-fn is_word(word: &str, is_first: bool) -> bool {
-    let bytes = word.as_bytes();
-    if bytes.iter().all(u8::is_ascii_alphabetic) {
-        return looks_spoken(bytes);
+fn is_word(word: &[u8], is_first: bool) -> bool {
+    if word.iter().all(u8::is_ascii_alphabetic) {
+        return looks_spoken(word);
     }
-    if is_version(word) || NUMBERED.iter().any(|known| word.eq_ignore_ascii_case(known)) {
+    let numbered = || NUMBERED.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
+    if is_version(word) || numbered() {
         return true;
     }
     // Routes such as `/page2` are written by hand, and ids rarely come first.
-    match bytes {
+    match word {
         [letters @ .., digit] if is_first && letters.len() >= 3 => {
             digit.is_ascii_digit() && letters.iter().all(u8::is_ascii_lowercase)
         }
@@ -134,26 +150,23 @@ fn is_word(word: &str, is_first: bool) -> bool {
 }
 
 /// `v1`, `V2`, `v1beta2`; dots were split off before.
-fn is_version(word: &str) -> bool {
-    let Some(rest) = word.strip_prefix(['v', 'V']) else {
-        return false;
-    };
-    let stage = rest.find(|c: char| !c.is_ascii_digit()).map(|at| rest.split_at(at));
-    match stage {
-        None => is_number(rest),
-        Some((major, stage)) => {
-            let revision = |prefix| stage.strip_prefix(prefix);
-            is_number(major)
-                && [revision("alpha"), revision("beta"), revision("rc")]
-                    .into_iter()
-                    .flatten()
-                    .any(|revision| revision.is_empty() || is_number(revision))
-        }
+fn is_version(word: &[u8]) -> bool {
+    let [b'v' | b'V', rest @ ..] = word else { return false };
+    let digits = rest.iter().take_while(|c| c.is_ascii_digit()).count();
+    let (major, stage) = rest.split_at(digits);
+    if stage.is_empty() {
+        return is_number(major);
     }
+    let revision = |prefix: &[u8]| stage.strip_prefix(prefix);
+    is_number(major)
+        && [revision(b"alpha"), revision(b"beta"), revision(b"rc")]
+            .into_iter()
+            .flatten()
+            .any(|revision| revision.is_empty() || is_number(revision))
 }
 
-fn is_number(text: &str) -> bool {
-    (1..=3).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit())
+fn is_number(text: &[u8]) -> bool {
+    (1..=3).contains(&text.len()) && text.iter().all(u8::is_ascii_digit)
 }
 
 /// True if letters could be said aloud; false for random ones (`xKqZbTnPw`).

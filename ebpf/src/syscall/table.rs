@@ -42,6 +42,11 @@ const MAX_SOCKETS: u32 = 262_144;
 #[map]
 static TABLE: HashMap<u64, Entry> = HashMap::with_max_entries(MAX_SOCKETS, BPF_F_NO_PREALLOC);
 
+/// Where a new entry is made: too large for the stack, of which old verifiers (6.1) give a program and
+/// what it calls 512 bytes together.
+#[map]
+static NEW_ENTRY: PerCpuArray<Entry> = PerCpuArray::with_max_entries(1, 0);
+
 /// How many sockets without a cookie each CPU has met.
 #[map]
 static UNNAMED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
@@ -66,10 +71,10 @@ pub(super) unsafe fn get_or_join<M: Memory>(tp: M) -> Option<(&'static mut Entry
             return None;
         }
         let cookie: u64 = tp.read(layout::skc_cookie());
-        let mut entry = Entry { cookie, peer: tp.read(layout::skc_dport()), ..Entry::default() };
+        let entry = blank(tp, cookie)?;
         entry.socket.cookie = if cookie != 0 { cookie } else { unnamed() };
         socket::join(&mut entry.socket, tp);
-        insert(tp, &entry).map(|entry| (entry, true))
+        insert(tp, entry).map(|entry| (entry, true))
     }
 }
 
@@ -114,12 +119,26 @@ impl Home for Table {
         // SAFETY: passed on to the caller.
         unsafe {
             let cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
-            let mut entry =
-                Entry { cookie, peer: tp.read(layout::skc_dport()), ..Entry::default() };
+            let Some(entry) = blank(tp, cookie) else { return };
             entry.socket.cookie = cookie;
             socket::begin(&mut entry.socket, tp, role);
-            insert(tp, &entry);
+            insert(tp, entry);
         }
+    }
+}
+
+/// An entry that is not in the table yet.
+///
+/// # Safety
+/// As [`get_or_join`].
+#[inline(always)]
+unsafe fn blank<M: Memory>(tp: M, cookie: u64) -> Option<&'static mut Entry> {
+    // SAFETY: this CPU's own; a program is not interrupted by another one that makes entries. The rest
+    // is passed on to the caller.
+    unsafe {
+        let entry = &mut *NEW_ENTRY.get_ptr_mut(0)?;
+        *entry = Entry { cookie, peer: tp.read(layout::skc_dport()), ..Entry::default() };
+        Some(entry)
     }
 }
 

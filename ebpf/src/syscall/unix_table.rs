@@ -3,7 +3,10 @@
 //! The kernel tells of neither end of their lives. An entry is believed for a socket with the same
 //! inode number only; those that were not used for the longest time make room for others.
 
-use aya_ebpf::{macros::map, maps::LruHashMap};
+use aya_ebpf::{
+    macros::map,
+    maps::{LruHashMap, PerCpuArray},
+};
 use tracebee_common::counter;
 
 use super::table::unnamed;
@@ -29,6 +32,10 @@ pub(super) struct Entry {
 #[map]
 static UNIX_TABLE: LruHashMap<u64, Entry> = LruHashMap::with_max_entries(16_384, 0);
 
+/// Where a new entry is made, for the reason of the other table.
+#[map]
+static NEW_UNIX_ENTRY: PerCpuArray<Entry> = PerCpuArray::with_max_entries(1, 0);
+
 /// The entry of the socket at `sk`, whose inode number is `inode`, made if there is none.
 #[inline(always)]
 pub(super) fn get_or_create(sk: Probed, inode: u32) -> Option<&'static mut Entry> {
@@ -37,9 +44,11 @@ pub(super) fn get_or_create(sk: Probed, inode: u32) -> Option<&'static mut Entry
     }
     // SAFETY: an offset of a member.
     let cookie: u64 = unsafe { sk.read(layout::skc_cookie()) };
-    let mut entry = Entry::default();
+    // SAFETY: this CPU's own; a program is not interrupted by another one that makes entries.
+    let entry = unsafe { &mut *NEW_UNIX_ENTRY.get_ptr_mut(0)? };
+    *entry = Entry::default();
     entry.end.begin(sk.0, if cookie != 0 { cookie } else { unnamed() }, inode);
-    if UNIX_TABLE.insert(sk.0, entry, 0).is_err() {
+    if UNIX_TABLE.insert(sk.0, &*entry, 0).is_err() {
         emit::count(counter::NO_STORAGE);
         return None;
     }

@@ -6,7 +6,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    EtherType, IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice, ip_number,
+    EtherType, IpNumber, Ipv6ExtensionSlice, LaxIpSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice,
+    ether_type, ip_number,
 };
 
 use super::file::Packet;
@@ -69,16 +70,15 @@ struct Ip<'a> {
 
 /// Reads a packet.
 pub(super) fn content<'a>(packet: &Packet<'a>) -> Content<'a> {
-    let Some(sliced) = network(packet) else { return Content::Unreadable };
-    let stopped = sliced.stop_err.is_some();
-    let Some(ip) = ip(&sliced, packet.length - packet.bytes.len()) else {
+    let Some(Network { net, stopped }) = network(packet) else { return Content::Unreadable };
+    let Some(ip) = ip(net.as_ref(), packet.length - packet.bytes.len()) else {
         return if stopped { Content::Unreadable } else { Content::Other };
     };
     let content = if ip.protocol != ip_number::TCP {
         // What stands before TCP may be cut, so that nobody knows.
         (!stopped || !is_extension(ip.protocol)).then_some(Content::Other)
     } else if ip.fragmented {
-        fragment(&sliced, &ip).map(Content::Fragment)
+        fragment(net.as_ref(), &ip).map(Content::Fragment)
     } else {
         segment(ip.from, ip.to, ip.payload, ip.missing).map(Content::Segment)
     };
@@ -86,8 +86,8 @@ pub(super) fn content<'a>(packet: &Packet<'a>) -> Content<'a> {
 }
 
 /// Reads the IP header of a packet of which `truncated` bytes were not captured.
-fn ip<'a>(sliced: &LaxSlicedPacket<'a>, truncated: usize) -> Option<Ip<'a>> {
-    let (from, to, payload, declared, extensions): (IpAddr, IpAddr, _, _, _) = match &sliced.net {
+fn ip<'a>(net: Option<&LaxNetSlice<'a>>, truncated: usize) -> Option<Ip<'a>> {
+    let (from, to, payload, declared, extensions): (IpAddr, IpAddr, _, _, _) = match net {
         Some(LaxNetSlice::Ipv4(ip)) => {
             let header = ip.header();
             let declared = usize::from(header.total_len()).checked_sub(header.slice().len());
@@ -163,22 +163,47 @@ pub(super) fn segment(
 const MIN_TCP: usize = 20;
 
 /// Finds the IP packet.
-fn network<'a>(packet: &Packet<'a>) -> Option<LaxSlicedPacket<'a>> {
+fn network<'a>(packet: &Packet<'a>) -> Option<Network<'a>> {
     let bytes = packet.bytes;
     let by_type = |at: usize, header: usize| {
-        let kind = u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]);
-        Some(LaxSlicedPacket::from_ether_type(EtherType(kind), bytes.get(header..)?))
+        let kind = EtherType(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+        let bytes = bytes.get(header..)?;
+        Some(match kind {
+            ether_type::IPV4 | ether_type::IPV6 => Network::of_ip(bytes),
+            // Behind VLAN tags, or none of ours.
+            _ => Network::of_any(LaxSlicedPacket::from_ether_type(kind, bytes)),
+        })
     };
     match packet.link {
-        link::ETHERNET => LaxSlicedPacket::from_ethernet(bytes).ok(),
+        link::ETHERNET => by_type(12, 14),
         link::LINUX_SLL => by_type(14, 16),
         link::LINUX_SLL2 => by_type(0, 20),
         // The address family, in numbers of the system and the byte order of the machine that
         // captured it; IP says itself which version it is.
-        link::NULL | link::LOOP => LaxSlicedPacket::from_ip(bytes.get(4..)?).ok(),
-        link::IPV4 | link::IPV6 => LaxSlicedPacket::from_ip(bytes).ok(),
-        raw if link::RAW.contains(&raw) => LaxSlicedPacket::from_ip(bytes).ok(),
+        link::NULL | link::LOOP => Some(Network::of_ip(bytes.get(4..)?)),
+        link::IPV4 | link::IPV6 => Some(Network::of_ip(bytes)),
+        raw if link::RAW.contains(&raw) => Some(Network::of_ip(bytes)),
         _ => None,
+    }
+}
+
+/// What a packet carries above its link layer.
+struct Network<'a> {
+    net: Option<LaxNetSlice<'a>>,
+    /// It does not go on to where the next layer begins.
+    stopped: bool,
+}
+
+impl<'a> Network<'a> {
+    fn of_ip(bytes: &'a [u8]) -> Self {
+        match LaxIpSlice::from_slice(bytes) {
+            Ok((ip, stop)) => Self { net: Some(ip.into()), stopped: stop.is_some() },
+            Err(_) => Self { net: None, stopped: true },
+        }
+    }
+
+    fn of_any(sliced: LaxSlicedPacket<'a>) -> Self {
+        Self { stopped: sliced.stop_err.is_some(), net: sliced.net }
     }
 }
 
@@ -189,11 +214,11 @@ fn is_extension(number: IpNumber) -> bool {
 }
 
 /// The part of a datagram that a packet is; none if it was not captured whole.
-fn fragment<'a>(sliced: &LaxSlicedPacket<'a>, ip: &Ip<'a>) -> Option<Fragment<'a>> {
+fn fragment<'a>(net: Option<&LaxNetSlice<'a>>, ip: &Ip<'a>) -> Option<Fragment<'a>> {
     if ip.missing > 0 {
         return None;
     }
-    let (id, offset, more) = match &sliced.net {
+    let (id, offset, more) = match net {
         Some(LaxNetSlice::Ipv4(ip)) => {
             let header = ip.header();
             (u32::from(header.identification()), header.fragments_offset(), header.more_fragments())
