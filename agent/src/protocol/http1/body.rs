@@ -115,6 +115,9 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     number.filter(|length| *length <= MAX_LENGTH)
 }
 
+/// Shows a chunk's data to who reads it, and says whether he wants more.
+pub(super) type Show<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
+
 /// A chunked body under way.
 #[derive(Debug, Default)]
 pub(super) struct Chunked {
@@ -166,11 +169,7 @@ impl Chunked {
 
     /// Takes as much as possible of `bytes`. Who `show`s the data is shown it, until he says that he
     /// wants no more; else it is skipped.
-    pub(super) fn advance(
-        &mut self,
-        bytes: &[u8],
-        mut show: Option<&mut dyn FnMut(&[u8]) -> bool>,
-    ) -> Progress {
+    pub(super) fn advance(&mut self, bytes: &[u8], mut show: Option<Show<'_>>) -> Progress {
         let mut taken = 0;
         // Each round takes at least one byte or returns.
         while taken < bytes.len() {

@@ -143,8 +143,8 @@ impl Reader {
             }
             (false, index) => {
                 self.found.action = self.found.action.filter(|known| *known == action);
-                let same = |known: &Box<str>| index == Some(known.as_bytes());
-                self.found.index = self.found.index.take().filter(same);
+                let known = self.found.index.take();
+                self.found.index = known.filter(|known| index == Some(known.as_bytes()));
             }
         }
         if action != Action::Delete {
