@@ -219,6 +219,8 @@ fn totals(report: &mut Report, spans: &[Span], port: u16, counts: &[u64; 2]) {
         if ["/_search", "/_count"].iter().any(|end| path.ends_with(end)) {
             told[0] += 1;
         } else if path.ends_with("/_search/scroll") && span.name == "scroll" {
+            // The next page is a query, too.
+            told[0] += 1;
             told[1] += 1;
         } else if path.ends_with("/_msearch") {
             // Two, as the workload has it.
