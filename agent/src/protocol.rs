@@ -151,7 +151,7 @@ pub enum Part {
         /// Position of its first byte.
         at: u64,
         /// What it says.
-        content: http1::Content,
+        content: Box<http1::Content>,
     },
     /// The oldest open request was answered, and was none that makes a call.
     Withdrawn,

@@ -157,7 +157,7 @@ impl<I: Clone> Pairing<I> {
     }
 
     /// A body said something of its message, which may be told already.
-    fn learn(&mut self, side: Side, at: u64, content: http1::Content) {
+    fn learn(&mut self, side: Side, at: u64, content: Box<http1::Content>) {
         let of = |call: &&mut Open<I>| match side {
             Side::Request => call.position == at,
             Side::Response => call.response.is_some() && call.answered_at == at,

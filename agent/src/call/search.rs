@@ -135,8 +135,8 @@ impl Servers {
 
 /// What a server says that it is.
 fn said(response: &http1::Response) -> Option<&'static System> {
-    let root = match response.content {
-        Some(Content::Search(search::Content::Root(system))) => Some(system),
+    let root = match response.content.as_deref() {
+        Some(Content::Search(search::Content::Root(system))) => Some(*system),
         _ => None,
     };
     response.signs.search.system().or(root)

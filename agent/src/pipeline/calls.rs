@@ -117,32 +117,18 @@ impl Calls {
         }
     }
 
-    /// The call in the words of the protocol that is spoken over HTTP in it, if one is: of the
-    /// client's end, where alone such spans are known. A capture tells calls as the server's, but for
-    /// these.
-    fn meant(&mut self, mut call: Call, netns: u32) -> Call {
-        let in_capture = matches!(self.owners, Owners::Addressed(_));
+    /// What a call means in the protocol that is spoken over HTTP in it, if one is: of the client's
+    /// end, where alone such spans are known. A capture tells calls as the server's, but for these.
+    fn meaning(&mut self, call: &Call, netns: u32) -> Option<Meaning> {
+        let Request::Http(http) = &call.request else { return None };
         let server = match call.endpoint.role {
             Role::Client => &call.endpoint.remote,
-            Role::Server if in_capture => &call.endpoint.local,
-            Role::Server => return call,
+            Role::Server if matches!(self.owners, Owners::Addressed(_)) => &call.endpoint.local,
+            Role::Server => return None,
         };
-        let Request::Http(http) = &call.request else { return call };
         let response = call.response.as_ref().and_then(Response::as_http);
         let server = || Server { netns, address: server.canonical() };
-        let Some(meaning) = self.servers.meaning(http, response, server, call.ended) else {
-            return call;
-        };
-        let Request::Http(http) = call.request else { return call };
-        let Meaning { system, endpoint, values } = meaning;
-        call.request =
-            Request::Search(Box::new(search::Request { http: *http, system, endpoint, values }));
-        if call.endpoint.role == Role::Server {
-            let Endpoint { id, local, remote, .. } = Endpoint::clone(&call.endpoint);
-            let role = Role::Client;
-            call.endpoint = Arc::new(Endpoint { id, role, local: remote, remote: local });
-        }
-        call
+        self.servers.meaning(http, response, server, call.ended)
     }
 
     /// The sink of a connection.
@@ -335,7 +321,9 @@ impl Sink<Identity> for CallsOf<'_> {
             calls.stats.lose(Loss::Shed, 1);
             return;
         }
-        call = calls.meant(call, opened.netns);
+        if let Some(meaning) = calls.meaning(&call, opened.netns) {
+            call = meant(call, meaning);
+        }
         let trimmed = calls.step >= Step::TEXT
             && match &mut call.request {
                 Request::Database(database) => database.trim(),
@@ -407,6 +395,20 @@ impl Sink<Identity> for CallsOf<'_> {
         };
         self.calls.stats.lose(loss, 1);
     }
+}
+
+/// A call over HTTP in the words of what it means, told as the client's.
+fn meant(mut call: Call, meaning: Meaning) -> Call {
+    let Request::Http(http) = call.request else { return call };
+    let Meaning { system, endpoint, values } = meaning;
+    let request = search::Request { http: *http, system, endpoint, values };
+    call.request = Request::Search(Box::new(request));
+    if call.endpoint.role == Role::Server {
+        let Endpoint { id, local, remote, .. } = Endpoint::clone(&call.endpoint);
+        let role = Role::Client;
+        call.endpoint = Arc::new(Endpoint { id, role, local: remote, remote: local });
+    }
+    call
 }
 
 /// The number that decides whether a call is left out: the same at both ends, where they have a

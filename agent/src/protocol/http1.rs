@@ -105,7 +105,7 @@ pub struct Request {
     /// What it says of a protocol over HTTP.
     pub signs: Signs,
     /// What its body says there.
-    pub content: Option<Content>,
+    pub content: Option<Box<Content>>,
     /// Long texts were left out ([`trim`](Self::trim)).
     pub trimmed: bool,
 }
@@ -156,5 +156,5 @@ pub struct Response {
     /// What it says of a protocol over HTTP.
     pub signs: AnswerSigns,
     /// What its body says there.
-    pub content: Option<Content>,
+    pub content: Option<Box<Content>>,
 }

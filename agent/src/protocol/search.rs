@@ -88,7 +88,7 @@ const SHORT: usize = 64;
 impl Request {
     /// Leaves a long query text out; false if there is none.
     pub fn trim(&mut self) -> bool {
-        let long = matches!(&self.http.content, Some(http1::Content::Search(Content::Query(text)))
+        let long = matches!(self.http.content.as_deref(), Some(http1::Content::Search(Content::Query(text)))
             if text.len() > SHORT);
         if long {
             self.http.content = None;
@@ -101,8 +101,8 @@ impl Request {
 /// Who reads the body of a request to `method` and `target`, if it is one that says something.
 /// Compressed ones do not.
 pub(super) fn reader(method: &str, target: &str, signs: Signs) -> Option<Box<dyn http1::Reader>> {
-    // Endpoints with such bodies have a part that begins so; others' paths hardly ever have.
-    memchr::memmem::find(target.as_bytes(), b"/_")?;
+    // Endpoints with such bodies have a part that begins with it; others' paths hardly ever have.
+    memchr::memchr(b'_', target.as_bytes())?;
     let (endpoint, _) = endpoints::find(method, path(target)?)?;
     match endpoint.body {
         _ if signs.is_encoded() => None,
@@ -114,7 +114,7 @@ pub(super) fn reader(method: &str, target: &str, signs: Signs) -> Option<Box<dyn
 
 /// Whether the answer to a request may tell of its server.
 pub(super) fn asks_for_root(method: &str, target: &str) -> bool {
-    method == "GET" && path(target) == Some("/")
+    (target == "/" || target.starts_with("/?")) && method == "GET"
 }
 
 /// Who reads such an answer, if it is one that does.

@@ -38,7 +38,7 @@ pub(super) fn describe(
     let status = response.map(|response| response.status);
     let method = Method::of(&http.method);
     let target = Target::of(method, &http.target);
-    let (text, bulk) = match http.content {
+    let (text, bulk) = match http.content.map(|content| *content) {
         Some(Content::Search(search::Content::Query(text))) => (Some(text), None),
         Some(Content::Search(search::Content::Bulk(bulk))) => (None, Some(bulk)),
         _ => (None, None),

@@ -65,7 +65,7 @@ impl Host {
     /// The server is asked who it is.
     fn root(&mut self, system: &'static System) -> String {
         let mut answer = response(200, &[JSON]);
-        answer.content = Some(Content::Search(search::Content::Root(system)));
+        answer.content = Some(Box::new(Content::Search(search::Content::Root(system))));
         self.judge(&request("GET", "/", &[CURL]), Some(&answer))
     }
 }

@@ -27,6 +27,9 @@ impl Signs {
     /// The official clients name themselves first: `elasticsearch-py/8.12.0 (...)`,
     /// `go-elasticsearch/8.11.1 (...)`, `elastic-java/8.13.0 (...)`, `opensearch-js/2.5.0 (...)`.
     fn of_agent(value: &[u8]) -> u8 {
+        if !matches!(value, [b'e' | b'g' | b'o', ..]) {
+            return 0;
+        }
         let product = value.split(|byte| *byte == b' ').next().unwrap_or_default();
         let Some(end) = memchr::memchr(b'/', product) else { return 0 };
         let is_name = |rest: &[u8]| !rest.is_empty() && rest.iter().all(|c| c.is_ascii_lowercase());
@@ -72,7 +75,7 @@ const MAX_NAME: usize = 128;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerSigns {
     flags: u8,
-    /// Where it comes from.
+    /// Where it comes from: rare, so behind a pointer.
     pub node: Option<Box<Node>>,
 }
 

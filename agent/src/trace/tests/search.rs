@@ -9,7 +9,7 @@ fn search_span(method: &'static str, target: &str, content: Option<Content>, cas
     let http = http1::Request {
         method: method.into(),
         target: target.into(),
-        content: content.map(http1::Content::Search),
+        content: content.map(|content| Box::new(http1::Content::Search(content))),
         ..case.request.clone()
     };
     let (endpoint, values) = endpoints::find(method, search::path(target).expect("a path"))

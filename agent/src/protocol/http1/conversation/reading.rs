@@ -47,7 +47,11 @@ impl Reading {
     /// It is over, or no more of it is seen.
     pub(super) fn finish(&mut self, side: Side, whole: bool, parts: &mut Vec<Part>) {
         let content = self.reader.take().and_then(|reader| reader.finish(whole));
-        parts.extend(content.map(|content| Part::Content { side, at: self.message, content }));
+        parts.extend(content.map(|content| Part::Content {
+            side,
+            at: self.message,
+            content: Box::new(content),
+        }));
     }
 }
 

@@ -72,7 +72,7 @@ fn found(driver: &Driver) -> (Vec<String>, Vec<String>) {
     let (mut contents, mut others) = (Vec::new(), Vec::new());
     let (mut requests, mut responses) = (Vec::new(), Vec::new());
     for part in &driver.parts {
-        let Part::Content { side, at, content: Content::Search(content) } = part else {
+        let Part::Content { side, at, content } = part else {
             match part {
                 Part::Request { at, .. } => requests.push(*at),
                 Part::Response { at, .. } => responses.push(*at),
@@ -83,6 +83,7 @@ fn found(driver: &Driver) -> (Vec<String>, Vec<String>) {
         };
         let messages = if *side == Side::Request { &requests } else { &responses };
         let number = messages.iter().position(|message| message == at).unwrap();
+        let Content::Search(content) = &**content;
         contents.push(match content {
             search::Content::Query(text) => format!("{number}: {text}"),
             search::Content::Bulk(bulk) => {
