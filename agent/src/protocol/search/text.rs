@@ -50,8 +50,8 @@ impl http1::Reader for Reader {
 
     fn finish(self: Box<Self>, whole: bool) -> Option<http1::Content> {
         let text = mask(&self.body, self.cut || !whole);
-        let says_something = text.len() > MORE.len();
-        says_something.then(|| http1::Content::Search(Content::Query(text.into())))
+        // What these endpoints take is objects; other formats than JSON are not read.
+        text.starts_with('{').then(|| http1::Content::Search(Content::Query(text.into())))
     }
 }
 

@@ -92,5 +92,7 @@ fn a_long_body_is_cut() {
     let (front, back) = body.as_bytes().split_at(777);
     let found = read(Reader::default(), &[front, back], true);
     assert_eq!(found, Some(Content::Query("{\"a\":?,\"b\":?}".into())));
-    assert_eq!(read(Reader::default(), &[], true), None);
+    for none in [&b""[..], b"q=secret", b"\xbfsecret\xff", b"\"secret\""] {
+        assert_eq!(read(Reader::default(), &[none], true), None);
+    }
 }
