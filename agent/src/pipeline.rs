@@ -367,7 +367,10 @@ impl Pipeline {
         // Before its first record it waited for room, if there was ever none.
         let waited = connection.as_ref().is_none_or(|c| c.thread == Thread::default());
         let reason = if waited && self.was_full { Loss::ConnectionLimit } else { Loss::Shed };
-        self.calls.stats.lose(reason, calls.into());
+        // Of others, where there was always room, nobody wants to know.
+        if connection.is_some() || self.was_full {
+            self.calls.stats.lose(reason, calls.into());
+        }
         let Some(connection) = connection else {
             if let Some(opened) = self.refused.remove(&id) {
                 Tally { lost: calls.into(), ..Tally::default() }.tell(&opened);

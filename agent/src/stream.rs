@@ -186,6 +186,7 @@ impl Streams {
         if self.given_up && turned {
             self.missed.add(data.direction, 1);
         }
+        let unrecognised = self.midway && matches!(self.state, State::Unknown);
         if !self.left() {
             if turned {
                 // What was announced the other way and never shown is missing now.
@@ -202,6 +203,10 @@ impl Streams {
             if turned {
                 half.quiet = false;
                 half.begins = data.position;
+                if unrecognised {
+                    // What did not tell what it is was the rest of something.
+                    half.forget();
+                }
             }
             if half.wants() < data.position {
                 self.gap(data.direction, data.position, data.time, out);

@@ -50,6 +50,9 @@ pub const CAPTURE_MAX: usize = 32 * 1024;
 
 /// Connections that the kernel can be told something about at a time.
 pub const MAX_CONTROLLED: u32 = 65_536;
+/// Last records of connections that the ring had no room for and that wait to be read beside it: all
+/// connections of a busy host may end at once.
+pub const MAX_LAST: u32 = 65_536;
 /// One of so many parts of the ring is kept for the records that say how a connection ended, so
 /// that what was lost on it is known in the end: 64 bytes each.
 pub const RING_RESERVE: u32 = 4;

@@ -212,6 +212,8 @@ pub struct Sent {
 /// `State::new` values, from the kernel's `enum` in `include/net/tcp_states.h` (a stable ABI:
 /// also `/proc/net/tcp`).
 pub mod tcp {
+    /// None of the kernel's: the agent stops, and this is how far the connection has come.
+    pub const UNCHANGED: u8 = 0;
     /// Open.
     pub const ESTABLISHED: u8 = 1;
     /// Connecting.

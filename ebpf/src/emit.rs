@@ -1,20 +1,35 @@
 //! Records into the ring, and the counters of what did not get there.
 
 use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
     helpers::bpf_ktime_get_boot_ns,
     macros::map,
-    maps::{PerCpuArray, RingBuf},
+    maps::{HashMap, PerCpuArray, RingBuf},
 };
-use tracebee_common::{counter, record::Header};
+use tracebee_common::{
+    MAX_LAST, counter,
+    record::{Conn, Header, State},
+};
+use zerocopy::FromBytes as _;
 
 use crate::{
-    layout, process,
-    socket::{Connection, Socket},
+    layout,
+    memory::Memory,
+    process,
+    socket::{ANNOUNCED, BESIDE, Connection, Socket, Tcp},
 };
 
 /// The one ring; user space sets its size.
 #[map]
 static RING: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
+
+/// Last records of connections for which the ring had no room, by cookie; user space takes them out.
+#[map]
+static LAST: HashMap<u64, State> = HashMap::with_max_entries(MAX_LAST, BPF_F_NO_PREALLOC);
+
+/// The announcements of those that were not announced before, which are taken out with them.
+#[map]
+static LAST_CONNS: HashMap<u64, Conn> = HashMap::with_max_entries(MAX_LAST, BPF_F_NO_PREALLOC);
 
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
@@ -46,10 +61,14 @@ pub(crate) fn output(bytes: &[u8]) -> bool {
     write(bytes, layout::ring_room() as u64)
 }
 
-/// Writes one of the records that tell how a connection ended: into the rest of the ring, too.
+/// Writes the record that tells how a connection ended: into the rest of the ring, too, or beside it
+/// if there is no room or its announcement (`opened`) is there.
 #[inline(always)]
-pub(crate) fn output_last(bytes: &[u8]) -> bool {
-    write(bytes, u64::MAX)
+pub(crate) fn output_last(opened: u8, record: &State) {
+    if opened == BESIDE || !write(as_bytes(record), u64::MAX) {
+        // Without it, what else was lost on the connection would not be known.
+        let _ = LAST.insert(record.header.cookie, record, 0);
+    }
 }
 
 #[inline(always)]
@@ -104,10 +123,21 @@ pub(crate) fn open<C: Connection>(connection: &mut C, pid: u32) -> bool {
     announce(connection, output)
 }
 
-/// Announces a connection in the end that found no room before: for it, there is some.
+/// Announces a connection in the end that found no room before: for it, there is some, or some
+/// beside the ring.
 #[inline(always)]
-pub(crate) fn open_last<C: Connection>(connection: &mut C) -> bool {
-    announce(connection, output_last)
+pub(crate) fn open_last<M: Memory>(tcp: &mut Tcp<M>) -> bool {
+    let mut written = false;
+    let announced = announce(tcp, |bytes| {
+        written = write(bytes, u64::MAX);
+        written
+            || Conn::ref_from_bytes(bytes)
+                .is_ok_and(|conn| LAST_CONNS.insert(conn.header.cookie, conn, 0).is_ok())
+    });
+    if announced && !written {
+        tcp.state.opened = BESIDE;
+    }
+    announced
 }
 
 #[inline(always)]
@@ -115,7 +145,7 @@ fn announce<C: Connection>(connection: &mut C, output: impl FnOnce(&[u8]) -> boo
     if !connection.announce(output) {
         return false;
     }
-    connection.state().opened = 1;
+    connection.state().opened = ANNOUNCED;
     true
 }
 

@@ -15,6 +15,7 @@ mod memory;
 mod process;
 mod python;
 mod receive;
+mod remaining;
 mod send;
 mod socket;
 mod state;

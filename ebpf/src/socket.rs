@@ -70,6 +70,7 @@ pub(crate) struct Socket {
     pub(crate) role: u8,
     /// 0 none yet, 1 received, 2 sent.
     pub(crate) direction: u8,
+    /// [`ANNOUNCED`] or [`BESIDE`], 0 for neither.
     pub(crate) opened: u8,
     pub(crate) pending: u8,
     /// Its own port: in the end it has none any more.
@@ -107,6 +108,11 @@ impl Owed {
     /// The same, and a message begins with it.
     pub(crate) const FIRST: u8 = 3;
 }
+
+/// [`Socket::opened`]: it was announced.
+pub(crate) const ANNOUNCED: u8 = 1;
+/// The same, in the end and beside the ring, which had no room.
+pub(crate) const BESIDE: u8 = 2;
 
 pub(crate) const RECEIVED: u8 = 1;
 pub(crate) const SENT: u8 = 2;

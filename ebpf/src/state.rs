@@ -106,7 +106,7 @@ pub(crate) unsafe fn tell(tcp: &mut Tcp<Typed>, old: u8, new: u8) {
             reserved2: 0,
         };
         if new == tcp::CLOSE {
-            emit::output_last(emit::as_bytes(&record));
+            emit::output_last(state.opened, &record);
         } else {
             emit::output(emit::as_bytes(&record));
         }

@@ -11,9 +11,18 @@ mod table;
 mod unix;
 mod unix_table;
 
-use aya_ebpf::{bindings::pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext};
+use core::ffi::c_void;
 
-use crate::{arch, state};
+use aya_ebpf::{bindings::pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext};
+use tracebee_common::record::tcp;
+
+use crate::{
+    arch, layout,
+    memory::{Memory as _, Probed},
+    remaining::{self, Context},
+    socket::Tcp,
+    state,
+};
 
 /// `sys_enter(regs, id)`: any system call of any process begins.
 #[btf_tracepoint(function = "sys_enter")]
@@ -55,5 +64,49 @@ pub(crate) fn table_sock_set_state(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 pub(crate) fn tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
     table::forget(ctx.arg(0));
+    0
+}
+
+/// Over the table of TCP sockets.
+///
+/// # Safety
+/// The kernel calls it.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/bpf_map_elem")]
+pub(crate) unsafe extern "C" fn remaining_entries(context: *mut c_void) -> i32 {
+    // SAFETY: the argument of an iterator's program, with a table whose keys are addresses.
+    unsafe {
+        let context = Context::new(context);
+        let key = context.key();
+        if key.is_null() {
+            return 0;
+        }
+        let tp = Probed(*key);
+        let Some(entry) = table::get(tp) else { return 0 };
+        // Its end was told.
+        if tp.read::<u8>(layout::skc_state()) == tcp::CLOSE {
+            return 0;
+        }
+        remaining::announced(context, &mut Tcp { tp, state: &mut entry.socket, joined: false });
+    }
+    0
+}
+
+/// Over that of UNIX sockets.
+///
+/// # Safety
+/// The kernel calls it.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/bpf_map_elem")]
+pub(crate) unsafe extern "C" fn remaining_unix_entries(context: *mut c_void) -> i32 {
+    // SAFETY: as above, and with values that are entries.
+    unsafe {
+        let context = Context::new(context);
+        let entry = context.value::<unix_table::Entry>();
+        if entry.is_null() {
+            return 0;
+        }
+        remaining::stands(context, &mut (*entry).end.socket);
+    }
     0
 }

@@ -201,7 +201,7 @@ impl End {
             reserved2: 0,
         };
         if closed {
-            emit::output_last(emit::as_bytes(&record));
+            emit::output_last(socket.opened, &record);
         } else {
             emit::output(emit::as_bytes(&record));
         }

@@ -5,6 +5,7 @@ pub mod layout;
 mod listening;
 pub mod loader;
 mod order;
+mod remaining;
 mod runtimes;
 mod shed;
 mod unix;
@@ -20,7 +21,7 @@ use std::{
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::{Control, Load, RING_RESERVE, counter, mode, record};
-use zerocopy::FromBytes as _;
+use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use self::listening::Listening;
 use self::order::{Next, Order};
@@ -153,6 +154,7 @@ impl Live {
             });
         }
         if read < BATCH {
+            last(kernel, order, unix, left_out, &mut on);
             order.drained(Instant::now, |cookie, next| {
                 give(ConnectionId(cookie), next, unix, left_out, &mut on);
             });
@@ -177,7 +179,22 @@ impl Live {
             unread += 1;
         }
         self.stats.lose(Loss::RingFull, unread);
-        let Self { order, unix, left_out, .. } = self;
+        let Self { kernel, order, unix, left_out, .. } = self;
+        last(kernel, order, unix, left_out, &mut on);
+        let told = kernel.remaining(|bytes| {
+            let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return };
+            let announces = header.kind == record::CONN;
+            // Others were announced, or, where they are not, are over.
+            if order.knows(header.cookie) != announces {
+                let id = ConnectionId(header.cookie);
+                order.take(header.cookie, (header.number, announces), bytes, |next| {
+                    give(id, next, unix, left_out, &mut on);
+                });
+            }
+        });
+        if let Err(error) = told {
+            tracing::warn!("asking the kernel what became of open connections: {error}");
+        }
         order.finish(|cookie, next| give(ConnectionId(cookie), next, unix, left_out, &mut on));
         unix.sweep_now(&mut on);
     }
@@ -286,6 +303,24 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
     // SAFETY: one valid pollfd. A signal ends the wait early, which does no harm.
     unsafe {
         libc::poll(&raw mut poll, 1, millis);
+    }
+}
+
+/// Hands over the last records of connections, which came beside the ring.
+fn last(
+    kernel: &mut loader::Kernel,
+    order: &mut Order,
+    unix: &mut unix::Sockets,
+    left_out: &mut FxHashMap<u64, u32>,
+    on: &mut impl FnMut(Event<'_>),
+) {
+    for (conn, state) in kernel.take_last() {
+        let cookie = state.header.cookie;
+        let mut give = |next: Next<'_>| give(ConnectionId(cookie), next, unix, left_out, on);
+        if let Some(conn) = conn {
+            order.take(cookie, (conn.header.number, true), conn.as_bytes(), &mut give);
+        }
+        order.take(cookie, (state.header.number, false), state.as_bytes(), give);
     }
 }
 

@@ -23,11 +23,15 @@ const AFTER: usize = 60;
 /// For all clients to get so far.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Longer than the agent takes to begin: two seconds and more where it loads the programs for all
+/// system calls.
+const DELAY: &str = "/delay/5000";
+
 /// Calls by turns: quick ones, and ones that are likely to be under way when the agent joins, with
 /// the body of either direction, a stream of chunks or nothing at all on the wire.
 const CALLS: &[(&str, &str, usize)] = &[
     ("GET", "/bytes/100", 0),
-    ("GET", "/delay/2000", 0),
+    ("GET", DELAY, 0),
     ("POST", "/echo", 5000),
     ("GET", "/chunked/20000", 0),
     ("GET", "/bytes/3000000", 0),

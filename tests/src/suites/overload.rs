@@ -29,6 +29,8 @@ const MEMORY: u64 = 64;
 const SMALL_RING: &str = "512KiB";
 /// For records that are still in the ring when the load ends.
 const DRAIN: Duration = Duration::from_millis(1500);
+/// For so many seconds the agent stands still before it is stopped: more is said than its ring holds.
+const STILL: u64 = 3;
 /// Reasons that count calls, or spans of calls, that were not told.
 const REASONS: [&str; 10] = [
     "shed",
@@ -60,6 +62,28 @@ struct Case<'a> {
     share: Option<f64>,
     /// Something must be left out, or the case proves nothing.
     sheds: Option<&'a str>,
+    /// When the agent stops.
+    stops: Stops,
+}
+
+/// When the agent stops.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stops {
+    /// After all connections were closed.
+    AtTheEnd,
+    /// While they are open.
+    InBetween,
+    /// As before, after it stood still while the last calls were made.
+    StandingStill,
+    /// After all connections were closed, during all of which it stood still.
+    Absent,
+}
+
+impl Stops {
+    /// True if the connections are open when the agent stops.
+    fn in_between(self) -> bool {
+        matches!(self, Self::InBetween | Self::StandingStill)
+    }
 }
 
 /// What a run took.
@@ -75,18 +99,28 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         report.note(format!("NOT capped: {error:#}"));
     }
     let quota = quota.ok();
-    let case = |name, flags, share, sheds| Case { name, flags, share, sheds };
+    use Stops::{Absent, AtTheEnd, InBetween, StandingStill};
     let small = ["--ring-size", SMALL_RING];
-    let free = connections(report, setting, &nginx, None, &case("uncapped", &[], None, None))?;
+    let case = Case { name: "uncapped", flags: &[], share: None, sheds: None, stops: AtTheEnd };
+    let free = connections(report, setting, &nginx, None, &case)?;
     if let Some(quota) = &quota {
-        for (name, parts) in [("half", 2.0), ("tenth", 10.0)] {
-            let sheds = (parts > 2.0).then_some("shed");
-            let case = case(name, &small, Some(free.share / parts), sheds);
-            connections(report, setting, &nginx, Some(quota), &case)?;
-        }
+        let share = |parts| Some(free.share / parts);
+        let case = Case { name: "half", flags: &small, share: share(2.0), ..case };
+        connections(report, setting, &nginx, Some(quota), &case)?;
+        let case = Case { name: "tenth", share: share(10.0), sheds: Some("shed"), ..case };
+        connections(report, setting, &nginx, Some(quota), &case)?;
+        let case = Case { name: "tenth, open", stops: InBetween, ..case };
+        connections(report, setting, &nginx, Some(quota), &case)?;
     }
     let few = ["--max-connections", "1000"];
-    let case = case("few", &few, None, Some("connection_limit"));
+    let case = Case { name: "few", flags: &few, sheds: Some("connection_limit"), ..case };
+    connections(report, setting, &nginx, None, &case)?;
+    let case = Case { name: "few, open", stops: InBetween, ..case };
+    connections(report, setting, &nginx, None, &case)?;
+    let sheds = Some("ring_full");
+    let case = Case { name: "still", flags: &small, sheds, stops: StandingStill, ..case };
+    connections(report, setting, &nginx, None, &case)?;
+    let case = Case { name: "absent", stops: Absent, ..case };
     connections(report, setting, &nginx, None, &case)?;
     if let Some(quota) = &quota {
         throughput(report, setting, &nginx, quota)?;
@@ -114,26 +148,48 @@ fn connections(
         quota.take(agent.pid())?;
         quota.set(case.share)?;
     }
-    let log = dir.join(format!("load-{name}.log"));
-    let id = setting.id(&[name]);
+    let log = dir.join(format!("load-{}.log", name.replace(", ", "-")));
+    let id = setting.id(&[&name.replace(", ", "-")]);
     let mut command = Command::new(installed("go/load"));
     command.arg(format!("127.0.0.1:{}", nginx.port)).arg(&log).arg(CONNECTIONS.to_string());
     command.arg(seconds.to_string()).arg(PAUSE.to_string()).arg(&id);
-    let mut load = Process::spawn(&format!("load-{name}"), dir, &mut command)?;
+    if case.stops.in_between() {
+        command.arg("hold");
+    }
+    let mut still = case.stops == Stops::Absent;
+    if still {
+        agent.pause();
+    }
+    let mut load = Process::spawn(&format!("load-{}", name.replace(", ", "-")), dir, &mut command)?;
     let (begun, used) = (Instant::now(), agent.cpu()?);
     let mut most = 0;
-    while load.running() {
+    while load.running() && !(case.stops.in_between() && log.exists()) {
         ensure!(begun.elapsed() < Duration::from_secs(seconds + 60), "the load does not end");
         most = most.max(agent.pss_kib()?);
         std::thread::sleep(Duration::from_millis(50));
+        if case.stops == Stops::StandingStill && begun.elapsed().as_secs() + STILL >= seconds {
+            // From then on as long as it takes.
+            agent.pause();
+            still = true;
+        }
     }
-    load.succeed(Duration::from_secs(1))?;
+    if !case.stops.in_between() {
+        load.succeed(Duration::from_secs(1))?;
+    }
     let share = (agent.cpu()? - used).as_secs_f64() / begun.elapsed().as_secs_f64();
     if let Some(quota) = quota {
         quota.set(None)?;
     }
-    std::thread::sleep(DRAIN);
+    if still {
+        agent.go_on();
+    } else {
+        std::thread::sleep(DRAIN);
+    }
     let stopped = agent.stop()?;
+    if case.stops.in_between() {
+        load.signal(libc::SIGTERM);
+        load.succeed(Duration::from_secs(5))?;
+    }
 
     report.check(most <= MEMORY * 1024, || {
         format!("{name}: the agent took {most} KiB, at most {MEMORY} MiB allowed")

@@ -41,6 +41,8 @@ const CASES: &[Case] = &[
     case("calls", "GET", "/trailers", 0),
     case("calls", "POST", "/early", 100_000),
     case("calls", "POST", "/early", 10),
+    // The answer is there while the client still waits for room to send the rest.
+    case("calls", "POST", "/early", 20_000_000),
     case("calls", "GET", "/bytes/10", 0),
     case("waiting", "POST", "/echo", 2000),
     case("waiting", "POST", "/echo", 50_000),

@@ -42,6 +42,7 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("SKC_V6_DADDR", "sock_common", "skc_v6_daddr"),
     ("SKC_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
     ("SKC_NET", "sock_common", "skc_net"),
+    ("SKC_STATE", "sock_common", "skc_state"),
     ("NET_INUM", "net", "ns.inum"),
     ("SK_ERR", "sock", "sk_err"),
     ("SK_WMEM_QUEUED", "sock", "sk_wmem_queued"),
@@ -96,7 +97,6 @@ const LENGTHS_MEMBERS: &[(&str, &str, &str)] = &[
 
 /// These by the hooks of system calls.
 const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[
-    ("SKC_STATE", "sock_common", "skc_state"),
     ("SKC_COOKIE", "sock_common", "skc_cookie"),
     ("SK_PROTOCOL", "sock", "sk_protocol"),
     ("SK_WMEM_ALLOC", "sock", "sk_wmem_alloc"),

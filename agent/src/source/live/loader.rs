@@ -1,5 +1,6 @@
 //! Loading and attaching the kernel programs. All of the agent's `unsafe` and privilege is here.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -11,11 +12,14 @@ use aya::{
 };
 use aya_log::{EbpfLogger, Level};
 use tracebee_common::{
-    Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter, runtime::Python,
+    Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter,
+    record::{Conn, State},
+    runtime::Python,
 };
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
+use super::remaining::Remaining;
 use crate::cli::Capture;
 use crate::privilege::Privileges;
 
@@ -93,12 +97,15 @@ pub struct Kernel {
     load: Array<MapData, LoadValue>,
     counters: PerCpuArray<MapData, u64>,
     older: HashMap<MapData, u32, u8>,
+    last: HashMap<MapData, u64, StateValue>,
+    last_conns: HashMap<MapData, u64, ConnValue>,
     python: HashMap<MapData, u32, PythonValue>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
     /// What can be read at any time.
     pub gauges: Gauges,
-    /// None once they are detached.
+    remaining: Option<Remaining>,
+    /// None once everything is detached.
     ebpf: Option<Ebpf>,
 }
 
@@ -115,6 +122,20 @@ struct LoadValue(Load);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for LoadValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct StateValue(State);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for StateValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct ConnValue(Conn);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for ConnValue {}
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -205,6 +226,12 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
             .and_then(|program| program.attach().map(drop))
             .map_err(refused(name))?;
     }
+    let remaining = Remaining::load(&mut ebpf, backend, &btf)
+        .inspect_err(|error| {
+            let reason = reason(error);
+            tracing::warn!("calls that are lost just before the end will not be counted: {reason}");
+        })
+        .ok();
     let descriptors = descriptors(&ebpf, programs).map_err(LoadError::Gauges)?;
     let mut take = |name: &'static str| {
         ebpf.take_map(name)
@@ -222,12 +249,16 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         python: HashMap::try_from(take("PYTHON")?).map_err(|e| LoadError::Map("PYTHON", e))?,
         older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
+        last: HashMap::try_from(take("LAST")?).map_err(|e| LoadError::Map("LAST", e))?,
+        last_conns: HashMap::try_from(take("LAST_CONNS")?)
+            .map_err(|e| LoadError::Map("LAST_CONNS", e))?,
         attached: programs.len(),
         backend,
         current_generation: 0,
         log,
         ring,
         gauges,
+        remaining,
         ebpf: Some(ebpf),
     })
 }
@@ -318,6 +349,26 @@ impl Kernel {
         self.older.insert(OLDER_COMPLETE, 1, 0)
     }
 
+    /// Takes out the last records of connections that the ring had no room for, each with the one
+    /// that announces it, if there was none for that, either.
+    pub fn take_last(&mut self) -> Vec<(Option<Conn>, State)> {
+        let states: Vec<State> =
+            self.last.iter().filter_map(|entry| Some(entry.ok()?.1.0)).collect();
+        let Self { last, last_conns, .. } = self;
+        let found = states.into_iter().map(|state| {
+            let cookie = state.header.cookie;
+            // Absent is what is wanted.
+            let _ = last.remove(&cookie);
+            // It was put there before the other.
+            let conn = last_conns.get(&cookie, 0).ok().map(|conn| conn.0);
+            if conn.is_some() {
+                let _ = last_conns.remove(&cookie);
+            }
+            (conn, state)
+        });
+        found.collect()
+    }
+
     /// Has the context functions of a CPython watched, in every process that has mapped this file:
     /// `PyContext_CopyCurrent` and `PyContext_Enter` by their offsets in it.
     ///
@@ -366,6 +417,14 @@ impl Kernel {
     /// Detaches the programs: what is in the ring is all there will be.
     pub fn detach(&mut self) {
         self.ebpf = None;
+    }
+
+    /// How far the connections have come that are there now, as records.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn remaining(&self, on: impl FnMut(&[u8])) -> io::Result<()> {
+        self.remaining.as_ref().map_or(Ok(()), |remaining| remaining.read(on))
     }
 
     /// Passes on what the kernel programs have to say (`--log-level debug`).

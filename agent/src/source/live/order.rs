@@ -124,6 +124,11 @@ impl Order {
         });
     }
 
+    /// True if a record of the connection came.
+    pub(super) fn knows(&self, cookie: u64) -> bool {
+        self.connections.contains_key(&cookie)
+    }
+
     /// Nothing more will come: gives out what waits.
     pub(super) fn finish(&mut self, mut give: impl FnMut(u64, Next<'_>)) {
         for cookie in std::mem::take(&mut self.waiting) {
@@ -321,7 +326,7 @@ impl Told {
                     messages: state.messages,
                     begins: None,
                     last: Some(direction),
-                    end: state.new == tcp::CLOSE,
+                    end: matches!(state.new, tcp::CLOSE | tcp::UNCHANGED),
                 }
             }
             record::SENT => Told::Sent,

@@ -1,9 +1,10 @@
 // Many connections, each with a log of its own.
-// Usage: load ADDRESS LOG CONNECTIONS SECONDS PAUSE_MS CALL
+// Usage: load ADDRESS LOG CONNECTIONS SECONDS PAUSE_MS CALL [hold]
 //
 // Every connection asks for /hello?call=CALL.CONNECTION.NUMBER, one call after the other with a
-// pause in between, and is closed in the end. The log has a line for each connection: how many
-// calls it made, numbered from 0, and the port that it made them from.
+// pause in between, and is closed in the end; with "hold", not before SIGTERM. The log, which is
+// there when all calls are made, has a line for each connection: how many calls it made, numbered
+// from 0, and the port that it made them from.
 package main
 
 import (
@@ -16,8 +17,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -45,17 +48,25 @@ func main() {
 	seconds := time.Duration(number(os.Args[4])) * time.Second
 	pause := time.Duration(number(os.Args[5])) * time.Millisecond
 
+	over := make(chan os.Signal, 1)
+	if hold := len(os.Args) > 7 && os.Args[7] == "hold"; hold {
+		signal.Notify(over, syscall.SIGTERM)
+	} else {
+		close(over)
+	}
+
 	lines := make([]Line, connections)
-	var opened, closed sync.WaitGroup
+	open := make([]net.Conn, connections)
+	var opened, done sync.WaitGroup
 	begin := make(chan struct{})
 	opened.Add(connections)
-	closed.Add(connections)
+	done.Add(connections)
 	for n := range lines {
 		go func(n int) {
-			defer closed.Done()
+			defer done.Done()
 			connection, err := net.Dial("tcp", address)
 			fatal(err)
-			defer connection.Close()
+			open[n] = connection
 			lines[n] = Line{Connection: n, Port: connection.LocalAddr().(*net.TCPAddr).Port}
 			opened.Done()
 			<-begin
@@ -82,9 +93,9 @@ func main() {
 	}
 	opened.Wait()
 	close(begin)
-	closed.Wait()
+	done.Wait()
 
-	out, err := os.Create(os.Args[2])
+	out, err := os.Create(os.Args[2] + ".part")
 	fatal(err)
 	buffered := bufio.NewWriter(out)
 	encoder := json.NewEncoder(buffered)
@@ -93,4 +104,9 @@ func main() {
 	}
 	fatal(buffered.Flush())
 	fatal(out.Close())
+	fatal(os.Rename(os.Args[2]+".part", os.Args[2]))
+	<-over
+	for _, connection := range open {
+		fatal(connection.Close())
+	}
 }

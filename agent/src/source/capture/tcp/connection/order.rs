@@ -78,12 +78,12 @@ impl Connection {
         };
         // The last number of a hole that nothing follows may be that of the other's end.
         self.hidden |= !other.finished && ending.after > 0 && ending.after == other.hole;
-        let flow = &mut self.flows[from];
-        flow.ending = None;
         if ending.reset {
             self.end(Some(RESET), ending.time, on);
             return true;
         }
+        let flow = &mut self.flows[from];
+        flow.ending = None;
         flow.finished = true;
         flow.clear();
         let at = flow.outward(ending.at);
@@ -106,9 +106,9 @@ impl Connection {
         let was_ending = std::mem::replace(&mut self.ending, true);
         for from in self.client_first() {
             if self.flows[from].is_known() {
-                let held = self.flows[from].top_held();
-                let top = self.acknowledged(from).map_or(held, |to| to.max(held));
-                self.force(from, top, on);
+                let held = Some(self.flows[from].top_held());
+                let top = held.max(self.acknowledged(from)).max(self.reset(from));
+                self.force(from, top.unwrap_or_default(), on);
             }
         }
         self.ending = was_ending;
@@ -143,28 +143,38 @@ impl Connection {
         if self.ended.is_some() || self.ignored || flow.finished {
             return None;
         }
-        let reset = flow.ending.filter(|ending| ending.reset).map(|ending| ending.at);
         let first = flow.first_held().map(|(at, _)| at);
         if !flow.started {
             // It waits for what may come before what came first.
             return flow.is_known().then(|| flow.acknowledged.max(flow.next));
         }
         let alone = !self.flows[1 - from].seen;
-        [self.acknowledged(from), reset, first.filter(|_| alone)]
+        [self.acknowledged(from), self.reset(from), first.filter(|_| alone)]
             .into_iter()
             .flatten()
             .filter(|to| *to > flow.next)
             .max()
     }
 
+    /// Where the sender of flow `from` was when it reset the connection.
+    fn reset(&self, from: usize) -> Option<u64> {
+        self.flows[from].ending.filter(|ending| ending.reset).map(|ending| ending.at)
+    }
+
     /// Up to where bytes are acknowledged beyond what was told. One number after all bytes that
-    /// are known is more likely that of a FIN that was not captured than a byte.
+    /// are known is more likely that of a FIN that was not captured than a byte, unless the end was
+    /// captured: before a reset either may be missing, and is a gap.
     fn acknowledged(&self, from: usize) -> Option<u64> {
         let flow = &self.flows[from];
         let (to, top) = (flow.acknowledged, flow.top_held());
         let fin_captured = flow.ending.is_some_and(|ending| !ending.reset);
-        let is_fin =
-            flow.started && to == top + 1 && !fin_captured && !self.flows[1 - from].awaits(top);
+        let reset = (0..2).any(|from| self.reset(from).is_some());
+        let is_fin = flow.finished
+            || flow.started
+                && to == top + 1
+                && !fin_captured
+                && !reset
+                && !self.flows[1 - from].awaits(top);
         let to = if is_fin { top } else { to };
         (to > flow.next).then_some(to)
     }
