@@ -1,6 +1,6 @@
 //! Elasticsearch and OpenSearch: what calls over HTTP mean to them.
 //!
-//! Not a protocol on the wire: [`http1`](super::http1) frames and pairs the messages and knows of
+//! Not a protocol on the wire: [`http1`] frames and pairs the messages and knows of
 //! this only that somebody may read a body (`http1::over`). `endpoints` is the table of the REST
 //! API, `signs` is what heads say of who speaks, `root` what a server says of itself, `bulk` counts
 //! operations, `json` and `text` make the text of a query. [`call::search`](crate::call::search)
