@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::Response;
-use crate::source::{ConnectionId, Thread};
+use crate::source::{ConnectionId, Lost, Thread};
 
 const REQUEST: &str = "GET /a HTTP/1.1\r\nhost: a\r\n\r\n";
 
