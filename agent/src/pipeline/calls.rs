@@ -322,7 +322,7 @@ impl Sink<Identity> for CallsOf<'_> {
             return;
         }
         if let Some(meaning) = calls.meaning(&call, opened.netns) {
-            call = meant(call, meaning);
+            tell_meaning(&mut call, meaning);
         }
         let trimmed = calls.step >= Step::TEXT
             && match &mut call.request {
@@ -397,18 +397,17 @@ impl Sink<Identity> for CallsOf<'_> {
     }
 }
 
-/// A call over HTTP in the words of what it means, told as the client's.
-fn meant(mut call: Call, meaning: Meaning) -> Call {
-    let Request::Http(http) = call.request else { return call };
+/// Puts a call over HTTP in the words of what it means, told as the client's.
+fn tell_meaning(call: &mut Call, meaning: Meaning) {
+    let Request::Http(http) = &mut call.request else { return };
     let Meaning { system, endpoint, values } = meaning;
-    let request = search::Request { http: *http, system, endpoint, values };
+    let request = search::Request { http: std::mem::take(&mut **http), system, endpoint, values };
     call.request = Request::Search(Box::new(request));
     if call.endpoint.role == Role::Server {
         let Endpoint { id, local, remote, .. } = Endpoint::clone(&call.endpoint);
         let role = Role::Client;
         call.endpoint = Arc::new(Endpoint { id, role, local: remote, remote: local });
     }
-    call
 }
 
 /// The number that decides whether a call is left out: the same at both ends, where they have a

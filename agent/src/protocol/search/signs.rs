@@ -12,12 +12,16 @@ impl Signs {
     const ENCODED: u8 = 4;
 
     /// Takes in a field of the head.
+    #[inline]
     pub fn field(&mut self, name: &str, value: &[u8]) {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         self.0 |= match name.len() {
-            6 if is("accept") && is_elastic_type(value) => Self::ELASTICSEARCH,
-            10 if is("user-agent") => Self::of_agent(value),
-            12 if is("content-type") && is_elastic_type(value) => Self::ELASTICSEARCH,
+            // Values are shorter to compare than names.
+            6 if is_elastic_type(value) && is("accept") => Self::ELASTICSEARCH,
+            10 if matches!(value, [b'e' | b'g' | b'o', ..]) && is("user-agent") => {
+                Self::of_agent(value)
+            }
+            12 if is_elastic_type(value) && is("content-type") => Self::ELASTICSEARCH,
             16 if is("content-encoding") && is_encoding(value) => Self::ENCODED,
             21 if is("x-elastic-client-meta") => Self::ELASTICSEARCH,
             _ => return,
@@ -27,9 +31,6 @@ impl Signs {
     /// The official clients name themselves first: `elasticsearch-py/8.12.0 (...)`,
     /// `go-elasticsearch/8.11.1 (...)`, `elastic-java/8.13.0 (...)`, `opensearch-js/2.5.0 (...)`.
     fn of_agent(value: &[u8]) -> u8 {
-        if !matches!(value, [b'e' | b'g' | b'o', ..]) {
-            return 0;
-        }
         let product = value.split(|byte| *byte == b' ').next().unwrap_or_default();
         let Some(end) = memchr::memchr(b'/', product) else { return 0 };
         let is_name = |rest: &[u8]| !rest.is_empty() && rest.iter().all(|c| c.is_ascii_lowercase());
@@ -86,27 +87,38 @@ impl AnswerSigns {
     const JSON: u8 = 8;
     const OTHER_TYPE: u8 = 16;
 
-    /// Takes in a field of the head.
+    /// Takes in a field of the head. Length and first letter tell nearly all fields of others apart,
+    /// and what is somebody else's already needs no second sign of that.
+    #[inline]
     pub fn field(&mut self, name: &str, value: &[u8]) {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
-        let value = value.trim_ascii();
-        self.flags |= match name.len() {
-            3 if is("via") => Self::FOREIGN,
-            4 if is("date") => Self::FOREIGN,
-            6 if is("server") => Self::FOREIGN,
-            12 if is("content-type") => type_of(value),
-            17 if is("x-elastic-product") && value == b"Elasticsearch" => Self::ELASTICSEARCH,
-            20 if is("x-opensearch-version") => Self::OPENSEARCH,
+        let theirs = self.flags & Self::FOREIGN == 0;
+        let first = name.bytes().next().map(|byte| byte | 0x20);
+        match (name.len(), first) {
+            (4, Some(b'd')) if theirs && is("date") => self.flags |= Self::FOREIGN,
+            (6, Some(b's')) if theirs && is("server") => self.flags |= Self::FOREIGN,
+            (3, Some(b'v')) if theirs && is("via") => self.flags |= Self::FOREIGN,
+            (12, Some(b'c')) if theirs && is("content-type") => self.flags |= type_of(value),
+            (17..=25, Some(b'x')) => self.own_field(name, value.trim_ascii()),
+            _ => {}
+        }
+    }
+
+    fn own_field(&mut self, name: &str, value: &[u8]) {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        match name.len() {
+            17 if is("x-elastic-product") && value == b"Elasticsearch" => {
+                self.flags |= Self::ELASTICSEARCH;
+            }
+            20 if is("x-opensearch-version") => self.flags |= Self::OPENSEARCH,
             24 if is("x-found-handling-cluster") => {
                 self.node.get_or_insert_default().cluster = name_of(value);
-                0
             }
             25 if is("x-found-handling-instance") => {
                 self.node.get_or_insert_default().instance = name_of(value);
-                0
             }
-            _ => return,
-        };
+            _ => {}
+        }
     }
 
     /// What the server says that it is.
@@ -123,13 +135,19 @@ impl AnswerSigns {
         self.flags & (Self::FOREIGN | Self::OTHER_TYPE) == 0
     }
 
-    /// True if there is JSON behind it, compressed or not.
+    /// True if there is JSON behind it, compressed or not, as far as that was of interest: not behind
+    /// a sign of somebody else.
     pub fn is_json(&self) -> bool {
         self.flags & Self::JSON != 0
     }
 }
 
 fn type_of(value: &[u8]) -> u8 {
+    if value.first_chunk() == Some(b"application/json")
+        && matches!(value.get(16), None | Some(b';'))
+    {
+        return AnswerSigns::JSON;
+    }
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let is = |other: &[u8]| essence.eq_ignore_ascii_case(other);
     if is(b"application/json") || is(b"application/vnd.elasticsearch+json") {

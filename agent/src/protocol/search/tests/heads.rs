@@ -69,6 +69,13 @@ fn servers_of_their_own_look_different() {
     let json = ("content-type", "application/json; charset=UTF-8");
     assert!(answered(&[json, ("content-length", "5")]).may_be_theirs());
     assert!(answered(&[json, ("content-encoding", "gzip")]).is_json());
+    for value in ["application/json", "Application/JSON", "application/vnd.elasticsearch+json; a=b"]
+    {
+        let signs = answered(&[("Content-Type", value)]);
+        assert!(signs.is_json() && signs.may_be_theirs(), "{value}");
+    }
+    let other = answered(&[("content-type", "application/jsonlines")]);
+    assert!(!other.is_json() && !other.may_be_theirs());
     assert!(answered(&[("content-type", "text/plain; charset=UTF-8")]).may_be_theirs());
     for foreign in [
         ("Date", "Sun, 22 Nov 2026 01:00:00 GMT"),
