@@ -3,6 +3,7 @@
 //! The protocol-neutral fact that everything after works on.
 
 pub mod pairing;
+pub mod search;
 
 use crate::protocol::{Request, Response};
 use crate::source::{Address, ConnectionId, Role, Thread, Time};

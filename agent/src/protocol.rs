@@ -3,8 +3,9 @@
 //! A parser sees both directions of one connection as it learns them and says which messages
 //! begin and end where. It has no clock, no I/O and no process state, and it never panics,
 //! whatever the bytes are. A new protocol is one file (or folder) beside this one and one line in
-//! [`DETECTORS`]: what it finds it says in the words of its kind of call ([`Request::Http`],
-//! [`Request::Database`]), of which everything after makes spans.
+//! [`DETECTORS`], or in `http1::over` if it is spoken over HTTP: what it finds it says in the words
+//! of its kind of call ([`Request::Http`], [`Request::Database`]), of which everything after makes
+//! spans.
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ pub mod http1;
 pub mod mysql;
 pub mod postgres;
 pub mod redis;
+pub mod search;
 #[cfg(test)]
 mod tests;
 
@@ -155,6 +157,15 @@ pub enum Part {
         /// Payload size on the wire without framing, where it is known.
         body: Option<u64>,
     },
+    /// What the body says of the message of `side` that began at `at`, where that means something.
+    Content {
+        /// Whose message.
+        side: Side,
+        /// Position of its first byte.
+        at: u64,
+        /// What it says.
+        content: Box<http1::Content>,
+    },
     /// The oldest open request was answered, and was none that makes a call.
     Withdrawn,
     /// A response to a request that was not seen (joined midway, or its request was lost): no call.
@@ -184,6 +195,10 @@ pub enum Request {
     Http(Box<http1::Request>),
     /// A database.
     Database(Box<database::Request>),
+    /// Elasticsearch or OpenSearch, over HTTP. Never said by a parser: who is asked is known of
+    /// some calls when they are over, and of the client's end alone
+    /// ([`call::search`](crate::call::search)).
+    Search(Box<search::Request>),
 }
 
 /// A response, by protocol.
@@ -199,7 +214,7 @@ impl Request {
     /// True if the call waits, on purpose, until something happens.
     pub fn waits(&self) -> bool {
         match self {
-            Request::Http(_) => false,
+            Request::Http(_) | Request::Search(_) => false,
             Request::Database(request) => request.waits,
         }
     }
@@ -208,6 +223,14 @@ impl Request {
 impl Response {
     /// The response to a call over HTTP.
     pub fn http(self) -> Option<http1::Response> {
+        match self {
+            Response::Http(response) => Some(response),
+            Response::Database(_) => None,
+        }
+    }
+
+    /// The same, where it is.
+    pub fn as_http(&self) -> Option<&http1::Response> {
         match self {
             Response::Http(response) => Some(response),
             Response::Database(_) => None,

@@ -19,6 +19,7 @@ mod http;
 mod method;
 mod names;
 mod redact;
+mod search;
 mod target;
 mod template;
 
@@ -196,6 +197,10 @@ impl Tracer {
             (Request::Http(request), response) => {
                 let response = response.and_then(Response::http);
                 http::describe(self, *request, response.as_ref(), &known)
+            }
+            (Request::Search(request), response) => {
+                let response = response.and_then(Response::http);
+                search::describe(self, *request, response.as_ref(), &known)
             }
             (Request::Database(request), response) => {
                 let response = response.and_then(Response::database);

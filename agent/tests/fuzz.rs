@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tracebee::protocol::{http1, mysql, postgres, redis};
+use tracebee::protocol::{http1, mysql, postgres, redis, search};
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
 use tracebee::source::{
@@ -98,6 +98,7 @@ fn conversations() {
     run("mysql", mysql::fuzz);
     run("postgres", postgres::fuzz);
     run("redis", redis::fuzz);
+    run("search", search::fuzz);
 }
 
 /// Writes the seeds anew: small files that show each format and each kind of packet.
@@ -125,6 +126,7 @@ fn make_seeds() {
     write("segments", "calls", &described(&talk));
     let http = [(0, get("/a")), (1, answer(200, 5)), (0, get("/b")), (1, answer(404, 0))];
     write("http1", "calls", &conversation(0, &http));
+    make_search_seeds(&write);
     for (name, turns) in databases() {
         write("postgres", name, &conversation(0, &turns));
     }
@@ -188,6 +190,39 @@ fn databases() -> [(&'static str, Vec<Turn>); 3] {
     ];
     let after = |turns: &[Turn]| [&login[..], turns].concat();
     [("simple", after(&simple)), ("extended", after(&extended)), ("copy", after(&copy))]
+}
+
+/// Bodies of search servers, and a conversation with one.
+fn make_search_seeds(write: &impl Fn(&str, &str, &[u8])) {
+    let query = r#"{"query":{"bool":{"filter":[{"terms":{"user.id":["a",17,null]}}]}},"size":1.5}"#;
+    let bulk = "{\"index\":{\"_index\":\"p\",\"_id\":\"1\"}}\n{\"a\":1}\n{\"delete\":{\"_index\":\"p\"}}\n";
+    let root = r#"{"cluster_name":"c","version":{"distribution":"opensearch","lucene_version":"9"},"tagline":"t"}"#;
+    let body = |kind: u8, text: &str| [&[kind, 7][..], text.as_bytes()].concat();
+    write("search", "query", &body(0, query));
+    write("search", "queries", &body(0, &format!("{{}}\n{query}\n")));
+    write("search", "bulk", &body(1, bulk));
+    write("search", "root", &body(2, root));
+    write("search", "path", &body(3, "/products/_doc/7"));
+    let posted = |path: &str, fields: &str, body: &str| {
+        format!("POST {path} HTTP/1.1\r\n{fields}\r\n\r\n{body}").into_bytes()
+    };
+    let chunks =
+        format!("5\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n", &bulk[..5], bulk.len() - 5, &bulk[5..]);
+    let length =
+        |body: &str| format!("User-Agent: opensearch-py/3\r\nContent-Length: {}", body.len());
+    let answer_root = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{root}",
+        root.len()
+    );
+    let turns = [
+        (0, posted("/p/_search", &length(query), query)),
+        (1, answer(200, 5)),
+        (0, posted("/_bulk", "Transfer-Encoding: chunked", &chunks)),
+        (1, answer(200, 0)),
+        (0, b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        (1, answer_root.into_bytes()),
+    ];
+    write("http1", "search", &conversation(0, &turns));
 }
 
 /// Conversations of Redis.

@@ -7,6 +7,7 @@ mod cleanup;
 mod database;
 mod differential;
 mod doctor;
+mod elasticsearch;
 mod foreign;
 mod losses;
 mod matrix;
@@ -57,6 +58,11 @@ pub(crate) const ALL: &[Suite] = &[
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),
     suite("outage", "the receiver goes away under load", outage::run),
     suite("redis", "redis-py and go-redis, RESP2 and RESP3, by the server's own count", redis::run),
+    suite(
+        "elasticsearch",
+        "OpenSearch: real clients, those that say nothing of it, its own counters",
+        elasticsearch::run,
+    ),
     suite(
         "losses",
         "a ring that overflows: every call is there or counted, by connection",

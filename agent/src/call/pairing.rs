@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Call, Endpoint, NoAnswer};
-use crate::protocol::{Part, Request, Response, Side, Unreadable};
+use crate::protocol::{Part, Request, Response, Side, Unreadable, http1};
 use crate::source::{Thread, Time};
 use crate::stream::{Streams, Timed};
 
@@ -48,6 +48,8 @@ struct Open<I> {
     /// The first of its answer was seen.
     answering: bool,
     response: Option<Response>,
+    /// Where that begins.
+    answered_at: u64,
     /// Where its response ends, once that is known.
     end: Option<u64>,
     response_body: Option<u64>,
@@ -98,6 +100,7 @@ impl<I: Clone> Pairing<I> {
                         request_body: None,
                         answering: false,
                         response: None,
+                        answered_at: 0,
                         end: None,
                         response_body: None,
                         told: false,
@@ -120,8 +123,9 @@ impl<I: Clone> Pairing<I> {
                         call.answering = true;
                     }
                 }
-                Part::Response { response, .. } => {
+                Part::Response { at, response } => {
                     if let Some(call) = self.open.iter_mut().find(|call| call.response.is_none()) {
+                        call.answered_at = at;
                         call.response = Some(response);
                     }
                 }
@@ -132,6 +136,7 @@ impl<I: Clone> Pairing<I> {
                         call.response_body = body;
                     }
                 }
+                Part::Content { side, at, content } => self.learn(side, at, content),
                 Part::Withdrawn => {
                     self.remove_unanswered();
                 }
@@ -149,6 +154,20 @@ impl<I: Clone> Pairing<I> {
             }
         }
         self.complete(streams, endpoint, sink);
+    }
+
+    /// A body said something of its message, which may be told already.
+    fn learn(&mut self, side: Side, at: u64, content: Box<http1::Content>) {
+        let of = |call: &&mut Open<I>| match side {
+            Side::Request => call.position == at,
+            Side::Response => call.response.is_some() && call.answered_at == at,
+        };
+        let Some(call) = self.open.iter_mut().find(of) else { return };
+        match (side, &mut call.told_as, &mut call.response) {
+            (Side::Request, Some((_, Request::Http(http))), _) => http.content = Some(content),
+            (Side::Response, _, Some(Response::Http(http))) => http.content = Some(content),
+            _ => {}
+        }
     }
 
     /// The oldest call whose answer has no end yet.

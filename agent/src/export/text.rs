@@ -177,13 +177,21 @@ impl Renderer {
 /// Method and target, or the first word of a query and the rest of it; for calls that have
 /// neither, the span's name.
 fn words(span: &Span) -> (&str, Option<String>) {
+    let text = |key| view::text(span, key);
+    let method = text("http.request.method");
+    if let (Some(operation), Some(_)) = (text("db.operation.name"), method) {
+        // What is asked of a database over HTTP says more than its URL.
+        let words: Vec<_> =
+            [text("db.collection.name"), text("db.query.text")].into_iter().flatten().collect();
+        return (operation, Some(words.join(" ")).filter(|rest| !rest.is_empty()));
+    }
     if let Some(query) = view::text(span, "db.query.text") {
         let mut words = query.split_whitespace();
         let first = words.next().unwrap_or(&span.name);
         let rest = words.collect::<Vec<_>>().join(" ");
         return (first, Some(rest).filter(|rest| !rest.is_empty()));
     }
-    let Some(method) = view::text(span, "http.request.method") else { return (&span.name, None) };
+    let Some(method) = method else { return (&span.name, None) };
     let target = view::target(span).map(|(path, query)| match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -202,6 +210,12 @@ fn status(span: &Span) -> (String, Style) {
             _ => Style::Plain,
         };
         return (code.to_string(), style);
+    }
+    if let (Some(code), Some(_)) =
+        (view::text(span, "db.response.status_code"), span.attribute("http.request.method"))
+    {
+        let style = if span.error { Style::Error } else { Style::Good };
+        return (code.to_owned(), style);
     }
     if !span.error && span.attribute("db.system.name").is_some() {
         let rows = view::int(span, "db.response.returned_rows")

@@ -7,14 +7,15 @@ use tracebee_common::sample::{self, Share};
 
 use super::about::About;
 use super::early::{Early, Reads};
-use crate::call::Call;
 use crate::call::pairing::Sink;
+use crate::call::search::{Meaning, Server, Servers};
+use crate::call::{Call, Endpoint};
 use crate::clock::Clock;
 use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
 use crate::link::serving::Serving;
 use crate::link::{Ancestor, Link, MessageKey, SameHost};
-use crate::protocol::{Request, Unreadable};
+use crate::protocol::{Request, Response, Unreadable, search};
 use crate::source::{Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
@@ -30,6 +31,7 @@ pub(super) struct Calls {
     pub(super) serving: Serving,
     early: Early,
     reads: Reads,
+    servers: Servers,
     /// What is left out, and of calls, which.
     pub(super) step: Step,
     pub(super) sampling: Sampling,
@@ -76,6 +78,7 @@ impl Calls {
             serving,
             early: Early::default(),
             reads: Reads::default(),
+            servers: Servers::default(),
             step: Step::NONE,
             sampling: Sampling::default(),
             ids: Ids::new(),
@@ -112,6 +115,20 @@ impl Calls {
         while let Some(span) = self.early.due(now) {
             self.tell(span);
         }
+    }
+
+    /// What a call means in the protocol that is spoken over HTTP in it, if one is: of the client's
+    /// end, where alone such spans are known. A capture tells calls as the server's, but for these.
+    fn meaning(&mut self, call: &Call, netns: u32) -> Option<Meaning> {
+        let Request::Http(http) = &call.request else { return None };
+        let server = match call.endpoint.role {
+            Role::Client => &call.endpoint.remote,
+            Role::Server if matches!(self.owners, Owners::Addressed(_)) => &call.endpoint.local,
+            Role::Server => return None,
+        };
+        let response = call.response.as_ref().and_then(Response::as_http);
+        let server = || Server { netns, address: server.canonical() };
+        self.servers.meaning(http, response, server, call.ended)
     }
 
     /// The sink of a connection.
@@ -217,7 +234,7 @@ impl Sink<Identity> for CallsOf<'_> {
         let http = match request {
             Request::Http(http) => http,
             // It carries no context, and no server's span waits for it.
-            Request::Database(_) => {
+            Request::Database(_) | Request::Search(_) => {
                 let told = calls.step < Step::ALL;
                 return told.then(|| self.identity(position, started, thread.pid, role));
             }
@@ -289,7 +306,7 @@ impl Sink<Identity> for CallsOf<'_> {
         {
             let remote = match &call.request {
                 Request::Http(http) => Remote::of(http),
-                Request::Database(_) => None,
+                Request::Database(_) | Request::Search(_) => None,
             };
             let trace_state = remote.and_then(|remote| remote.state);
             identity = under(client, Link::Sequence, identity.span_id, trace_state);
@@ -304,10 +321,17 @@ impl Sink<Identity> for CallsOf<'_> {
             calls.stats.lose(Loss::Shed, 1);
             return;
         }
-        if calls.step >= Step::TEXT
-            && let Request::Database(database) = &mut call.request
-            && database.trim()
-        {
+        if let Some(meaning) = calls.meaning(&call, opened.netns) {
+            tell_meaning(&mut call, meaning);
+        }
+        let trimmed = calls.step >= Step::TEXT
+            && match &mut call.request {
+                Request::Database(database) => database.trim(),
+                Request::Search(search) => search.trim(),
+                // When it began.
+                Request::Http(_) => false,
+            };
+        if trimmed {
             calls.stats.lose(Loss::Trimmed, 1);
         }
         tally.calls += 1;
@@ -370,6 +394,19 @@ impl Sink<Identity> for CallsOf<'_> {
             Unreadable::Unanswered => Loss::Unanswered,
         };
         self.calls.stats.lose(loss, 1);
+    }
+}
+
+/// Puts a call over HTTP in the words of what it means, told as the client's.
+fn tell_meaning(call: &mut Call, meaning: Meaning) {
+    let Request::Http(http) = &mut call.request else { return };
+    let Meaning { system, endpoint, values } = meaning;
+    let request = search::Request { http: std::mem::take(&mut **http), system, endpoint, values };
+    call.request = Request::Search(Box::new(request));
+    if call.endpoint.role == Role::Server {
+        let Endpoint { id, local, remote, .. } = Endpoint::clone(&call.endpoint);
+        let role = Role::Client;
+        call.endpoint = Arc::new(Endpoint { id, role, local: remote, remote: local });
     }
 }
 

@@ -9,6 +9,7 @@ use crate::source::{Address, Direction, Pair};
 use crate::trace::Kind;
 
 mod inside;
+mod search;
 
 const SECOND: u64 = 1_000_000_000;
 const CLIENT: ConnectionId = ConnectionId(1);

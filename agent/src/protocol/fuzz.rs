@@ -294,7 +294,7 @@ pub(super) fn check(parts: &[Part]) {
                 assert!(calls.pop_front().is_some(), "nothing to give up");
                 unended *= usize::from(!calls.is_empty());
             }
-            Part::Orphan | Part::Unreadable(_) => {}
+            Part::Orphan | Part::Unreadable(_) | Part::Content { .. } => {}
         }
     }
 }

@@ -1,7 +1,8 @@
 //! HTTP/1.0 and HTTP/1.1 (RFC 9110, RFC 9112).
 //!
 //! `head` reads message heads, `body` finds where messages end, `detect` judges the first
-//! bytes of a connection, and `conversation` pairs requests with responses.
+//! bytes of a connection, and `conversation` pairs requests with responses. `over` is where protocols
+//! come in that are spoken over HTTP.
 //!
 //! # Pairing
 //!
@@ -56,12 +57,15 @@ mod body;
 mod conversation;
 mod detect;
 mod head;
+mod over;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
 use super::{Detector, Ends};
+
+pub use over::{AnswerSigns, Content, Reader, Signs};
 
 /// The line of [`super::DETECTORS`].
 pub const DETECTOR: Detector = Detector {
@@ -98,6 +102,10 @@ pub struct Request {
     pub tracestate: Option<Box<str>>,
     /// `Forwarded`, `X-Forwarded-For`, ...: rare, so behind one pointer.
     pub forwarded: Option<Box<Forwarded>>,
+    /// What it says of a protocol over HTTP.
+    pub signs: Signs,
+    /// What its body says there.
+    pub content: Option<Box<Content>>,
     /// Long texts were left out ([`trim`](Self::trim)).
     pub trimmed: bool,
 }
@@ -145,4 +153,8 @@ pub struct Response {
     pub status: u16,
     /// Minor version: 0 or 1.
     pub minor: u8,
+    /// What it says of a protocol over HTTP.
+    pub signs: AnswerSigns,
+    /// What its body says there.
+    pub content: Option<Box<Content>>,
 }

@@ -78,18 +78,10 @@ pub(super) fn describe(
         Kind::Client => {
             let url = full_url(&target, request.host.as_deref(), endpoint);
             attributes.push(("url.full", Value::Text(bounded(url.into(), MAX_TEXT))));
-            let host = request.host.as_deref().filter(|host| !host.is_empty());
-            match (target.authority.or(host), &endpoint.remote) {
-                (Some(asked), Address::Inet(_)) => {
-                    let implied = target.scheme.and_then(default_port);
-                    server(asked, implied.or(endpoint.remote.port()), &mut attributes);
-                }
-                // `Host` says nothing of where a UNIX socket leads.
-                (None, _) | (_, Address::Unix(_)) => {
-                    attributes.extend(peer.clone().map(|peer| ("server.address", peer)));
-                    attributes.extend(port.clone().map(|port| ("server.port", port)));
-                }
-            }
+            let host = request.host.as_deref();
+            let (address, port) = asked_server(&target, host, &endpoint.remote, peer.as_ref());
+            attributes.extend(address.map(|address| ("server.address", address)));
+            attributes.extend(port.map(|port| ("server.port", Value::Int(port.into()))));
         }
     }
     if let Some(name) = &name {
@@ -129,8 +121,30 @@ pub(super) fn describe(
     Described { name, error, attributes }
 }
 
+/// Whom a client asks, by the name and port that it knows; `peer` is the address of `remote`.
+pub(super) fn asked_server(
+    target: &Target<'_>,
+    host: Option<&str>,
+    remote: &Address,
+    peer: Option<&Value>,
+) -> (Option<Value>, Option<u16>) {
+    let host = host.filter(|host| !host.is_empty());
+    match (target.authority.or(host), remote) {
+        (Some(asked), Address::Inet(_)) => {
+            let implied = target.scheme.and_then(default_port).or(remote.port());
+            named_server(asked, implied)
+        }
+        // `Host` says nothing of where a UNIX socket leads.
+        (None, _) | (_, Address::Unix(_)) => (peer.cloned(), remote.port()),
+    }
+}
+
 /// `error.type`, if the call failed: 4xx is the client's failure alone.
-fn error_type(kind: Kind, status: Option<u16>, no_answer: Option<NoAnswer>) -> Option<Value> {
+pub(super) fn error_type(
+    kind: Kind,
+    status: Option<u16>,
+    no_answer: Option<NoAnswer>,
+) -> Option<Value> {
     if let Some(reason) = no_answer {
         return Some(Value::Static(reason.error_type()));
     }
@@ -176,18 +190,21 @@ fn scheme<'a>(target: &Target<'a>, origin: Origin<'_>) -> &'a str {
 }
 
 fn server(authority: &str, implied: Option<u16>, attributes: &mut Attributes) {
+    let (address, port) = named_server(authority, implied);
+    attributes.extend(address.map(|address| ("server.address", address)));
+    attributes.extend(port.map(|port| ("server.port", Value::Int(port.into()))));
+}
+
+fn named_server(authority: &str, implied: Option<u16>) -> (Option<Value>, Option<u16>) {
     let (host, port) = split_port(authority);
     if host.is_empty() {
-        return;
+        return (None, None);
     }
-    attributes.push(("server.address", Value::Text(bounded(host.into(), MAX_TEXT))));
-    if let Some(port) = port.or(implied) {
-        attributes.push(("server.port", Value::Int(port.into())));
-    }
+    (Some(Value::Text(bounded(host.into(), MAX_TEXT))), port.or(implied))
 }
 
 /// The target URI (RFC 9112, section 3.3), without its secrets.
-fn full_url(target: &Target<'_>, host: Option<&str>, endpoint: &Endpoint) -> String {
+pub(super) fn full_url(target: &Target<'_>, host: Option<&str>, endpoint: &Endpoint) -> String {
     let path = if target.path.starts_with('/') { target.path } else { "" };
     let mut url = String::with_capacity(64 + path.len() + target.query.map_or(0, str::len));
     url.push_str(target.scheme.unwrap_or("http"));

@@ -8,6 +8,8 @@ use crate::link::Link;
 use crate::protocol::http1;
 use crate::source::{Address, ConnectionId, Thread, Time};
 
+mod search;
+
 /// A call as each test varies it.
 struct Case {
     role: Role,
@@ -50,6 +52,11 @@ fn address(text: &str) -> Address {
 
 impl Case {
     fn span(self) -> Span {
+        let request = Request::Http(Box::new(self.request.clone()));
+        self.span_of(request)
+    }
+
+    fn span_of(self, request: Request) -> Span {
         let call = Call {
             endpoint: Arc::new(Endpoint {
                 id: ConnectionId(1),
@@ -62,9 +69,13 @@ impl Case {
             started: Time(1000),
             ended: Time(4000),
             waited: self.waited,
-            request: Request::Http(Box::new(self.request)),
+            request,
             response: self.status.map(|status| {
-                crate::protocol::Response::Http(http1::Response { status, minor: 1 })
+                crate::protocol::Response::Http(http1::Response {
+                    status,
+                    minor: 1,
+                    ..http1::Response::default()
+                })
             }),
             no_answer: self.no_answer,
             request_body: Some(0),

@@ -10,12 +10,13 @@
 
 mod oracle;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use serde::Deserialize;
 use tracebee::trace::{Kind, Span};
 
-use crate::outcome::{Outcome, int, replay, text};
+use crate::outcome::{int, replay, text};
+use crate::packets::Capture;
 use tracebee_tests::capture::random::Random;
 
 const RUNS: [(&str, &[u8], &str); 2] = [
@@ -42,60 +43,6 @@ struct Truth {
     error: Option<String>,
     start: u64,
     end: u64,
-}
-
-/// A capture file in parts: its header, and its packets with theirs.
-struct Capture<'a> {
-    header: &'a [u8],
-    packets: Vec<&'a [u8]>,
-}
-
-impl<'a> Capture<'a> {
-    fn new(file: &'a [u8]) -> Self {
-        let (header, mut rest) = file.split_at(24);
-        let mut packets = Vec::new();
-        while rest.len() >= 16 {
-            let length = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
-            let (packet, behind) = rest.split_at(16 + length);
-            packets.push(packet);
-            rest = behind;
-        }
-        assert!(rest.is_empty() && packets.len() > 10);
-        Self { header, packets }
-    }
-
-    /// What comes of it with the packets that are wanted.
-    fn with(&self, wanted: impl Fn(usize) -> bool) -> Outcome {
-        let mut file = self.header.to_vec();
-        let packets = self.packets.iter().enumerate();
-        packets.filter(|(n, _)| wanted(*n)).for_each(|(_, packet)| file.extend(*packet));
-        replay(&[&file])
-    }
-
-    /// The calls of each connection, oldest first.
-    fn connections(&self) -> Vec<Vec<Span>> {
-        // Ports lie behind the headers of the packet, of Ethernet and of IPv4.
-        let ports = |number: usize| {
-            let ports = &self.packets[number][16 + 14 + 20..];
-            let port = |at| u16::from_be_bytes([ports[at], ports[at + 1]]);
-            port(0).max(port(2))
-        };
-        let all: BTreeSet<u16> = (0..self.packets.len()).map(ports).collect();
-        let of_one = |one: u16| {
-            let mut spans = self.with(|number| ports(number) == one).spans;
-            spans.sort_by_key(|span| span.start);
-            spans
-        };
-        all.into_iter().map(of_one).collect()
-    }
-
-    /// When a packet was captured.
-    fn time(&self, number: usize) -> u64 {
-        let number_at = |at: usize| {
-            u64::from(u32::from_le_bytes(self.packets[number][at..at + 4].try_into().unwrap()))
-        };
-        number_at(0) * 1_000_000_000 + number_at(4) * 1_000
-    }
 }
 
 fn size(span: &Span) -> Option<i64> {

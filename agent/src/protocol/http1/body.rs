@@ -115,6 +115,9 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     number.filter(|length| *length <= MAX_LENGTH)
 }
 
+/// Shows a chunk's data to who reads it, and says whether he wants more.
+pub(super) type Show<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
+
 /// A chunked body under way.
 #[derive(Debug, Default)]
 pub(super) struct Chunked {
@@ -127,6 +130,8 @@ enum Expected {
     /// The line with the size of a chunk.
     #[default]
     Size,
+    /// So many bytes of a chunk's data, where somebody reads them.
+    Data(u64),
     /// The line end after a chunk's data.
     DataEnd,
     /// A trailer line, or the empty line that ends the body.
@@ -154,12 +159,41 @@ pub(super) enum Progress {
 }
 
 impl Chunked {
-    /// Takes as much as possible of `bytes`.
-    pub(super) fn advance(&mut self, bytes: &[u8]) -> Progress {
+    /// How many bytes of a chunk's data are to come that somebody was going to read; nobody is any
+    /// more.
+    pub(super) fn stop_reading(&mut self) -> Option<u64> {
+        let Expected::Data(left) = self.expected else { return None };
+        self.expected = Expected::DataEnd;
+        Some(left)
+    }
+
+    /// Takes as much as possible of `bytes`. Who `show`s the data is shown it, until he says that he
+    /// wants no more; else it is skipped.
+    pub(super) fn advance(&mut self, bytes: &[u8], mut show: Option<Show<'_>>) -> Progress {
         let mut taken = 0;
         // Each round takes at least one byte or returns.
         while taken < bytes.len() {
             let rest = &bytes[taken..];
+            if let Expected::Data(left) = self.expected {
+                let here = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let Some(reads) = &mut show else {
+                    self.expected = Expected::DataEnd;
+                    if here as u64 == left {
+                        taken += here;
+                        continue;
+                    }
+                    return Progress::Skip(left.saturating_add(taken as u64));
+                };
+                if !reads(&rest[..here]) {
+                    show = None;
+                }
+                taken += here;
+                self.expected = match left - here as u64 {
+                    0 => Expected::DataEnd,
+                    left => Expected::Data(left),
+                };
+                continue;
+            }
             if let Expected::DataEnd = self.expected {
                 taken += match rest {
                     [b'\n', ..] => 1,
@@ -180,7 +214,7 @@ impl Chunked {
                     return Progress::End { taken, payload: self.payload };
                 }
                 Expected::Trailer => {}
-                Expected::Size | Expected::DataEnd => {
+                Expected::Size | Expected::Data(_) | Expected::DataEnd => {
                     let Some(size) = chunk_size(line) else { return Progress::Broken };
                     let Some(payload) = self.payload.checked_add(size) else {
                         return Progress::Broken;
@@ -188,6 +222,10 @@ impl Chunked {
                     self.payload = payload;
                     if size == 0 {
                         self.expected = Expected::Trailer;
+                        continue;
+                    }
+                    if show.is_some() {
+                        self.expected = Expected::Data(size);
                         continue;
                     }
                     self.expected = Expected::DataEnd;

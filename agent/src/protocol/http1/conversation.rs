@@ -2,11 +2,13 @@
 //!
 //! The rules, and why they are right, are in the documentation of the [parent module](super).
 
+mod reading;
 mod requests;
 mod responses;
 
 use std::collections::VecDeque;
 
+use self::reading::{BodyGap, Reading};
 use super::body::{self, Chunked, Framing};
 use super::head::{Head, Method, RequestHead, ResponseHead};
 use crate::protocol::{MAX_UNPARSED, Parser, Part, Side, Step};
@@ -19,7 +21,9 @@ const JUDGED_EARLY: usize = 64;
 #[derive(Default)]
 pub(super) struct Conversation {
     /// Requests whose responses have not begun, oldest first.
-    waiting: VecDeque<Method>,
+    waiting: VecDeque<Waiting>,
+    /// Of each side the body that somebody reads.
+    reading: [Option<Reading>; 2],
     requests: Requests,
     responses: Responses,
     request_head: Unfinished<RequestHead>,
@@ -48,6 +52,13 @@ pub(super) struct Conversation {
     pipelined: bool,
     /// Nothing more is said of this connection.
     left: bool,
+}
+
+/// A request that waits for its response.
+struct Waiting {
+    method: Method,
+    /// Somebody may want to read the body of it.
+    read: bool,
 }
 
 /// What the stream of requests is in.
@@ -147,6 +158,9 @@ impl Parser for Conversation {
                 self.requests = Requests::Lost { since: at };
             }
         }
+        if let Some(step) = self.read_on(side, at, bytes, parts) {
+            return step;
+        }
         match side {
             Side::Request => self.parse_request(at, bytes, parts),
             Side::Response => self.parse_response(at, bytes, parts),
@@ -158,13 +172,23 @@ impl Parser for Conversation {
         if self.left {
             return Step::Leave;
         }
-        match side {
-            Side::Request => self.request_gap(to, parts),
-            Side::Response => self.response_gap(parts),
+        match self.gap_in_body(side, to, parts) {
+            Some(BodyGap::Inside(step)) => step,
+            Some(BodyGap::Forgotten { end, left }) => {
+                match self.gap_behind_body(side, end, parts) {
+                    Step::GiveUp => Step::GiveUp,
+                    _ if left > 0 => Step::Skip(left),
+                    step => step,
+                }
+            }
+            None => self.gap_behind_body(side, to, parts),
         }
     }
 
     fn finish(&mut self, side: Side, at: u64, parts: &mut Vec<Part>) {
+        if let Some(mut reading) = self.reading[side as usize].take() {
+            reading.finish(side, false, parts);
+        }
         match side {
             // A chunked or expected body that is cut short did not end.
             Side::Request => {
@@ -217,6 +241,13 @@ impl Parser for Conversation {
 
 /// What both streams do when something is not known.
 impl Conversation {
+    fn gap_behind_body(&mut self, side: Side, to: u64, parts: &mut Vec<Part>) -> Step {
+        match side {
+            Side::Request => self.request_gap(to, parts),
+            Side::Response => self.response_gap(parts),
+        }
+    }
+
     /// Responses may have gone by unseen: which request the next one answers is not known.
     fn desync(&mut self, parts: &mut Vec<Part>) -> Step {
         self.pipelined |= self.waiting.len() > 1;
@@ -267,6 +298,7 @@ impl Conversation {
 
     /// Gives up all that is open.
     fn desync_all(&mut self, parts: &mut Vec<Part>) {
+        self.stop_reading();
         self.refute(parts);
         if !matches!(self.responses, Responses::Head) {
             self.desync_answer(parts);

@@ -7,7 +7,7 @@ use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
 use super::body::{Fields, Framing};
 use super::detect::{Seen, registered, request_line, status_line};
-use super::{Forwarded, Request, Response};
+use super::{AnswerSigns, Forwarded, Request, Response, Signs};
 
 /// Header lines accepted. Servers refuse heads of more than 100 to 200; a head beyond this keeps
 /// the lines before the limit and loses its framing.
@@ -118,6 +118,7 @@ pub(super) fn response(bytes: &[u8]) -> Head<ResponseHead> {
         Seen::Not => return Head::Not,
     };
     let mut fields = Fields::default();
+    let mut signs = AnswerSigns::default();
     let mut config = ParserConfig::default();
     // Clients accept both; who rejects them closes the connection, which we see.
     config.allow_spaces_after_header_name_in_responses(true);
@@ -134,11 +135,11 @@ pub(super) fn response(bytes: &[u8]) -> Head<ResponseHead> {
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                     fields.transfer_encoding(header.value);
                 }
-                _ => {}
+                _ => signs.field(header.name, header.value),
             }
         }
     }
-    let response = Response { status: line.status, minor: line.minor };
+    let response = Response { status: line.status, minor: line.minor, signs, content: None };
     let head = ResponseHead { response, fields };
     match parsed {
         Ok(Status::Complete(len)) => Head::Whole(head, len),
@@ -173,12 +174,14 @@ struct Kept<'a> {
     forwarded: Option<Box<ForwardedLists>>,
     framing: Fields,
     expects: bool,
+    signs: Signs,
 }
 
 impl<'a> Kept<'a> {
     fn take(&mut self, header: &Header<'a>) {
         let Header { name, value } = *header;
         let is = |other: &str| name.eq_ignore_ascii_case(other);
+        self.signs.field(name, value);
         // The length tells nearly all of them apart, so most lines cost one comparison of a number.
         match name.len() {
             4 if is("host") => self.host = self.host.or(Some(value)),
@@ -209,6 +212,8 @@ impl<'a> Kept<'a> {
             host: self.host.and_then(|host| exact(host, MAX_HOST)),
             user_agent: self.user_agent.map(|agent| cut(agent, MAX_USER_AGENT)),
             traceparent: self.traceparent.get().and_then(|value| exact(value, MAX_TRACEPARENT)),
+            signs: self.signs,
+            content: None,
             trimmed: false,
             tracestate: self.tracestate.into_text(),
             forwarded: self.forwarded.map(|lists| {

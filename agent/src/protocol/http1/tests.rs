@@ -8,6 +8,7 @@ mod doubt;
 mod fields;
 mod gaps;
 mod hostile;
+mod over;
 mod splits;
 
 use super::DETECTOR;

@@ -102,7 +102,7 @@ impl Player {
                 Part::Orphan => out.push("orphan".to_owned()),
                 Part::Unreadable(why) => out.push(format!("{why:?}")),
                 Part::Asked(_) => panic!("nothing is said of a request later"),
-                Part::Answering | Part::RequestEnd { .. } => {}
+                Part::Answering | Part::RequestEnd { .. } | Part::Content { .. } => {}
             }
         }
         *looked = driver.parts.len();

@@ -70,7 +70,7 @@ fn calls(parts: &[Part]) -> Vec<String> {
             }
             Part::Orphan => out.push("orphan".to_owned()),
             Part::Unreadable(why) => out.push(format!("{why:?}")),
-            Part::Answering | Part::RequestEnd { .. } => {}
+            Part::Answering | Part::RequestEnd { .. } | Part::Content { .. } => {}
         }
     }
     out.extend(open.into_iter().map(|(asked, answer)| format!("{asked} -> {answer:?} open")));

@@ -5,8 +5,10 @@ use super::super::detect::{
     Seen, begins_with_registered_method, leading_blank, request_line, status_line,
 };
 use super::super::head::{self, Head, Method, RequestHead};
-use super::{Conversation, Hidden, Requests, Responses};
-use crate::protocol::{self, MAX_UNPARSED, Part, Step};
+use super::super::over;
+use super::reading::{Reading, advance};
+use super::{Conversation, Hidden, Requests, Responses, Waiting};
+use crate::protocol::{self, MAX_UNPARSED, Parser as _, Part, Side, Step};
 
 /// Requests that may wait for their answers at once. Clients that pipeline stay below 100, and
 /// nobody answers more than that; beyond it we do not see the answers at all.
@@ -32,17 +34,37 @@ impl Conversation {
                 let body = *body;
                 self.parse_expected_body(at, body, bytes, parts)
             }
-            Requests::Chunked(chunked) => match chunked.advance(bytes) {
+            Requests::Chunked(chunked) => match advance(
+                chunked,
+                Side::Request,
+                at,
+                bytes,
+                self.reading[Side::Request as usize].as_mut(),
+                parts,
+            ) {
                 Progress::Took(n) => Step::Took(n),
                 Progress::Skip(n) => Step::Skip(n),
                 Progress::Need => Step::Need,
                 Progress::End { taken, payload } => {
                     self.requests = Requests::Head;
+                    if let Some(mut reading) = self.reading[Side::Request as usize].take() {
+                        reading.finish(Side::Request, true, parts);
+                    }
                     self.end_request(at.saturating_add(taken as u64), Some(payload), parts);
                     Step::Took(taken)
                 }
-                Progress::Broken => self.request_gap(at, parts),
+                Progress::Broken => {
+                    self.stop_reading_requests(parts);
+                    self.request_gap(at, parts)
+                }
             },
+        }
+    }
+
+    /// The body of the request that began last is not seen any further.
+    fn stop_reading_requests(&mut self, parts: &mut Vec<Part>) {
+        if let Some(mut reading) = self.reading[Side::Request as usize].take() {
+            reading.finish(Side::Request, false, parts);
         }
     }
 
@@ -102,9 +124,14 @@ impl Conversation {
         if framing == Framing::Unknown {
             return self.begin_broken_request(at, head, parts);
         }
+        let reader = match framing {
+            Framing::Length(0) => None,
+            _ => over::of_request(&head.request),
+        };
         if !self.open_request(at, head, parts) {
             return Step::GiveUp;
         }
+        self.reading[Side::Request as usize] = reader.map(|reader| Reading::new(at, reader));
         let head_end = at.saturating_add(len as u64);
         if method == Method::Connect {
             // What follows is for the tunnel if there will be one, else the next request.
@@ -124,7 +151,13 @@ impl Conversation {
             }
             Framing::Length(length) => {
                 self.end_request(head_end.saturating_add(length), Some(length), parts);
-                Step::Skip(length.saturating_add(len as u64))
+                match &mut self.reading[Side::Request as usize] {
+                    Some(reading) => {
+                        reading.begin(head_end, Some(length));
+                        Step::Took(len)
+                    }
+                    None => Step::Skip(length.saturating_add(len as u64)),
+                }
             }
             _ => {
                 self.requests = Requests::Chunked(Chunked::default());
@@ -159,7 +192,8 @@ impl Conversation {
         }
         self.confirm(parts);
         self.perhaps_not_oldest = matches!(self.requests, Requests::Lost { .. });
-        self.waiting.push_back(head.method);
+        let read = over::awaits_answer(&head.request);
+        self.waiting.push_back(Waiting { method: head.method, read });
         self.unended = true;
         self.abandoned = None;
         let request = protocol::Request::Http(Box::new(head.request));
@@ -186,6 +220,7 @@ impl Conversation {
             match request_line(bytes) {
                 Seen::Whole(_) => {
                     self.requests = Requests::Head;
+                    self.reading[Side::Request as usize] = None;
                     return self.parse_request_head(at, bytes, parts);
                 }
                 Seen::Prefix if bytes.len() < MAX_UNPARSED => return Step::Need,
@@ -196,6 +231,10 @@ impl Conversation {
             Framing::Length(length) => {
                 self.requests = Requests::Head;
                 self.end_request(at.saturating_add(length), Some(length), parts);
+                if let Some(reading) = &mut self.reading[Side::Request as usize] {
+                    reading.begin(at, Some(length));
+                    return self.parse(Side::Request, at, bytes, parts);
+                }
                 Step::Skip(length)
             }
             _ => {

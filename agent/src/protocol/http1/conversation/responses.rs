@@ -3,15 +3,17 @@
 use super::super::body::{Chunked, Framing, Progress};
 use super::super::detect::leading_blank;
 use super::super::head::{self, Head, ResponseHead};
-use super::{Conversation, Hidden, Requests, Responses};
-use crate::protocol::{self, Part, Step};
+use super::super::over;
+use super::reading::Reading;
+use super::{Conversation, Hidden, Requests, Responses, Waiting};
+use crate::protocol::{self, Part, Side, Step};
 
 impl Conversation {
     pub(super) fn parse_response(&mut self, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step {
         match &mut self.responses {
             Responses::Head => self.parse_response_head(at, bytes, parts),
             Responses::UntilClose(_) | Responses::Lost { .. } => Step::SkipTurn,
-            Responses::Chunked(chunked) => match chunked.advance(bytes) {
+            Responses::Chunked(chunked) => match chunked.advance(bytes, None) {
                 Progress::Took(n) => Step::Took(n),
                 Progress::Skip(n) => Step::Skip(n),
                 Progress::Need => Step::Need,
@@ -87,7 +89,7 @@ impl Conversation {
         if self.learn_pipelining(next_was_sent, parts) == Step::GiveUp {
             return Step::GiveUp;
         }
-        let Some(method) = self.waiting.pop_front() else {
+        let Some(Waiting { method, read }) = self.waiting.pop_front() else {
             return self.orphan(head.response.status, parts);
         };
         if self.waiting.is_empty() {
@@ -109,6 +111,11 @@ impl Conversation {
             (_, None) => Framing::Unknown,
             (framing, Some(_)) => framing,
         };
+        let reader = match framing {
+            Framing::Length(1..) if !read => None,
+            Framing::Length(length @ 1..) => over::of_answer(&response, length),
+            _ => None,
+        };
         let response = protocol::Response::Http(response);
         parts.push(Part::Response { at, response });
 
@@ -118,9 +125,15 @@ impl Conversation {
             Framing::Length(length) => {
                 let end = head_end.saturating_add(length);
                 self.end_response(end, Some(length), parts);
-                match length {
-                    0 => Step::Took(len),
-                    length => Step::Skip(length.saturating_add(len as u64)),
+                match (length, reader) {
+                    (0, _) => Step::Took(len),
+                    (_, Some(reader)) => {
+                        let mut reading = Reading::new(at, reader);
+                        reading.begin(head_end, Some(length));
+                        self.reading[Side::Response as usize] = Some(reading);
+                        Step::Took(len)
+                    }
+                    (length, None) => Step::Skip(length.saturating_add(len as u64)),
                 }
             }
             Framing::Chunked => {

@@ -1,7 +1,7 @@
 //! What is kept of a head, and what is not.
 
 use super::super::head::{Head, Method, RequestHead, request};
-use super::super::{Forwarded, Request};
+use super::super::{Forwarded, Request, Signs};
 
 fn head(bytes: &[u8]) -> RequestHead {
     match request(bytes) {
@@ -51,6 +51,8 @@ fn the_named_fields_and_nothing_else() {
             user_agent: text("curl/8"),
             traceparent: text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             tracestate: text("a=1,b=2"),
+            signs: Signs::default(),
+            content: None,
             trimmed: false,
             forwarded: Some(Box::new(Forwarded {
                 forwarded: text("for=1.2.3.4"),
