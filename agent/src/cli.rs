@@ -10,6 +10,7 @@ use crate::export::{FilterArgs, OtlpArgs, Output, duration};
 use crate::limit::budget::LimitArgs;
 use crate::select::{PortArgs, SelectArgs};
 use crate::trace::client_address::Cidr;
+use crate::trace::propagation::Propagators;
 
 /// Traces the HTTP calls of every program on this host, unchanged, from the kernel.
 #[derive(Parser, Debug)]
@@ -71,6 +72,10 @@ pub struct RunArgs {
     /// Believe the Forwarded and X-Forwarded-* headers of these networks
     #[arg(long, value_name = "CIDR", env = "TRACEBEE_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Vec<Cidr>,
+    /// Formats of trace context in requests that are believed, the first valid one: tracecontext, b3,
+    /// b3multi, jaeger, xray, datadog, or none
+    #[arg(long, value_name = "NAMES", env = "OTEL_PROPAGATORS", default_value = "tracecontext")]
+    pub propagators: Propagators,
     /// A call without one byte of an answer ends after this long; 0s: never
     #[arg(
         long,
@@ -166,6 +171,10 @@ pub struct ReplayArgs {
     /// Believe the Forwarded and X-Forwarded-* headers of these networks
     #[arg(long, value_name = "CIDR", env = "TRACEBEE_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Vec<Cidr>,
+    /// Formats of trace context in requests that are believed, the first valid one: tracecontext, b3,
+    /// b3multi, jaeger, xray, datadog, or none
+    #[arg(long, value_name = "NAMES", env = "OTEL_PROPAGATORS", default_value = "tracecontext")]
+    pub propagators: Propagators,
     /// A call without one byte of an answer ends after this long, in the capture's time; 0s: never
     #[arg(
         long,

@@ -176,7 +176,10 @@ pub fn replay(args: ReplayArgs) -> Result<(), RunError> {
         Arc::clone(&stats),
     )?;
     let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
-    let tracer = Tracer::new(args.trusted_proxy.into_iter().collect());
+    for name in args.propagators.unknown() {
+        tracing::warn!("OTEL_PROPAGATORS: {name} is not known here and is left out");
+    }
+    let tracer = Tracer::new(args.trusted_proxy.into_iter().collect(), args.propagators);
     // All traffic in a capture is somebody else's, that to an OTLP receiver included.
     let select = SelectArgs { ports: args.ports, ..SelectArgs::default() };
     let mut replay =

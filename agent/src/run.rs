@@ -99,7 +99,10 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
         })?;
     }
     let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
-    let tracer = Tracer::new(args.trusted_proxy.into_iter().collect());
+    for name in args.propagators.unknown() {
+        tracing::warn!("OTEL_PROPAGATORS: {name} is not known here and is left out");
+    }
+    let tracer = Tracer::new(args.trusted_proxy.into_iter().collect(), args.propagators);
     let mut pipeline =
         Pipeline::new(Selection::new(args.select, receiver), tracer, timeout, Arc::clone(&stats))
             .with_limits(budget);

@@ -18,6 +18,7 @@ mod database;
 mod http;
 mod method;
 mod names;
+pub mod propagation;
 mod redact;
 mod search;
 mod target;
@@ -28,6 +29,7 @@ pub use database::WAITS;
 use addresses::Addresses;
 use client_address::TrustedProxies;
 use names::Names;
+use propagation::Propagators;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,17 +157,24 @@ pub struct Tracer {
     names: Names,
     addresses: Addresses,
     trusted: TrustedProxies,
+    propagators: Propagators,
 }
 
 impl Tracer {
-    /// A tracer that believes what these proxies say about the original request.
-    pub fn new(trusted: TrustedProxies) -> Self {
-        Self { trusted, ..Self::default() }
+    /// A tracer that believes what these proxies say about the original request, and trace context in
+    /// these formats.
+    pub fn new(trusted: TrustedProxies, propagators: Propagators) -> Self {
+        Self { trusted, propagators, ..Self::default() }
     }
 
     /// A tracer with the same settings that has seen nothing.
     pub fn fresh(&self) -> Self {
-        Self::new(self.trusted.clone())
+        Self::new(self.trusted.clone(), self.propagators.clone())
+    }
+
+    /// The formats of trace context that are believed.
+    pub fn propagators(&self) -> &Propagators {
+        &self.propagators
     }
 
     /// The span of a finished call of the process `resource`.

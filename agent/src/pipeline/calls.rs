@@ -242,7 +242,7 @@ impl Sink<Identity> for CallsOf<'_> {
         if calls.step >= Step::TEXT && http.trim() {
             calls.stats.lose(Loss::Trimmed, 1);
         }
-        let remote = Remote::of(http);
+        let remote = calls.tracer.propagators().extract(http);
         if role == Role::Server
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
         {
@@ -261,7 +261,7 @@ impl Sink<Identity> for CallsOf<'_> {
             Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
                 trace_id,
                 span_id: calls.ids.span_id(),
-                parent: Some(Parent { span_id: parent, remote: true, link: Link::Header }),
+                parent: parent.map(|span_id| Parent { span_id, remote: true, link: Link::Header }),
                 depth: 0,
                 flags,
                 trace_state: state,
@@ -305,7 +305,7 @@ impl Sink<Identity> for CallsOf<'_> {
             && let Some(client) = calls.same_host.received(key)
         {
             let remote = match &call.request {
-                Request::Http(http) => Remote::of(http),
+                Request::Http(http) => calls.tracer.propagators().extract(http),
                 Request::Database(_) | Request::Search(_) => None,
             };
             let trace_state = remote.and_then(|remote| remote.state);
