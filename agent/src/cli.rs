@@ -76,6 +76,18 @@ pub struct RunArgs {
     /// b3multi, jaeger, xray, datadog, or none
     #[arg(long, value_name = "NAMES", env = "OTEL_PROPAGATORS", default_value = "tracecontext")]
     pub propagators: Propagators,
+    /// Which traces are told: always_on, always_off or traceidratio, each also with parentbased_ before
+    /// it, by which the decision of a request's sender holds
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "OTEL_TRACES_SAMPLER",
+        default_value = "parentbased_always_on"
+    )]
+    pub sampler: String,
+    /// The share of traces that traceidratio keeps, from 0 to 1 [default: 1]
+    #[arg(long, value_name = "RATIO", env = "OTEL_TRACES_SAMPLER_ARG")]
+    pub sampler_arg: Option<String>,
     /// A call without one byte of an answer ends after this long; 0s: never
     #[arg(
         long,
@@ -175,6 +187,18 @@ pub struct ReplayArgs {
     /// b3multi, jaeger, xray, datadog, or none
     #[arg(long, value_name = "NAMES", env = "OTEL_PROPAGATORS", default_value = "tracecontext")]
     pub propagators: Propagators,
+    /// Which traces are told: always_on, always_off or traceidratio, each also with parentbased_ before
+    /// it, by which the decision of a request's sender holds
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "OTEL_TRACES_SAMPLER",
+        default_value = "parentbased_always_on"
+    )]
+    pub sampler: String,
+    /// The share of traces that traceidratio keeps, from 0 to 1 [default: 1]
+    #[arg(long, value_name = "RATIO", env = "OTEL_TRACES_SAMPLER_ARG")]
+    pub sampler_arg: Option<String>,
     /// A call without one byte of an answer ends after this long, in the capture's time; 0s: never
     #[arg(
         long,

@@ -20,6 +20,7 @@ mod method;
 mod names;
 pub mod propagation;
 mod redact;
+pub mod sampler;
 mod search;
 mod target;
 mod template;
@@ -30,6 +31,7 @@ use addresses::Addresses;
 use client_address::TrustedProxies;
 use names::Names;
 use propagation::Propagators;
+use sampler::Sampler;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,18 +160,24 @@ pub struct Tracer {
     addresses: Addresses,
     trusted: TrustedProxies,
     propagators: Propagators,
+    sampler: Sampler,
 }
 
 impl Tracer {
     /// A tracer that believes what these proxies say about the original request, and trace context in
-    /// these formats.
-    pub fn new(trusted: TrustedProxies, propagators: Propagators) -> Self {
-        Self { trusted, propagators, ..Self::default() }
+    /// these formats, and tells the traces that `sampler` keeps.
+    pub fn new(trusted: TrustedProxies, propagators: Propagators, sampler: Sampler) -> Self {
+        Self { trusted, propagators, sampler, ..Self::default() }
     }
 
     /// A tracer with the same settings that has seen nothing.
     pub fn fresh(&self) -> Self {
-        Self::new(self.trusted.clone(), self.propagators.clone())
+        Self::new(self.trusted.clone(), self.propagators.clone(), self.sampler.clone())
+    }
+
+    /// Which traces are told.
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
     }
 
     /// The formats of trace context that are believed.
@@ -186,6 +194,7 @@ impl Tracer {
         clock: &Clock,
     ) -> Span {
         let Identity { trace_id, span_id, parent, depth, flags, trace_state } = identity;
+        let trace_state = trace_state.or_else(|| self.sampler.state(flags));
         let kind = match call.endpoint.role {
             Role::Client => Kind::Client,
             Role::Server => Kind::Server,
