@@ -33,6 +33,7 @@ use tokio::sync::watch;
 
 use crate::stats::{Loss, Stats};
 use crate::trace::Span;
+use crate::trace::context::{RANDOM, SAMPLED};
 pub use config::{
     CompressionArg, ConfigError, Endpoint, Identity, OtlpArgs, OtlpConfig, Protocol, ProtocolArg,
     Tls,
@@ -349,7 +350,8 @@ fn wait(done: &mpsc::Receiver<()>, deadline: Instant) {
 fn span_flags(span: &Span) -> u32 {
     use opentelemetry_proto::tonic::trace::v1::SpanFlags;
     let remote = span.parent.is_some_and(|parent| parent.remote);
-    let mut flags = u32::from(span.flags) | SpanFlags::ContextHasIsRemoteMask as u32;
+    let mut flags =
+        u32::from(span.flags & (SAMPLED | RANDOM)) | SpanFlags::ContextHasIsRemoteMask as u32;
     if remote {
         flags |= SpanFlags::ContextIsRemoteMask as u32;
     }

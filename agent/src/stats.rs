@@ -196,6 +196,8 @@ pub struct Stats {
     pub connections: AtomicU64,
     /// Calls that ended with a span.
     pub calls: AtomicU64,
+    /// Calls that are in traces which the sampler does not keep.
+    pub unsampled: AtomicU64,
     /// Spans handed to the exporters.
     pub spans: AtomicU64,
     /// Spans that a receiver took.

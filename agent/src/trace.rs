@@ -18,7 +18,9 @@ mod database;
 mod http;
 mod method;
 mod names;
+pub mod propagation;
 mod redact;
+pub mod sampler;
 mod search;
 mod target;
 mod template;
@@ -28,6 +30,8 @@ pub use database::WAITS;
 use addresses::Addresses;
 use client_address::TrustedProxies;
 use names::Names;
+use propagation::Propagators;
+use sampler::Sampler;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,17 +159,30 @@ pub struct Tracer {
     names: Names,
     addresses: Addresses,
     trusted: TrustedProxies,
+    propagators: Propagators,
+    sampler: Sampler,
 }
 
 impl Tracer {
-    /// A tracer that believes what these proxies say about the original request.
-    pub fn new(trusted: TrustedProxies) -> Self {
-        Self { trusted, ..Self::default() }
+    /// A tracer that believes what these proxies say about the original request, and trace context in
+    /// these formats, and tells the traces that `sampler` keeps.
+    pub fn new(trusted: TrustedProxies, propagators: Propagators, sampler: Sampler) -> Self {
+        Self { trusted, propagators, sampler, ..Self::default() }
     }
 
     /// A tracer with the same settings that has seen nothing.
     pub fn fresh(&self) -> Self {
-        Self::new(self.trusted.clone())
+        Self::new(self.trusted.clone(), self.propagators.clone(), self.sampler.clone())
+    }
+
+    /// Which traces are told.
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
+    }
+
+    /// The formats of trace context that are believed.
+    pub fn propagators(&self) -> &Propagators {
+        &self.propagators
     }
 
     /// The span of a finished call of the process `resource`.
@@ -177,6 +194,7 @@ impl Tracer {
         clock: &Clock,
     ) -> Span {
         let Identity { trace_id, span_id, parent, depth, flags, trace_state } = identity;
+        let trace_state = trace_state.or_else(|| self.sampler.state(flags));
         let kind = match call.endpoint.role {
             Role::Client => Kind::Client,
             Role::Server => Kind::Server,

@@ -17,6 +17,10 @@ pub fn render(stats: &Stats) -> String {
     if exported > 0 || tried.iter().any(|reason| stats.lost(*reason) > 0) {
         _ = write!(text, ", {} exported", grouped(exported));
     }
+    let unsampled = value(&stats.unsampled);
+    if unsampled > 0 {
+        _ = write!(text, ", {} not sampled", grouped(unsampled));
+    }
     let unlinked = value(&stats.unlinked);
     if unlinked > 0 {
         _ = write!(text, ", {} unlinked", grouped(unlinked));

@@ -47,6 +47,11 @@ impl Families {
             value(&stats.connections),
         )?;
         page.counter("tracebee_calls", "Calls that ended with a span", value(&stats.calls))?;
+        page.counter(
+            "tracebee_unsampled_calls",
+            "Calls that ended without a span, in traces that the sampler does not keep",
+            value(&stats.unsampled),
+        )?;
         page.counter("tracebee_spans", "Spans handed to the exporters", value(&stats.spans))?;
         page.family(
             "tracebee_links",

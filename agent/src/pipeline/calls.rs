@@ -52,18 +52,6 @@ pub(super) enum Owners {
     Addressed(Addressed),
 }
 
-/// The span below `above`, which was found by `link`; `trace_state` is what the request says.
-fn under(above: Ancestor, link: Link, span_id: SpanId, trace_state: Option<Box<str>>) -> Identity {
-    Identity {
-        trace_id: above.trace_id,
-        span_id,
-        parent: Some(Parent { span_id: above.span_id, remote: false, link }),
-        depth: above.depth.saturating_add(1),
-        flags: above.flags,
-        trace_state,
-    }
-}
-
 impl Calls {
     /// No calls yet.
     pub(super) fn new(tracer: Tracer, stats: Arc<Stats>, owners: Owners, clock: Clock) -> Self {
@@ -90,18 +78,42 @@ impl Calls {
 
     /// A span that begins a trace.
     fn root(&mut self) -> Identity {
+        let trace_id = self.ids.trace_id();
         Identity {
-            trace_id: self.ids.trace_id(),
+            trace_id,
             span_id: self.ids.span_id(),
             parent: None,
             depth: 0,
-            flags: SAMPLED | RANDOM,
+            flags: self.tracer.sampler().root(SAMPLED | RANDOM, trace_id),
             trace_state: None,
+        }
+    }
+
+    /// The span below `above`, which was found by `link`; `trace_state` is what the request says.
+    fn under(
+        &self,
+        above: Ancestor,
+        link: Link,
+        span_id: SpanId,
+        trace_state: Option<Box<str>>,
+    ) -> Identity {
+        let Ancestor { trace_id, flags, .. } = above;
+        Identity {
+            trace_id,
+            span_id,
+            parent: Some(Parent { span_id: above.span_id, remote: false, link }),
+            depth: above.depth.saturating_add(1),
+            flags: self.tracer.sampler().child(flags, trace_id, trace_state.as_deref()),
+            trace_state,
         }
     }
 
     /// Hands over a span that is finished.
     fn tell(&mut self, span: Span) {
+        if span.flags & SAMPLED == 0 {
+            count(&self.stats.unsampled);
+            return;
+        }
         match &span.parent {
             Some(parent) => self.stats.linked(parent.link),
             None if span.kind == Kind::Client => count(&self.stats.unlinked),
@@ -194,7 +206,10 @@ impl CallsOf<'_> {
             },
         };
         match above {
-            Some((above, link)) => under(above, link, calls.ids.span_id(), None),
+            Some((above, link)) => {
+                let span_id = calls.ids.span_id();
+                calls.under(above, link, span_id, None)
+            }
             None => calls.root(),
         }
     }
@@ -242,12 +257,13 @@ impl Sink<Identity> for CallsOf<'_> {
         if calls.step >= Step::TEXT && http.trim() {
             calls.stats.lose(Loss::Trimmed, 1);
         }
-        let remote = Remote::of(http);
+        let remote = calls.tracer.propagators().extract(http);
         if role == Role::Server
             && let Some(client) = key.and_then(|key| calls.same_host.received(key))
         {
             let (link, span_id) = (Link::Sequence, calls.ids.span_id());
-            let identity = under(client, link, span_id, remote.and_then(|remote| remote.state));
+            let identity =
+                calls.under(client, link, span_id, remote.and_then(|remote| remote.state));
             calls.serving.began(opened.id, position, started, thread.pid, (&identity).into());
             return Some(identity);
         }
@@ -261,9 +277,9 @@ impl Sink<Identity> for CallsOf<'_> {
             Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
                 trace_id,
                 span_id: calls.ids.span_id(),
-                parent: Some(Parent { span_id: parent, remote: true, link: Link::Header }),
+                parent: parent.map(|span_id| Parent { span_id, remote: true, link: Link::Header }),
                 depth: 0,
-                flags,
+                flags: calls.tracer.sampler().child(flags, trace_id, state.as_deref()),
                 trace_state: state,
             },
             None => self.identity(position, started, thread.pid, role),
@@ -305,11 +321,11 @@ impl Sink<Identity> for CallsOf<'_> {
             && let Some(client) = calls.same_host.received(key)
         {
             let remote = match &call.request {
-                Request::Http(http) => Remote::of(http),
+                Request::Http(http) => calls.tracer.propagators().extract(http),
                 Request::Database(_) | Request::Search(_) => None,
             };
             let trace_state = remote.and_then(|remote| remote.state);
-            identity = under(client, Link::Sequence, identity.span_id, trace_state);
+            identity = calls.under(client, Link::Sequence, identity.span_id, trace_state);
         }
         if call.endpoint.role == Role::Server
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
@@ -319,6 +335,17 @@ impl Sink<Identity> for CallsOf<'_> {
             // The other end, here or on another host, is not told of, or need not be.
             tally.lost += 1;
             calls.stats.lose(Loss::Shed, 1);
+            return;
+        }
+        let awaited = match &identity.parent {
+            Some(Parent { link: Link::Sequence, .. }) => None,
+            _ if opened.after && !settled && call.endpoint.role == Role::Server => {
+                MessageKey::new(opened.pair, Role::Server, call.position)
+            }
+            _ => None,
+        };
+        if awaited.is_none() && identity.flags & SAMPLED == 0 {
+            count(&calls.stats.unsampled);
             return;
         }
         if let Some(meaning) = calls.meaning(&call, opened.netns) {
@@ -336,13 +363,6 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         tally.calls += 1;
         count(&calls.stats.calls);
-        let awaited = match &identity.parent {
-            Some(Parent { link: Link::Sequence, .. }) => None,
-            _ if opened.after && !settled && call.endpoint.role == Role::Server => {
-                MessageKey::new(opened.pair, Role::Server, call.position)
-            }
-            _ => None,
-        };
         let ended = call.ended;
         let resource = match &mut calls.owners {
             Owners::Processes(workloads) => workloads.resource(call.thread.pid),

@@ -100,6 +100,8 @@ pub struct Request {
     pub traceparent: Option<Box<str>>,
     /// `tracestate`, several lines joined by commas.
     pub tracestate: Option<Box<str>>,
+    /// Trace context in other formats than W3C's: rare, so behind one pointer.
+    pub propagated: Option<Box<Propagated>>,
     /// `Forwarded`, `X-Forwarded-For`, ...: rare, so behind one pointer.
     pub forwarded: Option<Box<Forwarded>>,
     /// What it says of a protocol over HTTP.
@@ -108,6 +110,33 @@ pub struct Request {
     pub content: Option<Box<Content>>,
     /// Long texts were left out ([`trim`](Self::trim)).
     pub trimmed: bool,
+}
+
+/// Headers of trace context in other formats than W3C's, as sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Propagated {
+    /// `b3`.
+    pub b3: Option<Box<str>>,
+    /// `X-B3-TraceId`.
+    pub b3_trace_id: Option<Box<str>>,
+    /// `X-B3-SpanId`.
+    pub b3_span_id: Option<Box<str>>,
+    /// `X-B3-Sampled`.
+    pub b3_sampled: Option<Box<str>>,
+    /// `X-B3-Flags`.
+    pub b3_flags: Option<Box<str>>,
+    /// `uber-trace-id`.
+    pub jaeger: Option<Box<str>>,
+    /// `X-Amzn-Trace-Id`.
+    pub xray: Option<Box<str>>,
+    /// `x-datadog-trace-id`.
+    pub datadog_trace_id: Option<Box<str>>,
+    /// `x-datadog-parent-id`.
+    pub datadog_parent_id: Option<Box<str>>,
+    /// `x-datadog-sampling-priority`.
+    pub datadog_priority: Option<Box<str>>,
+    /// `x-datadog-tags`.
+    pub datadog_tags: Option<Box<str>>,
 }
 
 /// What a query or a `User-Agent` may have to stay when texts are left out: half a line.

@@ -26,8 +26,8 @@ const LONG_MEMBER: usize = 128;
 pub struct Remote {
     /// Trace id, never zero.
     pub trace_id: TraceId,
-    /// The span that sent the request, never zero.
-    pub span_id: SpanId,
+    /// The span that sent the request, never zero; only some formats know a trace without one.
+    pub span_id: Option<SpanId>,
     /// [`SAMPLED`] and [`RANDOM`] as sent; other bits have no meaning yet and are dropped.
     pub flags: u8,
     /// `tracestate`, if it is valid.
@@ -35,11 +35,11 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The context that a request carries, if it carries a valid one.
+    /// The context of W3C's format that a request carries, if it carries a valid one.
     pub fn of(request: &Request) -> Option<Self> {
         let (trace_id, span_id, flags) = traceparent(request.traceparent.as_deref()?)?;
         let state = request.tracestate.as_deref().and_then(tracestate);
-        Some(Self { trace_id, span_id, flags, state })
+        Some(Self { trace_id, span_id: Some(span_id), flags, state })
     }
 }
 

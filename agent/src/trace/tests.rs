@@ -97,7 +97,7 @@ impl Case {
             Arc::new(Resource { service: "shop".into(), pid: 7, attributes: Vec::new() });
         let proxies =
             self.proxies.iter().map(|cidr| cidr.parse().unwrap_or_else(|e| panic!("{e}")));
-        let mut tracer = Tracer::new(proxies.collect());
+        let mut tracer = Tracer::new(proxies.collect(), Propagators::default(), Sampler::default());
         tracer.span(call, identity, resource, &Clock::fixed(1_000_000))
     }
 

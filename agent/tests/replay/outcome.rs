@@ -7,7 +7,6 @@ use std::time::Duration;
 use tracebee::replay::Replay;
 use tracebee::select::Selection;
 use tracebee::stats::{Loss, Stats};
-use tracebee::trace::client_address::TrustedProxies;
 use tracebee::trace::{Kind, Span, Tracer, Value};
 use tracebee_tests::capture::generator::Seen;
 
@@ -96,7 +95,7 @@ pub(crate) fn replay(files: &[&[u8]]) -> Outcome {
 /// The same with a timeout of requests.
 pub(crate) fn replay_with(files: &[&[u8]], timeout: Option<Duration>) -> Outcome {
     let stats = Arc::new(Stats::default());
-    let tracer = Tracer::new(TrustedProxies::default());
+    let tracer = Tracer::default();
     let mut replay = Replay::new(Selection::default(), tracer, timeout, Arc::clone(&stats));
     let mut spans = Vec::new();
     for file in files {

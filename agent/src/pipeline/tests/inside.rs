@@ -3,6 +3,9 @@
 use super::*;
 use crate::link::Link;
 use crate::source::{Program, Work};
+use crate::trace::client_address::TrustedProxies;
+use crate::trace::propagation::Propagators;
+use crate::trace::sampler::Sampler;
 
 const PID: u32 = 5;
 /// Accepted connections and one to another service.
@@ -22,14 +25,15 @@ struct Service {
 
 impl Service {
     fn new() -> Self {
-        Self::with(Pipeline::new)
+        Self::with(Pipeline::new, Tracer::default())
     }
 
     fn with(
         pipeline: fn(Selection, Tracer, Option<std::time::Duration>, Arc<Stats>) -> Pipeline,
+        tracer: Tracer,
     ) -> Self {
         let stats = Arc::new(Stats::default());
-        let (selection, tracer) = (Selection::default(), Tracer::default());
+        let selection = Selection::default();
         let mut pipeline = pipeline(selection, tracer, None, Arc::clone(&stats));
         pipeline.tick(Time(SECOND));
         let started = Time(2 * SECOND);
@@ -166,6 +170,47 @@ fn without_a_better_rule_the_only_request_is_the_one() {
     assert_eq!(link(&service.calls(None)), None, "the runtime would have said so");
 }
 
+#[test]
+fn a_trace_is_told_whole_or_not_at_all() {
+    const REQUESTS: usize = 300;
+    let (sampler, _) = Sampler::named("parentbased_traceidratio", Some("0.5"));
+    let tracer = Tracer::new(TrustedProxies::default(), Propagators::default(), sampler);
+    let mut service = Service::with(Pipeline::new, tracer);
+    let mut told = 0;
+    for _ in 0..REQUESTS {
+        service.asked(IN[0]);
+        service.data(OUT, Direction::Sent, CALL, None);
+        service.data(OUT, Direction::Received, ANSWER, None);
+        service.answers(IN[0]);
+        let spans: Vec<Span> = service.pipeline.spans().drain(..).collect();
+        let Ok([call, request]) = <[Span; 2]>::try_from(spans) else { continue };
+        assert_eq!(call.trace_id, request.trace_id);
+        for span in [&call, &request] {
+            assert_eq!(span.trace_state.as_deref(), Some("ot=th:8"));
+        }
+        told += 1;
+    }
+    let unsampled = service.stats.unsampled.load(Ordering::Relaxed) as usize;
+    assert_eq!(2 * told + unsampled, 2 * REQUESTS, "no trace is told in part");
+    assert!((REQUESTS / 3..REQUESTS * 2 / 3).contains(&told), "{told} of {REQUESTS}");
+}
+
+#[test]
+fn the_senders_decision_holds() {
+    let mut service = Service::new();
+    let [kept, left] = ["01", "00"].map(|flags| {
+        let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+        let request = format!("GET /in HTTP/1.1\r\nHost: h\r\ntraceparent: {parent}\r\n\r\n");
+        service.data(IN[0], Direction::Received, request.as_bytes(), None);
+        service.data(OUT, Direction::Sent, CALL, None);
+        service.data(OUT, Direction::Received, ANSWER, None);
+        service.answers(IN[0]);
+        service.pipeline.spans().drain(..).count()
+    });
+    assert_eq!((kept, left), (2, 0));
+    assert_eq!(service.stats.unsampled.load(Ordering::Relaxed), 2);
+}
+
 /// A message of PostgreSQL: its kind, its length and what it says.
 fn message(kind: &[u8], content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len() + 4).expect("a short message");
@@ -174,7 +219,7 @@ fn message(kind: &[u8], content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_capture_has_no_processes_and_so_no_only_request() {
-    let mut service = Service::with(Pipeline::replay);
+    let mut service = Service::with(Pipeline::replay, Tracer::default());
     service.now += 100 * SECOND;
     service.asked(IN[0]);
     let ready = message(b"Z", b"I");

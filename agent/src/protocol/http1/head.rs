@@ -7,7 +7,7 @@ use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
 use super::body::{Fields, Framing};
 use super::detect::{Seen, registered, request_line, status_line};
-use super::{AnswerSigns, Forwarded, Request, Response, Signs};
+use super::{AnswerSigns, Forwarded, Propagated, Request, Response, Signs};
 
 /// Header lines accepted. Servers refuse heads of more than 100 to 200; a head beyond this keeps
 /// the lines before the limit and loses its framing.
@@ -30,6 +30,10 @@ const MAX_TRACEPARENT: usize = 256;
 
 /// W3C Trace Context asks to propagate at least 512 characters. Longer, all lines: dropped.
 const MAX_TRACESTATE: usize = 4 * 512;
+
+/// The headers of other formats are shorter than that, `x-datadog-tags` included (512 by its own
+/// limit). Longer: dropped.
+const MAX_PROPAGATED: usize = 512;
 
 /// Each of the fields of proxies: room for some 50 hops. Longer, all lines: dropped.
 const MAX_FORWARDED: usize = 2 * 1024;
@@ -172,6 +176,7 @@ struct Kept<'a> {
     traceparent: Once<'a>,
     tracestate: List,
     forwarded: Option<Box<ForwardedLists>>,
+    propagated: Option<Box<Propagated>>,
     framing: Fields,
     expects: bool,
     signs: Signs,
@@ -184,20 +189,39 @@ impl<'a> Kept<'a> {
         self.signs.field(name, value);
         // The length tells nearly all of them apart, so most lines cost one comparison of a number.
         match name.len() {
+            2 if is("b3") => keep(&mut self.propagated().b3, value),
             4 if is("host") => self.host = self.host.or(Some(value)),
             6 if is("expect") => self.expects |= value.eq_ignore_ascii_case(b"100-continue"),
             9 if is("forwarded") => self.forwarded().forwarded.add(value, MAX_FORWARDED),
             9 if is("x-real-ip") => self.forwarded().x_real_ip.add(value, MAX_FORWARDED),
             10 if is("user-agent") => self.user_agent = self.user_agent.or(Some(value)),
+            10 if is("x-b3-flags") => keep(&mut self.propagated().b3_flags, value),
             10 if is("tracestate") => self.tracestate.add(value, MAX_TRACESTATE),
             11 if is("traceparent") => self.traceparent.set(value),
+            11 if is("x-b3-spanid") => keep(&mut self.propagated().b3_span_id, value),
+            12 if is("x-b3-traceid") => keep(&mut self.propagated().b3_trace_id, value),
+            12 if is("x-b3-sampled") => keep(&mut self.propagated().b3_sampled, value),
+            13 if is("uber-trace-id") => keep(&mut self.propagated().jaeger, value),
             14 if is("content-length") => self.framing.content_length(value),
+            14 if is("x-datadog-tags") => keep(&mut self.propagated().datadog_tags, value),
+            15 if is("x-amzn-trace-id") => keep(&mut self.propagated().xray, value),
             15 if is("x-forwarded-for") => self.forwarded().x_for.add(value, MAX_FORWARDED),
             16 if is("x-forwarded-host") => self.forwarded().x_host.add(value, MAX_FORWARDED),
             17 if is("x-forwarded-proto") => self.forwarded().x_proto.add(value, MAX_FORWARDED),
             17 if is("transfer-encoding") => self.framing.transfer_encoding(value),
+            18 if is("x-datadog-trace-id") => keep(&mut self.propagated().datadog_trace_id, value),
+            19 if is("x-datadog-parent-id") => {
+                keep(&mut self.propagated().datadog_parent_id, value)
+            }
+            27 if is("x-datadog-sampling-priority") => {
+                keep(&mut self.propagated().datadog_priority, value);
+            }
             _ => {}
         }
+    }
+
+    fn propagated(&mut self) -> &mut Propagated {
+        self.propagated.get_or_insert_default()
     }
 
     fn forwarded(&mut self) -> &mut ForwardedLists {
@@ -214,6 +238,7 @@ impl<'a> Kept<'a> {
             traceparent: self.traceparent.get().and_then(|value| exact(value, MAX_TRACEPARENT)),
             signs: self.signs,
             content: None,
+            propagated: self.propagated,
             trimmed: false,
             tracestate: self.tracestate.into_text(),
             forwarded: self.forwarded.map(|lists| {
@@ -226,6 +251,15 @@ impl<'a> Kept<'a> {
                 })
             }),
         }
+    }
+}
+
+/// Keeps a field that must not occur twice with different values: nothing is valid then.
+fn keep(field: &mut Option<Box<str>>, value: &[u8]) {
+    let value = exact(value, MAX_PROPAGATED).unwrap_or_default();
+    match field {
+        Some(known) if *known != value => *known = Box::default(),
+        _ => *field = Some(value),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is kept of a head, and what is not.
 
 use super::super::head::{Head, Method, RequestHead, request};
-use super::super::{Forwarded, Request, Signs};
+use super::super::{Forwarded, Propagated, Request, Signs};
 
 fn head(bytes: &[u8]) -> RequestHead {
     match request(bytes) {
@@ -53,6 +53,7 @@ fn the_named_fields_and_nothing_else() {
             tracestate: text("a=1,b=2"),
             signs: Signs::default(),
             content: None,
+            propagated: None,
             trimmed: false,
             forwarded: Some(Box::new(Forwarded {
                 forwarded: text("for=1.2.3.4"),
@@ -70,6 +71,35 @@ fn the_named_fields_and_nothing_else() {
 fn a_parent_that_is_given_twice_is_none() {
     assert_eq!(with("traceparent: a\r\ntraceparent: b\r\ntraceparent: a\r\n").traceparent, None);
     assert_eq!(with("traceparent: a\r\ntraceparent: a\r\n").traceparent.as_deref(), Some("a"));
+}
+
+#[test]
+fn trace_context_in_other_formats_is_kept() {
+    let propagated = |fields| with(fields).propagated.map(|propagated| *propagated);
+    let text = |text: &str| Some(text.into());
+    assert_eq!(
+        propagated(
+            "B3: 1\r\nX-B3-TraceId: 2\r\nX-B3-SpanId: 3\r\nX-B3-Sampled: 4\r\nX-B3-Flags: 5\r\n\
+             uber-trace-id: 6\r\nX-Amzn-Trace-Id: 7\r\nx-datadog-trace-id: 8\r\n\
+             x-datadog-parent-id: 9\r\nx-datadog-sampling-priority: 10\r\nx-datadog-tags: 11\r\n",
+        ),
+        Some(Propagated {
+            b3: text("1"),
+            b3_trace_id: text("2"),
+            b3_span_id: text("3"),
+            b3_sampled: text("4"),
+            b3_flags: text("5"),
+            jaeger: text("6"),
+            xray: text("7"),
+            datadog_trace_id: text("8"),
+            datadog_parent_id: text("9"),
+            datadog_priority: text("10"),
+            datadog_tags: text("11"),
+        })
+    );
+    assert_eq!(propagated("x-b3: 1\r\n"), None);
+    let twice = propagated("b3: 1\r\nb3: 2\r\n").expect("a header");
+    assert_eq!(twice.b3.as_deref(), Some(""), "which of them counts nobody knows");
 }
 
 #[test]
