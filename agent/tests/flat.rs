@@ -10,7 +10,6 @@ use tracebee::limit::held::{Counted, held};
 use tracebee::replay::Replay;
 use tracebee::select::Selection;
 use tracebee::stats::Stats;
-use tracebee::trace::client_address::TrustedProxies;
 use tracebee::trace::{Span, Tracer, Value};
 use tracebee_tests::capture::files::{Frame, pcap, record};
 use tracebee_tests::capture::talk::{Client, End, Server, Talk};
@@ -74,7 +73,7 @@ fn login() -> Vec<(End, Vec<u8>)> {
 fn replay(query: &str, first: &[u8], repeated: &[u8], last: &[u8]) -> (Vec<Span>, u64) {
     let most = Cell::new(0);
     let stats = Arc::new(Stats::default());
-    let tracer = Tracer::new(TrustedProxies::default());
+    let tracer = Tracer::default();
     let mut replay = Replay::new(Selection::default(), tracer, None, Arc::clone(&stats));
     let text = format!("{query}\0");
     let packets = RESULT / repeated.len();
