@@ -1,13 +1,13 @@
 //! Churn: processes, connections and receivers that come and go, for as long as one likes. Nothing
 //! that the agent holds grows with them, and every call is told.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tracebee_tests::agent::Agent;
 use tracebee_tests::clients::Client;
 use tracebee_tests::plan::{Plan, Truth};
@@ -123,25 +123,41 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         if rounds % 2 == 1 {
             sink.cut();
         }
-        made += round(setting, &nginx, rounds)?.len();
+        let log = round(setting, &nginx, rounds)?;
+        made += log.len();
         sink.resume()?;
         rounds += 1;
         let deadline = Instant::now() + ARRIVE;
+        let mut of_round = HashMap::new();
         loop {
             let spans = sink.received().take_spans();
             let own = spans
                 .into_iter()
                 .filter(|span| span.call().is_some_and(|call| call.starts_with(&setting.run)));
-            seen.extend(own.map(|span| span.id));
+            for span in own {
+                *of_round.entry(span.call().unwrap_or_default().to_owned()).or_insert(0) += 1;
+                seen.insert(span.id);
+            }
             if seen.len() >= 2 * made || Instant::now() > deadline {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        report.check(seen.len() == 2 * made, || {
-            format!("round {rounds}: {} spans of {made} calls:\n{}", seen.len(), agent.stderr())
-        });
-        ensure!(report.passed(), "ended early");
+        if seen.len() != 2 * made {
+            let odd: Vec<_> = log
+                .iter()
+                .map(|truth| (truth, of_round.get(&truth.call).copied().unwrap_or(0)))
+                .filter(|(_, spans)| *spans != 2)
+                .take(5)
+                .collect();
+            let stopped = agent.stop()?;
+            bail!(
+                "round {rounds}: {} spans of {made} calls; calls and their spans: {odd:?}; the agent \
+                 said:\n{}",
+                seen.len(),
+                stopped.stderr
+            );
+        }
         if begun.elapsed() >= time * held.len() as u32 / samples {
             std::thread::sleep(SETTLE);
             held.push(Held::by(&agent)?);
