@@ -34,7 +34,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let capture = Capture::start(dir, "mysql", &format!("tcp port {port}"))?;
     let record = dir.join("mysql.rec");
     let record = record.to_str().context("path")?;
-    let agent = Agent::start(&setting.binary, dir, &["--output", "json", "--record", record])?;
+    let only = server.port.to_string();
+    let flags = ["--output", "json", "--record", record, "--port", &only];
+    let agent = Agent::start(&setting.binary, dir, &flags)?;
     let mut clients = Vec::new();
     for (name, command) in [
         ("pymysql", python("mysql/pymysql_client.py", &[])),

@@ -51,7 +51,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let record = dir.join("postgres.rec");
     let record = record.to_str().context("path")?;
     let capture = Capture::start(dir, "postgres", &format!("tcp port {}", server.port))?;
-    let agent = Agent::start(&setting.binary, dir, &["--output", "json", "--record", record])?;
+    let only = server.port.to_string();
+    let flags = ["--output", "json", "--record", record, "--port", &only];
+    let agent = Agent::start(&setting.binary, dir, &flags)?;
     let port = server.port;
     let mut clients = Vec::new();
     for (name, command, more) in programs() {

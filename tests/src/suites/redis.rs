@@ -61,7 +61,8 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     server.wait_port(([127, 0, 0, 1], port).into())?;
     ask(port, "CONFIG RESETSTAT")?;
 
-    let agent = Agent::json(&setting.binary, dir)?;
+    let only = port.to_string();
+    let agent = Agent::start(&setting.binary, dir, &["--output", "json", "--port", &only])?;
     let mut log = Vec::new();
     for (program, mode, tag) in CLIENTS {
         let file = dir.join(format!("{program}-{mode}.log"));
