@@ -9,8 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::export::{FilterArgs, OtlpArgs, Output, duration};
 use crate::limit::budget::LimitArgs;
 use crate::select::{PortArgs, SelectArgs};
-use crate::trace::client_address::Cidr;
-use crate::trace::propagation::Propagators;
+use crate::trace::args::TraceArgs;
 
 /// Traces the HTTP calls of every program on this host, unchanged, from the kernel.
 #[derive(Parser, Debug)]
@@ -69,25 +68,9 @@ pub struct RunArgs {
     /// How the kernel is watched
     #[arg(long, value_name = "HOW", env = "TRACEBEE_CAPTURE", default_value = "auto")]
     pub capture: Capture,
-    /// Believe the Forwarded and X-Forwarded-* headers of these networks
-    #[arg(long, value_name = "CIDR", env = "TRACEBEE_TRUSTED_PROXY", value_delimiter = ',')]
-    pub trusted_proxy: Vec<Cidr>,
-    /// Formats of trace context in requests that are believed, the first valid one: tracecontext, b3,
-    /// b3multi, jaeger, xray, datadog, or none
-    #[arg(long, value_name = "NAMES", env = "OTEL_PROPAGATORS", default_value = "tracecontext")]
-    pub propagators: Propagators,
-    /// Which traces are told: always_on, always_off or traceidratio, each also with parentbased_ before
-    /// it, by which the decision of a request's sender holds
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "OTEL_TRACES_SAMPLER",
-        default_value = "parentbased_always_on"
-    )]
-    pub sampler: String,
-    /// The share of traces that traceidratio keeps, from 0 to 1 [default: 1]
-    #[arg(long, value_name = "RATIO", env = "OTEL_TRACES_SAMPLER_ARG")]
-    pub sampler_arg: Option<String>,
+    /// What traces say, and which are told.
+    #[command(flatten)]
+    pub trace: TraceArgs,
     /// A call without one byte of an answer ends after this long; 0s: never
     #[arg(
         long,
@@ -180,25 +163,9 @@ pub struct ReplayArgs {
     /// What is traced.
     #[command(flatten)]
     pub ports: PortArgs,
-    /// Believe the Forwarded and X-Forwarded-* headers of these networks
-    #[arg(long, value_name = "CIDR", env = "TRACEBEE_TRUSTED_PROXY", value_delimiter = ',')]
-    pub trusted_proxy: Vec<Cidr>,
-    /// Formats of trace context in requests that are believed, the first valid one: tracecontext, b3,
-    /// b3multi, jaeger, xray, datadog, or none
-    #[arg(long, value_name = "NAMES", env = "OTEL_PROPAGATORS", default_value = "tracecontext")]
-    pub propagators: Propagators,
-    /// Which traces are told: always_on, always_off or traceidratio, each also with parentbased_ before
-    /// it, by which the decision of a request's sender holds
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "OTEL_TRACES_SAMPLER",
-        default_value = "parentbased_always_on"
-    )]
-    pub sampler: String,
-    /// The share of traces that traceidratio keeps, from 0 to 1 [default: 1]
-    #[arg(long, value_name = "RATIO", env = "OTEL_TRACES_SAMPLER_ARG")]
-    pub sampler_arg: Option<String>,
+    /// What traces say, and which are told.
+    #[command(flatten)]
+    pub trace: TraceArgs,
     /// A call without one byte of an answer ends after this long, in the capture's time; 0s: never
     #[arg(
         long,

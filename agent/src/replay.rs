@@ -24,7 +24,6 @@ use crate::source::capture::file::{File, OpenError};
 use crate::source::recording::{self, is_recording};
 use crate::stats::Stats;
 use crate::trace::Tracer;
-use crate::trace::sampler::Sampler;
 
 /// Between timeouts, in the capture's time.
 const TICK: u64 = 1_000_000_000;
@@ -177,14 +176,7 @@ pub fn replay(args: ReplayArgs) -> Result<(), RunError> {
         Arc::clone(&stats),
     )?;
     let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
-    for name in args.propagators.unknown() {
-        tracing::warn!("OTEL_PROPAGATORS: {name} is not known here and is left out");
-    }
-    let (sampler, complaint) = Sampler::named(&args.sampler, args.sampler_arg.as_deref());
-    if let Some(complaint) = complaint {
-        tracing::warn!("{complaint}");
-    }
-    let tracer = Tracer::new(args.trusted_proxy.into_iter().collect(), args.propagators, sampler);
+    let tracer = args.trace.tracer();
     // All traffic in a capture is somebody else's, that to an OTLP receiver included.
     let select = SelectArgs { ports: args.ports, ..SelectArgs::default() };
     let mut replay =

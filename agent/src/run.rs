@@ -21,8 +21,6 @@ use crate::source::capture::file::OpenError;
 use crate::source::live::{Live, LoadError};
 use crate::source::{Event, Time};
 use crate::stats::Stats;
-use crate::trace::Tracer;
-use crate::trace::sampler::Sampler;
 
 /// Why the run could not start.
 #[derive(Debug, thiserror::Error)]
@@ -100,14 +98,7 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
         })?;
     }
     let timeout = (!args.request_timeout.is_zero()).then_some(args.request_timeout);
-    for name in args.propagators.unknown() {
-        tracing::warn!("OTEL_PROPAGATORS: {name} is not known here and is left out");
-    }
-    let (sampler, complaint) = Sampler::named(&args.sampler, args.sampler_arg.as_deref());
-    if let Some(complaint) = complaint {
-        tracing::warn!("{complaint}");
-    }
-    let tracer = Tracer::new(args.trusted_proxy.into_iter().collect(), args.propagators, sampler);
+    let tracer = args.trace.tracer();
     let mut pipeline =
         Pipeline::new(Selection::new(args.select, receiver), tracer, timeout, Arc::clone(&stats))
             .with_limits(budget);

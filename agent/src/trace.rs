@@ -12,6 +12,7 @@ use crate::source::Role;
 use crate::workload::Resource;
 
 mod addresses;
+pub mod args;
 pub mod client_address;
 pub mod context;
 mod database;
