@@ -5,9 +5,11 @@
 //! does not wrap and needs no clock. A UNIX socket has no sequence numbers; there the client's
 //! socket has an inode number, which its peer can look up as well.
 //!
-//! The parent of a client span is a request that its own process serves ([`serving`]).
+//! The parent of a client span is a request that its own process serves ([`serving`]); where nobody
+//! else says which, the thread may ([`threads`]).
 
 pub mod serving;
+pub mod threads;
 
 use opentelemetry::{SpanId, TraceId};
 use rustc_hash::FxHashMap;
@@ -26,13 +28,16 @@ pub enum Link {
     Header,
     /// The unit of work that made the call is about the request, by the runtime's own notion.
     Context,
+    /// The thread that made the call serves one request at a time, and this was it.
+    Thread,
     /// It was the only request that the process had open, and there was no better rule.
     Sole,
 }
 
 impl Link {
     /// Every kind.
-    pub const ALL: [Link; 4] = [Link::Sequence, Link::Header, Link::Context, Link::Sole];
+    pub const ALL: [Link; 5] =
+        [Link::Sequence, Link::Header, Link::Context, Link::Thread, Link::Sole];
 
     /// The value of the `tracebee.link` attribute.
     pub fn name(self) -> &'static str {
@@ -40,6 +45,7 @@ impl Link {
             Link::Sequence => "seq",
             Link::Header => "header",
             Link::Context => "context",
+            Link::Thread => "thread",
             Link::Sole => "sole",
         }
     }

@@ -3,6 +3,7 @@
 mod about;
 mod calls;
 mod early;
+mod hands;
 mod recorded;
 
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use rustc_hash::FxHashMap;
 
 use self::about::About;
 use self::calls::{Calls, Owners, Tally};
+use self::hands::Hands;
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::clock::Clock;
 use crate::limit::budget::Budget;
 use crate::limit::shed::Step;
 use crate::link::SameHost;
+use crate::link::threads::Doing;
 use crate::protocol::{Ends, Side};
 use crate::select::Selection;
 use crate::source::{ConnectionId, Data, Direction, End, Event, Opened, Role, Thread, Time};
@@ -74,6 +77,7 @@ struct Connection {
     /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pipelined: bool,
     about: About,
+    hands: Hands,
     tally: Tally,
 }
 
@@ -98,6 +102,8 @@ pub struct Pipeline {
     request_timeout: Option<u64>,
     parts: Vec<Timed>,
     wishes: Vec<Wish>,
+    /// [`Data::losses`], not wrapping.
+    losses: u64,
     calls: Calls,
 }
 
@@ -144,6 +150,7 @@ impl Pipeline {
                 .map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
             parts: Vec::new(),
             wishes: Vec::new(),
+            losses: 0,
             calls: Calls::new(tracer, stats, owners, clock),
         }
     }
@@ -175,6 +182,7 @@ impl Pipeline {
         match event {
             Event::Program(program) => {
                 self.calls.serving.runs(program.pid, program.started);
+                self.calls.threads.runs(program.pid);
                 if let Owners::Processes(workloads) = &mut self.calls.owners {
                     workloads.runs(&program);
                 }
@@ -194,6 +202,7 @@ impl Pipeline {
                 if let Some(connection) = self.connections.get_mut(&lost.id) {
                     connection.tally.records += u64::from(lost.records);
                     connection.serves_unseen(&mut self.calls);
+                    connection.waits_no_more(&mut self.calls);
                     connection.pairing.doubt();
                     connection.streams.lost(&lost, &mut self.parts);
                     let thread = connection.thread;
@@ -212,6 +221,7 @@ impl Pipeline {
         self.calls.same_host.expire(now);
         self.calls.serving.begins(now);
         self.calls.serving.expire(now);
+        self.calls.threads.expire(now);
         self.calls.expire(now);
         self.calls.sampling.expire(now);
         self.forget_idle(now);
@@ -221,8 +231,8 @@ impl Pipeline {
             let thread = connection.thread;
             connection.take(&mut self.parts, thread, 0, &mut self.calls);
             if let Some(timeout) = self.request_timeout {
-                let Connection { pairing, endpoint, opened, about, tally, .. } = connection;
-                let sink = &mut self.calls.of(opened, about, tally);
+                let Connection { pairing, endpoint, opened, about, hands, tally, .. } = connection;
+                let sink = &mut self.calls.of(opened, about, hands, tally);
                 pairing.expire(endpoint.as_ref(), timeout, now, sink);
             }
         }
@@ -304,6 +314,7 @@ impl Pipeline {
             turned: false,
             pipelined: false,
             about: About::default(),
+            hands: Hands::default(),
             tally: Tally::default(),
             opened,
         };
@@ -319,16 +330,38 @@ impl Pipeline {
         let Some(connection) = self.connections.get_mut(&data.id) else { return };
         connection.thread = data.thread;
         connection.last = data.time;
+        let since = data.losses.wrapping_sub(self.losses as u16) as i16;
+        let losses = self.losses.saturating_add_signed(since.into());
+        self.losses = self.losses.max(losses);
+        let doing = Doing { thread: data.thread, time: data.time, losses };
+        self.calls.doing = Some((doing, data.direction));
         match data.direction {
-            Direction::Sent => connection.about.sent(data),
-            Direction::Received if data.work.is_some() => {
-                self.calls.serving.has_contexts(data.thread.pid, data.time);
+            Direction::Sent => {
+                connection.about.sent(data);
+                connection.hands.sent(data.thread);
+                if let Some(reader) = connection.hands.reader {
+                    self.calls.threads.answers(doing, reader, data.id);
+                }
             }
-            Direction::Received => {}
+            Direction::Received => {
+                if data.work.is_some() {
+                    self.calls.serving.has_contexts(data.thread.pid, data.time);
+                }
+                connection.hands.received();
+                if let Some(asker) = connection.hands.asker.take() {
+                    self.calls.threads.hears(doing, asker, data.id);
+                }
+            }
         }
         connection.streams.data(data, &mut self.parts);
         let waited = if data.direction == Direction::Received { data.waited } else { 0 };
         connection.take(&mut self.parts, data.thread, waited, &mut self.calls);
+        self.calls.doing = None;
+        if let Some(reader) = connection.hands.reader
+            && connection.streams.endless(Side::Response)
+        {
+            self.calls.threads.is_endless(reader, data.id);
+        }
         self.held = self.held - connection.held + connection.streams.held();
         connection.held = connection.streams.held();
         let none_kept = self.calls.step == Step::ALL;
@@ -342,6 +375,7 @@ impl Pipeline {
         }
         if connection.streams.left() && connection.pairing.is_empty() && !connection.ignored {
             connection.ignored = true;
+            connection.waits_no_more(&mut self.calls);
             if connection.opened.role == Some(Role::Server) {
                 self.calls.serving.unreadable(data.thread.pid);
             }
@@ -379,6 +413,7 @@ impl Pipeline {
         };
         connection.tally.lost += u64::from(calls);
         connection.serves_unseen(&mut self.calls);
+        connection.waits_no_more(&mut self.calls);
         connection.pairing.doubt();
         connection.streams.left_out(&mut self.parts);
         let thread = connection.thread;
@@ -427,6 +462,7 @@ impl Pipeline {
             }
             (End::Closed { .. } | End::Unseen, _) => {}
         }
+        connection.waits_no_more(&mut self.calls);
         connection.streams.end(end, time, &mut self.parts);
         let thread = connection.thread;
         connection.take(&mut self.parts, thread, 0, &mut self.calls);
@@ -477,7 +513,7 @@ impl Connection {
             parts.clear();
             return;
         }
-        let sink = &mut calls.of(&self.opened, &mut self.about, &mut self.tally);
+        let sink = &mut calls.of(&self.opened, &mut self.about, &mut self.hands, &mut self.tally);
         self.pairing.missed(self.streams.take_missed().unwrap_or(0), sink);
         self.pairing.take(parts, &self.streams, self.endpoint.as_ref(), thread, waited, sink);
         if self.streams.left() {
@@ -495,6 +531,13 @@ impl Connection {
         }
     }
 
+    /// Whoever waits for an answer on it is given none that is seen.
+    fn waits_no_more(&mut self, calls: &mut Calls) {
+        if let Some(asker) = self.hands.asker.take() {
+            calls.threads.gives_up(asker, self.opened.id);
+        }
+    }
+
     /// The other end tells of the calls.
     fn is_others(&self) -> bool {
         self.opened.role == Some(Role::Server)
@@ -504,7 +547,7 @@ impl Connection {
     /// It was closed: what is open gets no answer any more.
     fn close(&mut self, error: Option<i32>, time: Time, calls: &mut Calls) {
         let (reason, when) = self.why_unanswered(error, time);
-        let sink = &mut calls.of(&self.opened, &mut self.about, &mut self.tally);
+        let sink = &mut calls.of(&self.opened, &mut self.about, &mut self.hands, &mut self.tally);
         if self.streams.blind(Side::Response) {
             // Whether there was one nobody knows.
             self.pairing.lose(sink);

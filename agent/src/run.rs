@@ -110,11 +110,17 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
         None => None,
     };
 
+    // From here on requests are seen to begin: processes that are started now are known whole.
+    let begun = now();
+    pipeline.tick(begun);
+    if let Some(recorder) = &mut recorder {
+        recorder.tick(&mut pipeline, begun);
+    }
     eprintln!("ready: {} programs attached, capture={}", live.attached(), live.capture());
     // No systemd is no error.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    let mut next_tick = now().0 + TICK;
+    let mut next_tick = begun.0 + TICK;
     while !stop.load(Ordering::Relaxed) && !exporters.output_closed() {
         turn(&mut live, &mut pipeline, &mut recorder, &exporters, POLL);
         let now = now();

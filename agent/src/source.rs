@@ -129,6 +129,9 @@ pub struct Data<'a> {
     /// At a read from an accepted connection, these bytes, if the unit of work that read them is
     /// known. At a send of a client, what the unit of work that sent them is about, if that is.
     pub work: Option<Work>,
+    /// How many records of any connection were lost in the kernel before this one was made, wrapping:
+    /// between two of a thread with the same number none of its own is missing.
+    pub losses: u16,
 }
 
 /// Received bytes that a unit of work of a process is about: a part of the request that it serves.

@@ -111,6 +111,14 @@ impl Streams {
         }
     }
 
+    /// True if where the message that `side` has begun ends shows with the next turn only.
+    pub fn endless(&self, side: Side) -> bool {
+        match self.direction(side) {
+            Direction::Received => self.received.quiet,
+            Direction::Sent => self.sent.quiet,
+        }
+    }
+
     /// How far `side` has come, and when it got there.
     pub fn progress(&self, side: Side) -> (u64, Time) {
         let half = match self.direction(side) {

@@ -289,6 +289,7 @@ fn recorded() -> Vec<u8> {
         thread,
         waited: 5,
         work: Some(Work { id, position: 0, length: 70 }),
+        losses: 7,
     };
     let closed = End::Closed { error: None, received: 70, sent: 70 };
     let items = [

@@ -37,8 +37,9 @@ pub struct Header {
     pub kind: u8,
     /// Flags of the kind.
     pub flags: u8,
-    /// Explicit padding.
-    pub reserved: u16,
+    /// How many records of any connection had found no room before this one was made, wrapping: two
+    /// of a thread with the same number have none of its own between them that was lost.
+    pub losses: u16,
     /// Number of this record on its connection, from 0: a jump is a loss of known size.
     pub number: u32,
     /// Socket cookie.

@@ -1,10 +1,12 @@
 //! Records into the ring, and the counters of what did not get there.
 
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     helpers::bpf_ktime_get_boot_ns,
     macros::map,
-    maps::{HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
 use tracebee_common::{
     MAX_LAST, counter,
@@ -34,6 +36,10 @@ static LAST_CONNS: HashMap<u64, Conn> = HashMap::with_max_entries(MAX_LAST, BPF_
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
+/// Records that found no room, of all CPUs, wrapping ([`Header::losses`]).
+#[map]
+static LOSSES: Array<u64> = Array::with_max_entries(1, 0);
+
 const BPF_RB_AVAIL_DATA: u64 = 0;
 const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
@@ -52,6 +58,24 @@ pub(crate) fn count(slot: u32) {
         // SAFETY: this CPU's own slot.
         unsafe { *value += 1 }
     }
+}
+
+/// A record found no room.
+#[inline(always)]
+fn lose() {
+    count(counter::RING_FULL);
+    if let Some(losses) = LOSSES.get_ptr_mut(0) {
+        // SAFETY: the map's only value, which no program changes in another way. The stable
+        // `fetch_add` is not there for a target that cannot compare and exchange.
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(losses, 1) };
+    }
+}
+
+/// How many records found no room so far.
+#[inline(always)]
+pub(crate) fn losses() -> u16 {
+    // SAFETY: as in `lose`.
+    LOSSES.get_ptr(0).map_or(0, |losses| unsafe { losses.read_volatile() } as u16)
 }
 
 /// Writes one record; false if there is no room, which is counted, and seen by the reader as a
@@ -75,7 +99,7 @@ pub(crate) fn output_last(opened: u8, record: &State) {
 fn write(bytes: &[u8], room: u64) -> bool {
     let waiting = RING.query(BPF_RB_AVAIL_DATA);
     if waiting + bytes.len() as u64 > room {
-        count(counter::RING_FULL);
+        lose();
         return false;
     }
     let wake = layout::ring_wake() as u64;
@@ -83,7 +107,7 @@ fn write(bytes: &[u8], room: u64) -> bool {
     let flags = if crosses { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     let written = RING.output::<[u8]>(bytes, flags).is_ok();
     if !written {
-        count(counter::RING_FULL);
+        lose();
     }
     written
 }
@@ -95,7 +119,7 @@ pub(crate) fn output_now(bytes: &[u8]) -> bool {
     let written = RING.query(BPF_RB_AVAIL_DATA) + bytes.len() as u64 <= room
         && RING.output::<[u8]>(bytes, BPF_RB_FORCE_WAKEUP).is_ok();
     if !written {
-        count(counter::RING_FULL);
+        lose();
     }
     written
 }
@@ -105,7 +129,7 @@ pub(crate) fn output_now(bytes: &[u8]) -> bool {
 pub(crate) fn header(state: &mut Socket, kind: u8, flags: u8, time: u64) -> Header {
     let number = state.number;
     state.number = number.wrapping_add(1);
-    Header { kind, flags, reserved: 0, number, cookie: state.cookie, time }
+    Header { kind, flags, losses: losses(), number, cookie: state.cookie, time }
 }
 
 /// Announces a connection, once, before its first data. False: there was no room; what follows

@@ -5,6 +5,8 @@
 //! Every program must be loadable without the others.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "an atomic addition, which old kernels have, too")]
 
 mod arch;
 mod bytes;

@@ -364,7 +364,8 @@ pub(crate) unsafe fn sent<M: Memory>(
     let header = match number {
         Some(number) => {
             let cookie = socket.cookie;
-            Header { kind: record::DATA, flags, reserved: 0, number, cookie, time: last }
+            let losses = emit::losses();
+            Header { kind: record::DATA, flags, losses, number, cookie, time: last }
         }
         None => emit::header(socket, record::DATA, flags, last),
     };

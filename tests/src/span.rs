@@ -82,12 +82,15 @@ impl Span {
         text(&self.resource, "service.name").unwrap_or("")
     }
 
-    /// The id that the workload gave the call, from the query or, failing that, the path.
+    /// The id that the workload gave the call, from the query of the URL or, failing that, the path, or
+    /// from the statement.
     pub fn call(&self) -> Option<&str> {
-        ["url.query", "url.full", "url.path", "server.address"].iter().find_map(|key| {
-            let rest = self.text(key)?.split_once("call=")?.1;
-            rest.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).next()
-        })
+        ["url.query", "url.full", "url.path", "server.address", "db.query.text"].iter().find_map(
+            |key| {
+                let rest = self.text(key)?.split_once("call=")?.1;
+                rest.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).next()
+            },
+        )
     }
 }
 

@@ -128,8 +128,8 @@ fn table(out: &mut String, found: &Processes, look: &Look) {
         out.push_str(
             "  CALLERS: server spans hang under their callers' by sequence numbers (seq) or \
              traceparent (header)\n  INSIDE: calls that a process makes while it answers one hang \
-             under it by what its runtime works on (context), or if it is the only one (sole); \
-             encrypted calls are not read yet\n",
+             under it by what its runtime works on (context), by its thread once a run has seen \
+             that each serves one at a time (thread), or if it is the only one (sole); encrypted calls are not read yet\n",
         );
     }
     if found.hidden > 0 {

@@ -26,7 +26,7 @@ const MAX_REQUESTS: usize = 65_536;
 const MAX_PROCESSES: usize = 65_536;
 
 /// Where a request began.
-type Place = (ConnectionId, u64);
+pub type Place = (ConnectionId, u64);
 
 /// The requests that are served.
 #[derive(Default)]
@@ -236,6 +236,23 @@ impl Serving {
                 .is_none_or(|(_, before)| before.end.is_some_and(|end| end <= work.position));
         let over = request.answered.is_some_and(|at| time.0.saturating_sub(at.0) > AFTER);
         (goes_on && alone && !over).then(|| request.takes_a_child())
+    }
+
+    /// The span of the request that began at `place`, unless it was answered or lost.
+    pub fn at(&mut self, place: Place) -> Option<Ancestor> {
+        let request = self.requests.get_mut(&place)?;
+        request.answered.is_none().then(|| request.takes_a_child())
+    }
+
+    /// True if its threads may say which request a process works on: its runtime does not.
+    pub fn asks_threads(&self, pid: u32) -> bool {
+        !self.none && self.processes.get(&pid).is_none_or(|it| it.has_contexts.is_none())
+    }
+
+    /// True if no request of a process can be under way at `time` that is not seen, but for those
+    /// that are older than the agent.
+    pub fn sees_all(&self, pid: u32, time: Time) -> bool {
+        !self.crowded && self.processes.get(&pid).is_none_or(|process| process.unseen <= time)
     }
 
     /// The span of the one request that was open at `time` in a process without a better rule. None

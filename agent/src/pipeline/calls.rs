@@ -7,6 +7,7 @@ use tracebee_common::sample::{self, Share};
 
 use super::about::About;
 use super::early::{Early, Reads};
+use super::hands::Hands;
 use crate::call::pairing::Sink;
 use crate::call::search::{Meaning, Server, Servers};
 use crate::call::{Call, Endpoint};
@@ -14,9 +15,10 @@ use crate::clock::Clock;
 use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
 use crate::link::serving::Serving;
+use crate::link::threads::{Asked, Doing, Threads};
 use crate::link::{Ancestor, Link, MessageKey, SameHost};
 use crate::protocol::{Request, Response, Unreadable, search};
-use crate::source::{Opened, Role, Thread, Time};
+use crate::source::{Direction, Opened, Role, Thread, Time};
 use crate::stats::{Loss, Stats, count};
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Kind, Parent, Span, Tracer};
@@ -29,6 +31,9 @@ pub(super) struct Calls {
     pub(super) stats: Arc<Stats>,
     pub(super) same_host: SameHost,
     pub(super) serving: Serving,
+    pub(super) threads: Threads,
+    /// Who reads or writes at the moment, if anyone does.
+    pub(super) doing: Option<(Doing, Direction)>,
     early: Early,
     reads: Reads,
     servers: Servers,
@@ -64,6 +69,8 @@ impl Calls {
             owners,
             same_host: SameHost::default(),
             serving,
+            threads: Threads::default(),
+            doing: None,
             early: Early::default(),
             reads: Reads::default(),
             servers: Servers::default(),
@@ -148,9 +155,10 @@ impl Calls {
         &'a mut self,
         opened: &'a Opened,
         about: &'a mut About,
+        hands: &'a mut Hands,
         tally: &'a mut Tally,
     ) -> CallsOf<'a> {
-        CallsOf { calls: self, opened, about, tally }
+        CallsOf { calls: self, opened, about, hands, tally }
     }
 }
 
@@ -190,27 +198,66 @@ pub(super) struct CallsOf<'a> {
     calls: &'a mut Calls,
     opened: &'a Opened,
     about: &'a mut About,
+    hands: &'a mut Hands,
     tally: &'a mut Tally,
 }
 
 impl CallsOf<'_> {
-    /// Who a call is that names no other parent. That of a client is part of a request that its
-    /// process serves, if it is certain which.
-    fn identity(&mut self, position: u64, started: Time, pid: u32, role: Role) -> Identity {
+    /// Who a call is that names no other parent. That of a client (`asked`) is part of a request that
+    /// its process serves, if it is certain which.
+    fn identity(
+        &mut self,
+        position: u64,
+        started: Time,
+        pid: u32,
+        asked: Option<Asked>,
+    ) -> Identity {
         let Self { calls, about, .. } = self;
-        let above = match role {
-            Role::Server => None,
-            Role::Client => match about.of(position) {
-                Some(work) => calls.serving.of(&work, started).map(|above| (above, Link::Context)),
-                None => calls.serving.sole(pid, started).map(|above| (above, Link::Sole)),
-            },
-        };
+        let above = asked.and_then(|asked| match (about.of(position), asked) {
+            (Some(work), _) => calls.serving.of(&work, started).map(|above| (above, Link::Context)),
+            (None, Asked::For(place)) => calls.serving.at(place).map(|above| (above, Link::Thread)),
+            (None, Asked::Nobody) => None,
+            (None, Asked::Unknown) => {
+                calls.serving.sole(pid, started).map(|above| (above, Link::Sole))
+            }
+        });
         match above {
             Some((above, link)) => {
                 let span_id = calls.ids.span_id();
                 calls.under(above, link, span_id, None)
             }
             None => calls.root(),
+        }
+    }
+
+    /// A thread has read a request.
+    fn read(&mut self, position: u64, thread: Thread) {
+        let Self { calls, opened, hands, .. } = self;
+        if let Some((doing, Direction::Received)) = calls.doing
+            && calls.serving.asks_threads(thread.pid)
+        {
+            let all_seen = calls.serving.sees_all(thread.pid, doing.time);
+            calls.threads.reads(doing, (opened.id, position), all_seen);
+            hands.reader = Some(thread);
+        }
+    }
+
+    /// A thread begins a call: whose it is by that.
+    fn asked_by(&mut self, started: Time, thread: Thread) -> Asked {
+        let Self { calls, opened, hands, .. } = self;
+        let Some((doing, Direction::Sent)) = calls.doing else { return Asked::Unknown };
+        if let Some(other) = hands.asker.replace(thread)
+            && other != thread
+        {
+            calls.threads.gives_up(other, opened.id);
+        }
+        calls.threads.asks(doing, opened.id, started, hands.is_alone(thread))
+    }
+
+    /// A request that was read is over, `whole` if it was answered.
+    fn read_is_over(&mut self, reader: Option<Thread>, position: u64, whole: bool) {
+        if let Some(reader) = reader {
+            self.calls.threads.answered(reader, (self.opened.id, position), whole);
         }
     }
 }
@@ -229,8 +276,12 @@ impl Sink<Identity> for CallsOf<'_> {
         thread: Thread,
         request: &mut Request,
     ) -> Option<Identity> {
+        let role = self.opened.role.unwrap_or(Role::Server);
+        let asked = match role {
+            Role::Client => Some(self.asked_by(started, thread)),
+            Role::Server => None,
+        };
         let Self { calls, opened, .. } = self;
-        let role = opened.role.unwrap_or(Role::Server);
         let key = MessageKey::new(opened.pair, role, position);
         if (role == Role::Client || key.is_none())
             && calls.sampling.leaves_out(number(opened, key, position))
@@ -251,7 +302,7 @@ impl Sink<Identity> for CallsOf<'_> {
             // It carries no context, and no server's span waits for it.
             Request::Database(_) | Request::Search(_) => {
                 let told = calls.step < Step::ALL;
-                return told.then(|| self.identity(position, started, thread.pid, role));
+                return told.then(|| self.identity(position, started, thread.pid, asked));
             }
         };
         if calls.step >= Step::TEXT && http.trim() {
@@ -265,6 +316,7 @@ impl Sink<Identity> for CallsOf<'_> {
             let identity =
                 calls.under(client, link, span_id, remote.and_then(|remote| remote.state));
             calls.serving.began(opened.id, position, started, thread.pid, (&identity).into());
+            self.read(position, thread);
             return Some(identity);
         }
         if calls.step == Step::ALL {
@@ -282,11 +334,12 @@ impl Sink<Identity> for CallsOf<'_> {
                 flags: calls.tracer.sampler().child(flags, trace_id, state.as_deref()),
                 trace_state: state,
             },
-            None => self.identity(position, started, thread.pid, role),
+            None => self.identity(position, started, thread.pid, asked),
         };
         let Self { calls, opened, .. } = self;
         if role == Role::Server {
             calls.serving.began(opened.id, position, started, thread.pid, (&identity).into());
+            self.read(position, thread);
         } else if let Some(key) = key {
             match calls.early.join(key, &identity) {
                 Some(span) => calls.tell(span),
@@ -297,6 +350,9 @@ impl Sink<Identity> for CallsOf<'_> {
     }
 
     fn ended(&mut self, mut call: Call, mut identity: Identity) {
+        if call.endpoint.role == Role::Server {
+            self.read_is_over(Some(call.thread), call.position, call.no_answer.is_none());
+        }
         let Self { calls, opened, tally, .. } = self;
         let mut settled = false;
         if call.endpoint.role == Role::Server {
@@ -388,6 +444,7 @@ impl Sink<Identity> for CallsOf<'_> {
     fn lost(&mut self, begun: Option<u64>) {
         if let Some(position) = begun {
             self.calls.serving.lost(self.opened.id, position);
+            self.read_is_over(self.hands.reader, position, false);
         }
         let loss = match begun {
             None if self.opened.midlife => Loss::JoinedMidway,

@@ -41,6 +41,7 @@ impl Pipeline {
 
     /// Nothing more is known of any connection: calls under way are counted as lost.
     pub fn forget_connections(&mut self) {
+        self.calls.threads.forget_work();
         let mut ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {

@@ -86,6 +86,7 @@ impl Host {
             thread: Thread { pid: 1, tid: 1 },
             waited: 0,
             work: None,
+            losses: 0,
         }));
     }
 

@@ -100,6 +100,7 @@ impl Bench {
                 thread: Thread::default(),
                 waited: 0,
                 work: None,
+                losses: 0,
             }));
         }
     }

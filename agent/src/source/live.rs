@@ -403,6 +403,7 @@ fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)
                         position: data.work.position,
                         length: data.work.length.into(),
                     }),
+                    losses: header.losses,
                 };
                 if !unix.is_empty() {
                     unix.moved(&data);

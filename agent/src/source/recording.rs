@@ -110,6 +110,8 @@ mod flag {
     pub(super) const SENT: u8 = 1;
     /// Data: not yet accepted to its end.
     pub(super) const PENDING: u8 = 2;
+    /// Data: how many records were lost before follows the captured bytes.
+    pub(super) const LOSSES: u8 = 4;
 }
 
 /// Ways in which something ended.

@@ -51,6 +51,7 @@ impl Talk {
             thread: Thread::default(),
             waited: 0,
             work: None,
+            losses: 0,
         };
         let mut out = Vec::new();
         self.streams.data(&data, &mut out);

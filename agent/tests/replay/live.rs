@@ -226,6 +226,7 @@ impl Story<'_> {
             thread: Thread { pid: socket.pid, tid: socket.pid },
             waited: self.random.below(1000) as u64 * 1000,
             work: None,
+            losses: 0,
         };
         let (bytes, tail) = (bytes[..captured].to_vec(), tail.to_vec());
         self.told.push((self.time, Told::Data { data, bytes, tail }));

@@ -188,6 +188,7 @@ fn the_wall_clock_is_followed() {
                 thread: Thread { pid: 7, tid: 7 },
                 waited: 0,
                 work: None,
+                losses: 0,
             })));
         }
         // Somebody sets the clock back, and then before the beginning of time.

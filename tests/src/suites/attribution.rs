@@ -3,6 +3,8 @@
 //! The id of each call begins with the id of the request that it is made for; nothing but the check
 //! looks at it.
 
+mod threads;
+
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
@@ -40,7 +42,7 @@ struct Cell {
 
 impl Cell {
     /// Right parents of those that were given, and of the calls that were made.
-    fn row(&self, event_loop: &str, endpoint: &str, in_flight: usize) -> String {
+    fn row(&self, service: &str, endpoint: &str, in_flight: usize) -> String {
         let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
         let (right, given) = (self.right, self.right + self.wrong.len());
         let links = self
@@ -48,12 +50,20 @@ impl Cell {
             .iter()
             .map(|(link, count)| format!("{link} {:.1} %", 100.0 * share(*count, given)));
         format!(
-            "FastAPI, {event_loop:8} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {:.4}  recall {:.4}  {}",
+            "{service:16} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {:.4}  recall {:.4}  {}",
             self.made,
             share(right, given),
             share(right, self.made),
             links.collect::<Vec<_>>().join(", ")
         )
+    }
+
+    /// No parent that was given is wrong.
+    fn check_precision(&self, report: &mut Report, name: &str) {
+        report.check(self.wrong.is_empty(), || {
+            let first = self.wrong.first().map_or("", String::as_str);
+            format!("{name}: {} of {} wrong: {first}", self.wrong.len(), self.made)
+        });
     }
 }
 
@@ -71,15 +81,12 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         let spans = agent.stop()?.spans()?;
         for ((endpoint, in_flight), cell) in cells(setting, &spans, &shop, event_loop) {
             if setting.table {
-                println!("{}", cell.row(event_loop, endpoint, in_flight));
+                println!("{}", cell.row(&format!("fastapi {event_loop}"), endpoint, in_flight));
             }
             let name = format!("{event_loop} {endpoint} at {in_flight}");
             let expected = number(calls, endpoint);
             report.equal(&format!("{name}: calls"), expected, cell.made);
-            report.check(cell.wrong.is_empty(), || {
-                let first = cell.wrong.first().map_or("", String::as_str);
-                format!("{name}: {} of {} wrong: {first}", cell.wrong.len(), cell.made)
-            });
+            cell.check_precision(report, &name);
             let recall = cell.right as f64 / cell.made.max(1) as f64;
             report.check(recall >= RECALL, || format!("{name}: recall {recall:.4}"));
             made += cell.made;
@@ -92,7 +99,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     for (link, count) in links {
         report.note(format!("{count} by {link}"));
     }
-    Ok(())
+    threads::run(report, setting, &down)
 }
 
 /// Calls that the requests to an endpoint make together.
@@ -121,14 +128,14 @@ fn plan(
     plan
 }
 
-/// The calls that the service made, by endpoint and requests in flight.
+/// The calls that a service made, by endpoint and requests in flight.
 fn cells<'a>(
     setting: &'a Setting,
     spans: &'a [Span],
-    shop: &Server,
-    event_loop: &str,
+    server: &Server,
+    service: &str,
 ) -> BTreeMap<(&'a str, usize), Cell> {
-    let (pids, start) = (shop.pids(), setting.id(&[event_loop, ""]));
+    let (pids, start) = (server.pids(), setting.id(&[service, ""]));
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let mut cells = BTreeMap::<_, Cell>::new();
     for span in spans.iter().filter(|s| s.kind == Kind::Client && pids.contains(&s.pid())) {

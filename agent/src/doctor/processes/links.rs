@@ -1,5 +1,6 @@
 //! How the calls of a process are linked to others.
 
+use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -23,9 +24,44 @@ pub(in crate::doctor) struct Links {
 pub(super) fn of(proc: &Path, pid: u32, runtime: &Runtime) -> Links {
     let callers = &["seq", "header"];
     let found = if runtime.name == "cpython" { python::find(proc, pid) } else { Ok(None) };
-    match found {
-        Ok(Some(_)) => Links { callers, inside: &["context", "sole"], why: None },
-        Ok(None) => Links { callers, inside: &["sole"], why: None },
-        Err(error) => Links { callers, inside: &["sole"], why: Some(error.to_string()) },
+    let context = matches!(found, Ok(Some(_)));
+    let inside: &[&str] = match (context, may_serve_in_threads(proc, pid, runtime.name)) {
+        (true, true) => &["context", "thread", "sole"],
+        (true, false) => &["context", "sole"],
+        (false, true) => &["thread", "sole"],
+        (false, false) => &["sole"],
+    };
+    Links { callers, inside, why: found.err().map(|error| error.to_string()) }
+}
+
+/// Whether the threads of a process may yet prove that they serve one request at a time each, which
+/// only a run sees.
+fn may_serve_in_threads(proc: &Path, pid: u32, runtime: &str) -> bool {
+    // What these do changes threads, or many requests share one.
+    const OTHERS: [&str; 7] = ["nodejs", "go", "nginx", "haproxy", "envoy", "traefik", "caddy"];
+    let tasks = fs::read_dir(proc.join(format!("{pid}/task")));
+    !OTHERS.contains(&runtime) && tasks.is_ok_and(|tasks| tasks.take(2).count() > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inside(runtime: &'static str, threads: u32) -> &'static [&'static str] {
+        let proc = tempfile::tempdir().expect("a directory");
+        for tid in 0..threads {
+            let task = proc.path().join(format!("7/task/{tid}"));
+            fs::create_dir_all(task).expect("a directory");
+        }
+        let runtime = Runtime { name: runtime, version: None, stripped: None, tls: None };
+        of(proc.path(), 7, &runtime).inside
+    }
+
+    #[test]
+    fn threads_say_something_where_there_are_several_that_wait() {
+        assert_eq!(inside("java", 2), ["thread", "sole"]);
+        assert_eq!(inside("native", 1), ["sole"]);
+        assert_eq!(inside("nodejs", 11), ["sole"]);
+        assert_eq!(inside("native", 0), ["sole"], "a process that is gone");
     }
 }

@@ -46,7 +46,7 @@ processes with TCP sockets
   12    a-service-with-a-very-l…  go 1.26.8, stripped  seq,header  sole    listens on 1 2 3 4 5 +2
   4711  shop                      nodejs               seq,header  sole    listens on 8001, 2 accepted, to crm (127.0.0.1:8002) x3, to 10.0.0.9:5432
   CALLERS: server spans hang under their callers' by sequence numbers (seq) or traceparent (header)
-  INSIDE: calls that a process makes while it answers one hang under it by what its runtime works on (context), or if it is the only one (sole); encrypted calls are not read yet
+  INSIDE: calls that a process makes while it answers one hang under it by what its runtime works on (context), by its thread once a run has seen that each serves one at a time (thread), or if it is the only one (sole); encrypted calls are not read yet
   3 processes may not be looked at
 
 tracing works, capture=socket

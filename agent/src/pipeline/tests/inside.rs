@@ -8,9 +8,10 @@ use crate::trace::propagation::Propagators;
 use crate::trace::sampler::Sampler;
 
 const PID: u32 = 5;
-/// Accepted connections and one to another service.
+/// Accepted connections and some to another service.
 const IN: [ConnectionId; 2] = [ConnectionId(10), ConnectionId(11)];
 const OUT: ConnectionId = ConnectionId(20);
+const OUTS: [ConnectionId; 2] = [OUT, ConnectionId(21)];
 const REQUEST: &[u8] = b"GET /in HTTP/1.1\r\nHost: h\r\n\r\n";
 const CALL: &[u8] = b"GET /out HTTP/1.1\r\nHost: h\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
@@ -19,6 +20,9 @@ struct Service {
     pipeline: Pipeline,
     stats: Arc<Stats>,
     now: u64,
+    /// Who reads and writes.
+    tid: u32,
+    losses: u16,
     /// How far each connection has received and sent.
     positions: HashMap<(ConnectionId, Direction), u64>,
 }
@@ -45,13 +49,14 @@ impl Service {
             arguments,
             environment,
         }));
-        for (n, id) in IN.into_iter().chain([OUT]).enumerate() {
-            let role = if id == OUT { Role::Client } else { Role::Server };
+        for (n, id) in IN.into_iter().chain(OUTS).enumerate() {
+            let role = if OUTS.contains(&id) { Role::Client } else { Role::Server };
             let n = n as u32;
             let pair = Some(Pair::Sequences { sent: 100 + n, received: 200 + n });
             pipeline.on(Event::Opened(Opened { pid: PID, pair, ..opened(id, role) }));
         }
-        Self { pipeline, stats, now: 3 * SECOND, positions: HashMap::new() }
+        let (now, positions) = (3 * SECOND, HashMap::new());
+        Self { pipeline, stats, now, tid: PID, losses: 0, positions }
     }
 
     /// Its runtime tells what it works on.
@@ -82,9 +87,10 @@ impl Service {
             bytes,
             tail: b"",
             pending: false,
-            thread: Thread { pid: PID, tid: PID },
+            thread: Thread { pid: PID, tid: self.tid },
             waited: 0,
             work,
+            losses: self.losses,
         }));
         Work { id, position: from, length }
     }
@@ -99,9 +105,35 @@ impl Service {
 
     /// The service calls another; how the span of that found its parent.
     fn calls(&mut self, work: Option<Work>) -> Span {
-        self.data(OUT, Direction::Sent, CALL, work);
-        self.data(OUT, Direction::Received, ANSWER, None);
+        self.calls_on(OUT, work)
+    }
+
+    fn calls_on(&mut self, id: ConnectionId, work: Option<Work>) -> Span {
+        self.data(id, Direction::Sent, CALL, work);
+        self.data(id, Direction::Received, ANSWER, None);
         self.pipeline.spans().pop().expect("a span")
+    }
+
+    /// Two threads, each with its connections, serve requests at the same time, so often that it is
+    /// believed.
+    fn with_threads() -> Self {
+        let mut service = Self::new();
+        for _ in 0..100 {
+            for (n, id) in IN.into_iter().enumerate() {
+                service.by(n).asked(id);
+            }
+            for n in [0, 1] {
+                service.by(n).calls_on(OUTS[n], None);
+                service.by(n).served(IN[n]);
+            }
+        }
+        service
+    }
+
+    /// From now on, this thread reads and writes.
+    fn by(&mut self, n: usize) -> &mut Self {
+        self.tid = PID + n as u32;
+        self
     }
 
     fn served(&mut self, id: ConnectionId) -> Span {
@@ -209,6 +241,81 @@ fn the_senders_decision_holds() {
     });
     assert_eq!((kept, left), (2, 0));
     assert_eq!(service.stats.unsampled.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_thread_that_serves_one_request_at_a_time_tells_whose_its_calls_are() {
+    let mut service = Service::with_threads();
+    for (n, id) in IN.into_iter().enumerate() {
+        service.by(n).asked(id);
+    }
+    let calls = [0, 1].map(|n| service.by(n).calls_on(OUTS[n], None));
+    let helper = service.by(2).calls(None);
+    assert_eq!(link(&helper), None, "a thread that serves nothing, and two are open");
+    for (n, call) in calls.iter().enumerate() {
+        let served = service.by(n).served(IN[n]);
+        let found = call.parent.as_ref().map(|parent| (parent.span_id, parent.link));
+        assert_eq!(found, Some((served.span_id, Link::Thread)));
+        assert_eq!(call.trace_id, served.trace_id);
+    }
+    assert_eq!(link(&service.by(0).calls(None)), None, "none is open");
+    // The other one's is the only one, but this thread is known to have answered its own.
+    service.by(0).asked(IN[0]);
+    assert_eq!(link(&service.by(1).calls_on(OUTS[1], None)), None);
+    assert_eq!(link(&service.by(2).calls(None)), Some(Link::Sole));
+}
+
+#[test]
+fn a_thread_tells_nothing_where_records_are_missing() {
+    let mut service = Service::with_threads();
+    for (n, id) in IN.into_iter().enumerate() {
+        service.by(n).asked(id);
+    }
+    service.losses = service.losses.wrapping_add(1);
+    assert_eq!(link(&service.by(0).calls_on(OUTS[0], None)), None);
+    service.by(0).served(IN[0]);
+    service.by(0).asked(IN[0]);
+    assert_eq!(link(&service.by(0).calls_on(OUTS[0], None)), Some(Link::Thread), "a new one");
+}
+
+#[test]
+fn a_thread_tells_nothing_once_it_has_served_two_requests_at_once() {
+    let mut service = Service::with_threads();
+    for id in IN {
+        service.by(0).asked(id);
+    }
+    assert_eq!(link(&service.by(0).calls_on(OUTS[0], None)), None);
+    for id in IN {
+        service.by(0).served(id);
+    }
+    for (n, id) in IN.into_iter().enumerate() {
+        service.by(n).asked(id);
+    }
+    assert_eq!(link(&service.by(0).calls_on(OUTS[0], None)), None, "for good");
+}
+
+#[test]
+fn what_two_threads_send_together_is_nobodys() {
+    let mut service = Service::with_threads();
+    for (n, id) in IN.into_iter().enumerate() {
+        service.by(n).asked(id);
+    }
+    let (front, rest) = CALL.split_at(20);
+    service.by(1).data(OUTS[0], Direction::Sent, front, None);
+    service.by(0).data(OUTS[0], Direction::Sent, rest, None);
+    service.by(0).data(OUTS[0], Direction::Received, ANSWER, None);
+    assert_eq!(link(&service.pipeline.spans().pop().expect("a span")), None);
+}
+
+#[test]
+fn what_the_runtime_says_goes_before_what_threads_say() {
+    let mut service = Service::with_threads();
+    let position = service.positions[&(IN[0], Direction::Received)];
+    let known = Some(Work { id: IN[0], position, length: REQUEST.len() as u64 });
+    service.by(0).data(IN[0], Direction::Received, REQUEST, known);
+    service.by(1).asked(IN[1]);
+    assert_eq!(link(&service.by(0).calls_on(OUTS[0], None)), None);
+    assert_eq!(link(&service.by(0).calls_on(OUTS[0], known)), Some(Link::Context));
 }
 
 /// A message of PostgreSQL: its kind, its length and what it says.

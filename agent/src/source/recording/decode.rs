@@ -108,6 +108,7 @@ fn data<'a>(fields: &mut Fields<'a>) -> Option<Data<'a>> {
     let whole = tail.len().max(bytes.len()) as u64 <= length;
     let direction = if flags & flag::SENT != 0 { Direction::Sent } else { Direction::Received };
     let pending = flags & flag::PENDING != 0;
+    let losses = if flags & flag::LOSSES != 0 { fields.u16()? } else { 0 };
     let work = if fields.0.is_empty() {
         None
     } else {
@@ -125,6 +126,7 @@ fn data<'a>(fields: &mut Fields<'a>) -> Option<Data<'a>> {
         thread,
         waited,
         work,
+        losses,
     })
 }
 

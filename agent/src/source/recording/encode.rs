@@ -170,7 +170,8 @@ fn encode_data(data: &Data<'_>, out: &mut Vec<u8>) {
     out.u8(kind::DATA);
     out.u64(data.id.0);
     out.u64(data.time.0);
-    out.u8(sent | pending);
+    let losses = if data.losses != 0 { flag::LOSSES } else { 0 };
+    out.u8(sent | pending | losses);
     out.u64(data.position);
     out.u64(data.length);
     out.u32(data.thread.pid);
@@ -178,6 +179,9 @@ fn encode_data(data: &Data<'_>, out: &mut Vec<u8>) {
     out.u64(data.waited);
     out.bytes(data.tail);
     out.bytes(data.bytes);
+    if data.losses != 0 {
+        out.u16(data.losses);
+    }
     if let Some(work) = data.work {
         out.u64(work.id.0);
         out.u64(work.position);

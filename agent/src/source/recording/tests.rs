@@ -76,10 +76,17 @@ fn data() -> impl Strategy<Value = Data<'static>> {
         position,
         length,
     });
-    let how =
-        (any::<bool>(), any::<bool>(), any::<u32>(), any::<u32>(), number(), option::of(work));
+    let how = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<u32>(),
+        any::<u32>(),
+        number(),
+        option::of(work),
+        any::<u16>(),
+    );
     (where_, bytes, how).prop_map(|((id, time, position, more), (bytes, tail), how)| {
-        let (sent, pending, pid, tid, waited, work) = how;
+        let (sent, pending, pid, tid, waited, work, losses) = how;
         Data {
             id: ConnectionId(id),
             time: Time(time),
@@ -92,6 +99,7 @@ fn data() -> impl Strategy<Value = Data<'static>> {
             thread: Thread { pid, tid },
             waited,
             work,
+            losses,
         }
     })
 }

@@ -84,6 +84,7 @@ impl Connection {
                 thread: Thread::default(),
                 waited: 0,
                 work: None,
+                losses: 0,
             }));
             position += length;
         }
