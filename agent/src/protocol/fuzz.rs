@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use tracebee_common::record::TAIL;
+
 use super::{Detector, MAX_UNPARSED, Parser, Part, Side, Step};
 
 /// Plays the conversation that `data` describes to a parser of `protocol`, as the engine would, and
@@ -66,7 +68,7 @@ struct Stream {
     skip_to: u64,
     /// The parser wants nothing of this turn.
     skip_turn: bool,
-    /// The last bytes that went through, at most eight.
+    /// The last bytes that went through, at most [`TAIL`].
     tail: Vec<u8>,
 }
 
@@ -91,8 +93,8 @@ impl Driver {
         let new_turn = self.begin(side);
         let stream = &mut self.streams[side as usize];
         stream.skip_turn &= !new_turn;
-        stream.tail.extend(&bytes[bytes.len().saturating_sub(8)..]);
-        stream.tail.drain(..stream.tail.len().saturating_sub(8));
+        stream.tail.extend(&bytes[bytes.len().saturating_sub(TAIL)..]);
+        stream.tail.drain(..stream.tail.len().saturating_sub(TAIL));
         if stream.unparsed.is_empty() {
             let skip = match stream.skip_turn {
                 true => bytes.len(),
