@@ -27,8 +27,8 @@ impl Conversation {
         };
         let statement = self.statement(text, !whole);
         // Where a string ends must be certain, too.
-        let strings =
-            self.dialect.backslash != Backslash::Unknown || memchr::memchr(b'\\', text).is_none();
+        let strings = self.dialect.backslash != Backslash::Unknown
+            || memchr::memmem::find(text, b"\\'").is_none();
         let whole = whole && strings;
         self.statements.forget_unnamed();
         if let Some(statement) = &statement {
