@@ -14,7 +14,8 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use tracebee::trace::{Kind, Span, Value};
+use tracebee::trace::{Kind, Span};
+use tracebee::value::Value;
 use tracebee_tests::capture::random::Random;
 
 use crate::packets::Capture;
