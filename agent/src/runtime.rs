@@ -1,4 +1,6 @@
 //! What executes a process, and where it keeps what says which unit of work runs.
 
+mod elf;
 mod maps;
+pub mod proxy;
 pub mod python;

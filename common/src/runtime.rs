@@ -31,5 +31,22 @@ pub struct Python {
     pub reserved: u32,
 }
 
+/// A reverse proxy that keeps, for each connection to a server, whose request it carries. Offsets are
+/// in bytes; those of nginx are the same in all of its versions and not here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Proxy {
+    /// Address of HAProxy's `fdtab` in the process; 0: it is nginx.
+    pub fdtab: u64,
+    /// `h1c.h1s`.
+    pub stream: u32,
+    /// `stconn.sedesc`.
+    pub endpoint: u32,
+    /// `stconn.app`.
+    pub app: u32,
+    /// `stream.sess`.
+    pub session: u32,
+}
+
 /// Processes of a runtime that are known at a time.
 pub const MAX_PROCESSES: u32 = 4096;

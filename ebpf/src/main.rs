@@ -10,11 +10,13 @@
 
 mod arch;
 mod bytes;
+mod descriptor;
 mod emit;
 mod layer;
 mod layout;
 mod memory;
 mod process;
+mod proxy;
 mod python;
 mod receive;
 mod remaining;

@@ -2,10 +2,7 @@
 //! for every step of a task, and `asyncio.to_thread` for its function.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_pid_tgid,
-        generated::{bpf_get_current_task_btf, bpf_probe_read_user},
-    },
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf},
     macros::{map, uprobe, uretprobe},
     maps::{HashMap, LruHashMap},
     programs::{ProbeContext, RetProbeContext},
@@ -14,7 +11,7 @@ use tracebee_common::runtime::{MAX_PROCESSES, Python};
 
 use crate::{
     layout,
-    memory::kernel,
+    memory::{kernel, user},
     work::{self, Context},
 };
 
@@ -90,23 +87,6 @@ fn state(python: &Python, tid: u32) -> Option<u64> {
         }
     }
     None
-}
-
-/// A member of a structure of the process, zero if it cannot be read.
-#[inline(always)]
-fn user<T: Default>(base: u64, offset: u32) -> T {
-    let mut value = T::default();
-    if base != 0 {
-        // SAFETY: a checked read into our stack.
-        unsafe {
-            bpf_probe_read_user(
-                (&raw mut value).cast(),
-                size_of::<T>() as u32,
-                (base + u64::from(offset)) as *const _,
-            );
-        }
-    }
-    value
 }
 
 /// The current thread, if it is one of CPython.

@@ -4,12 +4,13 @@
 //! ([`crate::python`]). Bytes that are read from an accepted connection in a context are what it is
 //! about from then on; a context that is forked from another is about the same; what a context
 //! sends to others belongs to what it is about. User space knows where requests begin and end.
+//! Of a proxy ([`crate::proxy`]), the connections of its clients are the contexts.
 
 use aya_ebpf::{macros::map, maps::LruHashMap};
 use tracebee_common::record::Work;
 
 use crate::{
-    python,
+    proxy, python,
     socket::{Socket, Who},
 };
 
@@ -18,7 +19,7 @@ use crate::{
 #[repr(C)]
 pub(crate) struct Context {
     pub(crate) pid: u64,
-    /// What its runtime calls it: never 0.
+    /// What its runtime calls it, or the cookie of a client's socket: never 0.
     pub(crate) number: u64,
 }
 
@@ -99,17 +100,26 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
         set(Context { pid: who.pid.into(), number: context }, Some(work));
     } else if reads_outside {
         let _ = READ.insert(who.tid, work, 0);
+    } else if proxy::is(who.pid) {
+        set(Context { pid: who.pid.into(), number: state.cookie }, Some(work));
     } else {
         return Work::default();
     }
     work
 }
 
-/// What the current thread sends on a connection is about this; zeros if that is not known.
+/// What the current thread sends on a connection, the `struct sock` at `sk`, is about this; zeros if
+/// that is not known.
 #[inline(always)]
-pub(crate) fn sending(state: &Socket, who: Who) -> Work {
-    let number = who.doing.context;
-    if state.accepted != 0 || number == 0 {
+pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
+    if state.accepted != 0 {
+        return Work::default();
+    }
+    let number = match who.doing.context {
+        0 if proxy::is(who.pid) => proxy::client(sk as u64, who.pid),
+        context => context,
+    };
+    if number == 0 {
         return Work::default();
     }
     of(Context { pid: who.pid.into(), number }).unwrap_or_default()

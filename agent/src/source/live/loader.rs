@@ -14,7 +14,7 @@ use aya_log::{EbpfLogger, Level};
 use tracebee_common::{
     Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter,
     record::{Conn, State},
-    runtime::Python,
+    runtime::{Proxy, Python},
 };
 
 use super::gauges::Gauges;
@@ -100,6 +100,7 @@ pub struct Kernel {
     last: HashMap<MapData, u64, StateValue>,
     last_conns: HashMap<MapData, u64, ConnValue>,
     python: HashMap<MapData, u32, PythonValue>,
+    proxies: HashMap<MapData, u32, ProxyValue>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
     /// What can be read at any time.
@@ -143,6 +144,13 @@ struct PythonValue(Python);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for PythonValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct ProxyValue(Proxy);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for ProxyValue {}
 
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
@@ -248,6 +256,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         python: HashMap::try_from(take("PYTHON")?).map_err(|e| LoadError::Map("PYTHON", e))?,
+        proxies: HashMap::try_from(take("PROXIES")?).map_err(|e| LoadError::Map("PROXIES", e))?,
         older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
         last: HashMap::try_from(take("LAST")?).map_err(|e| LoadError::Map("LAST", e))?,
         last_conns: HashMap::try_from(take("LAST_CONNS")?)
@@ -406,6 +415,20 @@ impl Kernel {
     pub fn forget_python(&mut self, pid: u32) {
         // Absent is what is wanted.
         let _ = self.python.remove(&pid);
+    }
+
+    /// From now on the process is a proxy, and laid out so.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn follow_proxy(&mut self, pid: u32, layout: Proxy) -> Result<(), MapError> {
+        self.proxies.insert(pid, ProxyValue(layout), 0)
+    }
+
+    /// Forgets what [`follow_proxy`](Self::follow_proxy) said.
+    pub fn forget_proxy(&mut self, pid: u32) {
+        // Absent is what is wanted.
+        let _ = self.proxies.remove(&pid);
     }
 
     /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.

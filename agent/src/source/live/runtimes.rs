@@ -8,6 +8,7 @@ use std::path::Path;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::loader::Kernel;
+use crate::runtime::proxy;
 use crate::runtime::python::{self, Unknown};
 
 /// Processes that are looked at in one go; the others wait for the next.
@@ -21,6 +22,7 @@ pub(super) struct Runtimes {
     /// To be looked at, and how often that was done.
     waiting: VecDeque<(u32, u8)>,
     followed: FxHashSet<u32>,
+    proxies: FxHashSet<u32>,
     /// Files whose functions are watched, and whether those of uvloop's event loop are.
     watched: FxHashMap<(u64, u64), bool>,
     /// Of which it was said that they cannot be followed.
@@ -47,6 +49,7 @@ impl Runtimes {
     pub(super) fn look(&mut self, kernel: &mut Kernel) {
         for _ in 0..BATCH.min(self.waiting.len()) {
             let Some((pid, attempts)) = self.waiting.pop_front() else { return };
+            self.look_for_proxy(kernel, pid);
             match python::find(Path::new("/proc"), pid) {
                 Ok(Some(found)) => self.follow(kernel, pid, &found),
                 Ok(None) | Err(Unknown::Io(_)) => self.forget(kernel, pid),
@@ -65,9 +68,34 @@ impl Runtimes {
     /// Forgets processes that are gone: to be called from time to time.
     pub(super) fn sweep(&mut self, kernel: &mut Kernel) {
         let gone = |pid: &u32| !Path::new(&format!("/proc/{pid}")).exists();
-        let gone: Vec<u32> = self.followed.iter().copied().filter(gone).collect();
+        let known = self.followed.iter().chain(&self.proxies);
+        let gone: Vec<u32> = known.copied().filter(gone).collect();
         for pid in gone {
             self.forget(kernel, pid);
+            self.forget_proxy(kernel, pid);
+        }
+    }
+
+    fn look_for_proxy(&mut self, kernel: &mut Kernel, pid: u32) {
+        match proxy::find(Path::new("/proc"), pid) {
+            Ok(Some(found)) => match kernel.follow_proxy(pid, found.layout) {
+                Ok(()) => {
+                    tracing::debug!("process {pid} is a proxy, {}", found.name);
+                    self.proxies.insert(pid);
+                }
+                Err(error) => self.say(format!("no room to follow process {pid}: {error}")),
+            },
+            Ok(None) | Err(proxy::Unknown::Io(_)) => self.forget_proxy(kernel, pid),
+            Err(error) => {
+                self.forget_proxy(kernel, pid);
+                self.say(format!("the calls of process {pid} are not linked by requests: {error}"));
+            }
+        }
+    }
+
+    fn forget_proxy(&mut self, kernel: &mut Kernel, pid: u32) {
+        if self.proxies.remove(&pid) {
+            kernel.forget_proxy(pid);
         }
     }
 
