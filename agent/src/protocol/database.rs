@@ -80,10 +80,11 @@ pub struct Response {
     /// What the database says that it did (`SELECT`, `CREATE TABLE`): names a call whose text is
     /// not known.
     pub command: Option<Box<str>>,
-    /// Rows that came back, where all of the answer was seen.
+    /// Rows that came back, where enough of the answer was seen to know.
     pub returned: Option<u64>,
-    /// Rows that were written, where all of the answer was seen.
+    /// Rows that were written, the same.
     pub affected: Option<u64>,
-    /// Not all of the answer was seen: whether it says of an error is not known.
+    /// Not all of the answer was seen: whether it says of a warning is not known nor, where there are
+    /// no rows either, of an error.
     pub cut: bool,
 }

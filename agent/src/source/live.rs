@@ -383,6 +383,7 @@ fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)
         record::DATA => {
             if let Ok((data, rest)) = record::Data::ref_from_prefix(bytes) {
                 let captured = (data.captured as usize).min(rest.len());
+                let (bytes, rest) = rest.split_at(captured);
                 let data = Data {
                     id,
                     time,
@@ -393,8 +394,8 @@ fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)
                     },
                     position: data.position,
                     length: u64::from(data.length).max(captured as u64),
-                    bytes: &rest[..captured],
-                    tail: &data.tail[..(data.tail_length as usize).min(record::TAIL)],
+                    bytes,
+                    tail: &rest[..(data.tail as usize).min(rest.len())],
                     pending: header.flags & record::FLAG_PENDING != 0,
                     thread: Thread { pid: data.pid, tid: data.tid },
                     waited: u64::from(data.waited) * 1000,

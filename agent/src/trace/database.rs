@@ -9,8 +9,9 @@
 //!   because a text may have several; such a text has neither attribute here.
 //! - `db.response.returned_rows` counts rows that came back, `tracebee.db.affected_rows` rows that
 //!   were written.
-//! - `tracebee.db.response_cut`: not all of the answer was seen; its rows, and an error that came
-//!   late in it, are unknown.
+//! - `tracebee.db.response_cut`: not all of the answer was seen. Rows that are told are all; where none
+//!   are, they are unknown, and so is an error that came late in it. A warning may be missing in any
+//!   case.
 //! - `tracebee.db.waits`: the call waits, on purpose, until something happens (`BLPOP`). It is not
 //!   slow, whatever `--slow` says, and no answer within `--request-timeout` is not an error of it.
 //! - `tracebee.trimmed`: the text was left out under load.
