@@ -8,11 +8,15 @@
 
 mod lexer;
 mod mask;
+mod seen;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use lexer::{Backslash, Dialect};
+
+use std::sync::Arc;
 
 use summary::Summary;
 
@@ -35,6 +39,11 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// As [`read`](Self::read), or as it was read before.
+    pub fn shared(text: &[u8], dialect: Dialect, cut: bool) -> Arc<Self> {
+        seen::read(text, dialect, cut)
+    }
+
     /// Reads the text of a statement; `cut` if there is more of it that was not seen.
     pub fn read(text: &[u8], dialect: Dialect, cut: bool) -> Self {
         let mut summary = Summary::new(text, cut);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use tracebee_tests::agent::Stopped;
-use tracebee_tests::check::CLOCK_SLACK;
+use tracebee_tests::check::{self, CLOCK_SLACK};
 use tracebee_tests::paths::{installed, workload};
 use tracebee_tests::process::Process;
 use tracebee_tests::report::Report;
@@ -189,6 +189,39 @@ fn common(report: &mut Report, client: &Client, span: &Span, port: u16) {
     report.equal(&what("port"), Some(i64::from(port)), span.int("server.port"));
     report.equal(&what("peer"), Some(i64::from(port)), span.int("network.peer.port"));
     report.equal(&what("status"), span.text("error.type").is_some(), span.error);
+}
+
+/// Spans by the word that each call has of its own.
+#[derive(Default)]
+pub(super) struct ByWord<'a>(HashMap<&'a str, Vec<&'a Span>>);
+
+impl<'a> ByWord<'a> {
+    pub(super) fn add(&mut self, word: &'a str, span: &'a Span) {
+        self.0.entry(word).or_default().push(span);
+    }
+
+    /// The one span of the call with this word, which is called `name`.
+    pub(super) fn take(&mut self, report: &mut Report, name: &str, word: &str) -> Option<&'a Span> {
+        let found = self.0.remove(word).unwrap_or_default();
+        if let [span] = found[..] {
+            return Some(span);
+        }
+        let found: Vec<_> = found.iter().map(|span| in_full(span)).collect();
+        report.fail(format!("{name}: {} spans: {found:#?}", found.len()));
+        None
+    }
+
+    /// What is left is of no call.
+    pub(super) fn finish(self, report: &mut Report) {
+        for span in self.0.values().flatten() {
+            report.fail(format!("of no call: {}", in_full(span)));
+        }
+    }
+}
+
+/// All that a span says, in one line.
+pub(super) fn in_full(span: &Span) -> String {
+    format!("{} {:?}", check::brief(span), span.attributes)
 }
 
 /// The first word of a statement, as the server's log and the span both show it.

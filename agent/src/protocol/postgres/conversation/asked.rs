@@ -228,7 +228,7 @@ impl Conversation {
                 std::str::from_utf8(text).map_or_else(|e| cut && e.error_len().is_none(), |_| true)
             }
         };
-        readable.then(|| Arc::new(Statement::read(text, self.dialect, cut)))
+        readable.then(|| Statement::shared(text, self.dialect, cut))
     }
 }
 
