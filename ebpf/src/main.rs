@@ -11,6 +11,7 @@
 mod arch;
 mod bytes;
 mod emit;
+mod go;
 mod layer;
 mod layout;
 mod memory;

@@ -8,7 +8,9 @@ mod order;
 mod remaining;
 mod runtimes;
 mod shed;
+mod sys;
 mod unix;
+mod watch;
 
 use std::{
     borrow::Cow,

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::runtime::Runtime;
-use crate::runtime::python;
+use crate::runtime::{go, python};
 
 /// The rules that hold for a process, each as `tracebee.link` calls it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -23,15 +23,28 @@ pub(in crate::doctor) struct Links {
 /// What holds for a process.
 pub(super) fn of(proc: &Path, pid: u32, runtime: &Runtime) -> Links {
     let callers = &["seq", "header"];
-    let found = if runtime.name == "cpython" { python::find(proc, pid) } else { Ok(None) };
-    let context = matches!(found, Ok(Some(_)));
+    let found = match runtime.name {
+        "cpython" => python::find(proc, pid).map(|it| it.is_some()).map_err(|e| e.to_string()),
+        // A proxy that is written in it, too.
+        _ => goroutines(proc, pid).map_err(|e| e.to_string()),
+    };
+    let context = matches!(found, Ok(true));
     let inside: &[&str] = match (context, may_serve_in_threads(proc, pid, runtime.name)) {
         (true, true) => &["context", "thread", "sole"],
         (true, false) => &["context", "sole"],
         (false, true) => &["thread", "sole"],
         (false, false) => &["sole"],
     };
-    Links { callers, inside, why: found.err().map(|error| error.to_string()) }
+    Links { callers, inside, why: found.err() }
+}
+
+/// Whether a process runs Go, and its goroutines can be followed.
+fn goroutines(proc: &Path, pid: u32) -> Result<bool, go::Unknown> {
+    match go::process(proc, pid) {
+        Ok(Some(process)) => go::image(&process.file).map(|_| true),
+        Ok(None) | Err(go::Unknown::Io(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether the threads of a process may yet prove that they serve one request at a time each, which

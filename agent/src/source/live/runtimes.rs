@@ -1,12 +1,15 @@
 //! Runtimes whose unit of work the kernel programs can follow: found when a process has its first
 //! connection, and when the agent starts.
 
+mod goroutines;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use self::goroutines::Goroutines;
 use super::loader::Kernel;
 use crate::runtime::python::{self, Unknown};
 
@@ -21,6 +24,7 @@ pub(super) struct Runtimes {
     /// To be looked at, and how often that was done.
     waiting: VecDeque<(u32, u8)>,
     followed: FxHashSet<u32>,
+    go: Goroutines,
     /// Files whose functions are watched, and whether those of uvloop's event loop are.
     watched: FxHashMap<(u64, u64), bool>,
     /// Of which it was said that they cannot be followed.
@@ -49,7 +53,11 @@ impl Runtimes {
             let Some((pid, attempts)) = self.waiting.pop_front() else { return };
             match python::find(Path::new("/proc"), pid) {
                 Ok(Some(found)) => self.follow(kernel, pid, &found),
-                Ok(None) | Err(Unknown::Io(_)) => self.forget(kernel, pid),
+                Ok(None) => {
+                    self.forget_python(kernel, pid);
+                    self.follow_go(kernel, pid);
+                }
+                Err(Unknown::Io(_)) => self.forget(kernel, pid),
                 Err(Unknown::Elsewhere(_)) if attempts + 1 < ATTEMPTS => {
                     self.waiting.push_back((pid, attempts + 1));
                     return;
@@ -65,7 +73,8 @@ impl Runtimes {
     /// Forgets processes that are gone: to be called from time to time.
     pub(super) fn sweep(&mut self, kernel: &mut Kernel) {
         let gone = |pid: &u32| !Path::new(&format!("/proc/{pid}")).exists();
-        let gone: Vec<u32> = self.followed.iter().copied().filter(gone).collect();
+        let followed = self.followed.iter().copied().chain(self.go.pids());
+        let gone: Vec<u32> = followed.filter(gone).collect();
         for pid in gone {
             self.forget(kernel, pid);
         }
@@ -94,7 +103,20 @@ impl Runtimes {
         }
     }
 
+    fn follow_go(&mut self, kernel: &mut Kernel, pid: u32) {
+        match self.go.follow(kernel, pid) {
+            Ok(true) => {}
+            Ok(false) => self.go.forget(kernel, pid),
+            Err(error) => self.say(format!("the calls of process {pid} are not linked: {error}")),
+        }
+    }
+
     fn forget(&mut self, kernel: &mut Kernel, pid: u32) {
+        self.forget_python(kernel, pid);
+        self.go.forget(kernel, pid);
+    }
+
+    fn forget_python(&mut self, kernel: &mut Kernel, pid: u32) {
         if self.followed.remove(&pid) {
             kernel.forget_python(pid);
         }
