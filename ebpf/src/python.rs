@@ -117,7 +117,7 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
     if number == 0 {
         return 0;
     }
-    let pid = u64::from(pid);
+    let process = u64::from(pid);
     // SAFETY: only this thread writes it.
     let parent = unsafe { COPIES.get(tid).copied() };
     let _ = COPIES.remove(tid);
@@ -126,14 +126,16 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
             // The thread had none, and got one for this.
             if let Some(thread) = state(python, tid) {
                 let fresh: u64 = user(thread, python.context);
-                work::set(Context { pid, number: fresh }, None);
+                work::set(Context { process, number: fresh }, None);
             }
             None
         }
-        Some(parent) if says_something(python, parent) => work::of(Context { pid, number: parent }),
+        Some(parent) if says_something(python, parent) => {
+            work::of(Context { process, number: parent })
+        }
         _ => None,
     };
-    work::set(Context { pid, number }, about);
+    work::set(Context { process, number }, about);
     0
 }
 
@@ -145,7 +147,7 @@ pub(crate) fn python_enters(ctx: ProbeContext) -> u32 {
         && let Some(work) = work::take_read(tid)
         && let Some(number) = ctx.arg::<u64>(0)
     {
-        work::set(Context { pid: pid.into(), number }, Some(work));
+        work::set(Context { process: pid.into(), number }, Some(work));
     }
     0
 }

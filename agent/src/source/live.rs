@@ -9,7 +9,9 @@ mod order;
 mod remaining;
 mod runtimes;
 mod shed;
+mod sys;
 mod unix;
+mod watch;
 
 use std::{
     num::NonZeroU32,
