@@ -157,8 +157,8 @@ pub struct Work {
     pub position: u64,
     /// How many they were.
     pub length: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// How the unit of work came to it: a note of the kernel programs' own.
+    pub how: u32,
 }
 
 /// Bytes that went through a socket. The captured ones follow and, where these are not all, the last

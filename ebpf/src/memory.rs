@@ -1,6 +1,6 @@
-//! Two ways of reading the kernel's memory.
+//! Two ways of reading the kernel's memory, and one of reading a process's.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use core::ptr::read_volatile;
 
 /// A kernel structure whose members can be read.
@@ -83,6 +83,23 @@ pub(crate) unsafe fn kernel<T: Default>(base: u64, offset: usize) -> T {
             size_of::<T>() as u32,
             (base + offset as u64) as *const _,
         );
+    }
+    value
+}
+
+/// A member of a structure of the current process, zero if it cannot be read.
+#[inline(always)]
+pub(crate) fn user<T: Default>(base: u64, offset: u32) -> T {
+    let mut value = T::default();
+    if base != 0 {
+        // SAFETY: a checked read into our stack.
+        unsafe {
+            bpf_probe_read_user(
+                (&raw mut value).cast(),
+                size_of::<T>() as u32,
+                (base + u64::from(offset)) as *const _,
+            );
+        }
     }
     value
 }

@@ -2,10 +2,7 @@
 //! for every step of a task, and `asyncio.to_thread` for its function.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_pid_tgid,
-        generated::{bpf_get_current_task_btf, bpf_probe_read_user},
-    },
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf},
     macros::{map, uprobe, uretprobe},
     maps::{HashMap, LruHashMap},
     programs::{ProbeContext, RetProbeContext},
@@ -14,7 +11,7 @@ use tracebee_common::runtime::{MAX_PROCESSES, Python};
 
 use crate::{
     layout,
-    memory::kernel,
+    memory::{kernel, user},
     work::{self, Context},
 };
 
@@ -92,23 +89,6 @@ fn state(python: &Python, tid: u32) -> Option<u64> {
     None
 }
 
-/// A member of a structure of the process, zero if it cannot be read.
-#[inline(always)]
-fn user<T: Default>(base: u64, offset: u32) -> T {
-    let mut value = T::default();
-    if base != 0 {
-        // SAFETY: a checked read into our stack.
-        unsafe {
-            bpf_probe_read_user(
-                (&raw mut value).cast(),
-                size_of::<T>() as u32,
-                (base + u64::from(offset)) as *const _,
-            );
-        }
-    }
-    value
-}
-
 /// The current thread, if it is one of CPython.
 #[inline(always)]
 fn current() -> Option<(&'static Python, u32, u32)> {
@@ -137,7 +117,7 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
     if number == 0 {
         return 0;
     }
-    let pid = u64::from(pid);
+    let process = u64::from(pid);
     // SAFETY: only this thread writes it.
     let parent = unsafe { COPIES.get(tid).copied() };
     let _ = COPIES.remove(tid);
@@ -146,14 +126,16 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
             // The thread had none, and got one for this.
             if let Some(thread) = state(python, tid) {
                 let fresh: u64 = user(thread, python.context);
-                work::set(Context { pid, number: fresh }, None);
+                work::set(Context { process, number: fresh }, None);
             }
             None
         }
-        Some(parent) if says_something(python, parent) => work::of(Context { pid, number: parent }),
+        Some(parent) if says_something(python, parent) => {
+            work::of(Context { process, number: parent })
+        }
         _ => None,
     };
-    work::set(Context { pid, number }, about);
+    work::set(Context { process, number }, about);
     0
 }
 
@@ -165,7 +147,7 @@ pub(crate) fn python_enters(ctx: ProbeContext) -> u32 {
         && let Some(work) = work::take_read(tid)
         && let Some(number) = ctx.arg::<u64>(0)
     {
-        work::set(Context { pid: pid.into(), number }, Some(work));
+        work::set(Context { process: pid.into(), number }, Some(work));
     }
     0
 }

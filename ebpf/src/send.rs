@@ -129,6 +129,7 @@ pub(crate) fn tell<C: Connection>(
         return;
     }
     let Some(scratch) = scratch() else { return };
+    let sk = connection.address();
     let state = connection.state();
     let Copied { captured, wanted } = copy(scratch, state, left, body);
     // What we cannot read, the kernel may not be able to read either.
@@ -151,7 +152,7 @@ pub(crate) fn tell<C: Connection>(
         messages: state.messages,
         left_out: state.calls,
         sent: 0,
-        work: work::sending(state, who),
+        work: work::sending(state, who, sk),
     };
     bytes::output(scratch, captured);
 }

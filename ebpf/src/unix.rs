@@ -358,6 +358,7 @@ pub(crate) unsafe fn sent<M: Memory>(
         return;
     }
     let Some(scratch) = send::scratch() else { return };
+    let sk = unix.sk.address();
     let socket = &mut unix.own.socket;
     let Copied { captured, .. } = send::copy(scratch, socket, length, body());
     let flags = FLAG_SENT | if first { FLAG_FIRST } else { 0 };
@@ -382,7 +383,7 @@ pub(crate) unsafe fn sent<M: Memory>(
         messages,
         left_out: socket.calls,
         sent: 0,
-        work: work::sending(socket, who),
+        work: work::sending(socket, who, sk),
     };
     bytes::output(scratch, captured);
 }
@@ -452,6 +453,11 @@ impl<M: Memory> Connection for Unix<M> {
     #[inline(always)]
     fn state(&mut self) -> &mut Socket {
         &mut self.own.socket
+    }
+
+    #[inline(always)]
+    fn address(&self) -> *const u8 {
+        self.sk.address()
     }
 
     #[inline(always)]

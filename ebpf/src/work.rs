@@ -1,15 +1,17 @@
 //! Which request a unit of work is about.
 //!
 //! At any instant a thread runs a unit of work, its context; what that is, its runtime decides
-//! ([`crate::python`]). Bytes that are read from an accepted connection in a context are what it is
-//! about from then on; a context that is forked from another is about the same; what a context
-//! sends to others belongs to what it is about. User space knows where requests begin and end.
+//! ([`crate::python`], [`crate::go`]). Bytes that are read from an accepted connection in a context
+//! are what it is about from then on; a context that is forked from another is about the same; what
+//! a context sends to others belongs to what it is about. User space knows where requests begin and
+//! end.
+//! Of a proxy ([`crate::proxy`]), the connections of its clients are the contexts.
 
 use aya_ebpf::{macros::map, maps::LruHashMap};
 use tracebee_common::record::Work;
 
 use crate::{
-    python,
+    go, proxy, python,
     socket::{Socket, Who},
 };
 
@@ -17,8 +19,9 @@ use crate::{
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Context {
-    pub(crate) pid: u64,
-    /// What its runtime calls it: never 0.
+    /// Which process, and which program of those that it has executed.
+    pub(crate) process: u64,
+    /// What its runtime calls it, or the cookie of a client's socket: never 0.
     pub(crate) number: u64,
 }
 
@@ -27,23 +30,42 @@ pub(crate) struct Context {
 pub(crate) struct Doing {
     /// The context that it is in, 0 for none that is known.
     context: u64,
+    /// [`Context::process`].
+    process: u64,
     /// It reads before it enters the context that the bytes are for.
     reads_outside: bool,
+    /// Contexts take connections that others drive.
+    takes: bool,
 }
 
 impl Doing {
     /// What the thread `tid` of process `pid`, the current one, is doing.
     #[inline(always)]
     pub(crate) fn of(pid: u32, tid: u32) -> Self {
-        match python::of(pid) {
-            Some(python) => Self {
+        if let Some(python) = python::of(pid) {
+            return Self {
                 context: python::context(python, tid),
+                process: pid.into(),
                 reads_outside: python.reads_outside != 0,
+                takes: false,
+            };
+        }
+        match go::of(pid) {
+            Some(go) => Self {
+                context: go::in_call(go),
+                process: go::process(go, pid),
+                reads_outside: false,
+                takes: true,
             },
-            None => Self { context: 0, reads_outside: false },
+            None => Self { context: 0, process: 0, reads_outside: false, takes: false },
         }
     }
 }
+
+/// [`Work::how`]: a fork has made the context about it.
+const INHERITED: u32 = 1;
+/// The same: nothing ever will.
+const NEVER: u32 = 2;
 
 /// What each is about. Those that nobody worked in for the longest time make room for others: their
 /// calls stay unlinked.
@@ -59,6 +81,31 @@ static READ: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
 pub(crate) fn of(context: Context) -> Option<Work> {
     // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
     unsafe { WORK.get(context).copied() }
+}
+
+/// `child` is forked from `parent`, and about the same.
+#[inline(always)]
+pub(crate) fn inherit(child: Context, parent: Context) {
+    let work = match of(parent) {
+        Some(work) if work.cookie != 0 => Some(Work { how: INHERITED, ..work }),
+        _ => None,
+    };
+    set(child, work);
+}
+
+/// Whatever `context` reads or sends is not its own.
+#[inline(always)]
+pub(crate) fn never(context: Context) {
+    set(context, Some(Work { how: NEVER, ..Work::default() }));
+}
+
+/// `context` waits for what others do, and may do their work after that: unless it has read what it
+/// is about itself, that is not known any more.
+#[inline(always)]
+pub(crate) fn waits(context: Context) {
+    if of(context).is_some_and(|work| work.how == INHERITED) {
+        set(context, None);
+    }
 }
 
 /// From now on `context` is about `work`, or about nothing that is known.
@@ -86,7 +133,7 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 /// is about from now on; zeros if it has none.
 #[inline(always)]
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
-    let Doing { context, reads_outside } = who.doing;
+    let Doing { context, process, reads_outside, takes } = who.doing;
     if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
         if reads_outside {
@@ -94,23 +141,41 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
         }
         return Work::default();
     }
-    let work = Work { cookie: state.cookie, position, length, reserved: 0 };
+    let work = Work { cookie: state.cookie, position, length, how: 0 };
     if context != 0 {
-        set(Context { pid: who.pid.into(), number: context }, Some(work));
+        let context = Context { process, number: context };
+        if !(takes && of(context).is_some_and(|work| work.how == NEVER)) {
+            set(context, Some(work));
+        }
     } else if reads_outside {
         let _ = READ.insert(who.tid, work, 0);
+    } else if proxy::is(who.pid) {
+        set(Context { process: who.pid.into(), number: state.cookie }, Some(work));
     } else {
         return Work::default();
     }
     work
 }
 
-/// What the current thread sends on a connection is about this; zeros if that is not known.
+/// What the current thread sends on a connection, the `struct sock` at `sk`, is about this; zeros if
+/// that is not known.
 #[inline(always)]
-pub(crate) fn sending(state: &Socket, who: Who) -> Work {
-    let number = who.doing.context;
-    if state.accepted != 0 || number == 0 {
+pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
+    let Doing { context, process, takes, .. } = who.doing;
+    if state.accepted != 0 {
         return Work::default();
     }
-    of(Context { pid: who.pid.into(), number }).unwrap_or_default()
+    if takes && let Some(work) = go::taken(state.cookie) {
+        return work;
+    }
+    if context != 0 {
+        return of(Context { process, number: context }).unwrap_or_default();
+    }
+    if !proxy::is(who.pid) {
+        return Work::default();
+    }
+    match proxy::client(sk as u64, who.pid) {
+        0 => Work::default(),
+        number => of(Context { process: who.pid.into(), number }).unwrap_or_default(),
+    }
 }

@@ -9,14 +9,11 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use object::read::elf::{ElfFile64, ProgramHeader as _};
-use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, elf};
+use object::{Object as _, ObjectSection as _, ReadCache};
 use tracebee_common::runtime::Python;
 
+use super::elf::{Elf, bias, exported, in_file};
 use super::maps::{self, Mapping};
-
-/// An ELF file of which only what is looked at is read.
-type Elf<'a> = ElfFile64<'a, Endianness, &'a ReadCache<File>>;
 
 /// CPython in a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,10 +120,7 @@ pub fn find(proc: &Path, pid: u32) -> Result<Option<Found>, Unknown> {
     let Some(offsets) = known.filter(|_| cfg!(target_arch = "x86_64")) else {
         return Err(Unknown::Version(version));
     };
-    let symbol = |name| {
-        let mut symbols = elf.dynamic_symbols();
-        symbols.find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address())
-    };
+    let symbol = |name| exported(&elf, name);
     let runtime = symbol("_PyRuntime").ok_or(Unknown::Lacks("_PyRuntime"))?;
     let copy = symbol("PyContext_CopyCurrent")
         .and_then(|address| in_file(&elf, address))
@@ -176,34 +170,6 @@ fn says_free_threaded(elf: &Elf<'_>) -> Result<bool, Unknown> {
     let cookie = head.filter(|head| head.starts_with(b"xdebugpy"));
     let flag = cookie.and_then(|head| head.get(16..24)).ok_or(Unknown::Lacks("debug offsets"))?;
     Ok(flag.iter().any(|byte| *byte != 0))
-}
-
-/// Where in the file an address of it is.
-fn in_file(elf: &Elf<'_>, address: u64) -> Option<u64> {
-    let endian = elf.endian();
-    let loads = elf.elf_program_headers().iter().filter(|h| h.p_type(endian) == elf::PT_LOAD);
-    loads.into_iter().find_map(|header| {
-        let within = address.checked_sub(header.p_vaddr(endian))?;
-        (within < header.p_filesz(endian)).then(|| header.p_offset(endian) + within)
-    })
-}
-
-/// How far the file's addresses were moved when it was loaded.
-fn bias(elf: &Elf<'_>, mappings: &[Mapping], image: &Mapping) -> Option<u64> {
-    let endian = elf.endian();
-    let mapping = mappings.iter().find(|mapping| mapping.path == image.path)?;
-    // A page may hold the end of one segment and the beginning of the next.
-    let header = elf
-        .elf_program_headers()
-        .iter()
-        .filter(|header| header.p_type(endian) == elf::PT_LOAD)
-        .find(|header| {
-            let from = header.p_offset(endian);
-            from.saturating_sub(mapping.offset) < 4096
-                && from + header.p_filesz(endian) > mapping.offset
-        })?;
-    let address = header.p_vaddr(endian).wrapping_sub(header.p_offset(endian));
-    Some(mapping.start.wrapping_sub(address.wrapping_add(mapping.offset)))
 }
 
 /// Threads that are looked at to see whether this is an interpreter.

@@ -20,8 +20,9 @@
 
 use std::sync::Arc;
 
-use super::{Attributes, Described, Known, MAX_TEXT, Tracer, Value, bounded};
+use super::{Attributes, Described, Known, MAX_TEXT, Tracer, bounded};
 use crate::protocol::database::{Batches, Request, Response};
+use crate::value::Value;
 
 /// Attributes of a span that has them all.
 const CAPACITY: usize = 20;

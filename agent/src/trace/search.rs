@@ -17,12 +17,13 @@ use percent_encoding::percent_decode_str;
 use super::http::{asked_server, error_type, full_url};
 use super::method::Method;
 use super::target::Target;
-use super::{Attributes, Described, Kind, Known, MAX_TEXT, Tracer, Value, bounded};
+use super::{Attributes, Described, Kind, Known, MAX_TEXT, Tracer, bounded};
 use crate::protocol::http1::{self, Content};
 use crate::protocol::search::bulk::Bulk;
 use crate::protocol::search::endpoints::INDEX;
 use crate::protocol::search::{self, PORT, Request};
 use crate::source::Address;
+use crate::value::Value;
 
 /// Attributes of a span that has them all, with three parts of a path.
 const CAPACITY: usize = 20;

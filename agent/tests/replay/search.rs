@@ -14,7 +14,8 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use tracebee::trace::{Kind, Span, Value};
+use tracebee::trace::{Kind, Span};
+use tracebee::value::Value;
 
 use crate::outcome::{int, replay, text};
 use crate::packets::{Capture, Cut, fixtures_but};

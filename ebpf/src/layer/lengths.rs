@@ -169,7 +169,7 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
             messages,
             left_out: state.calls,
             sent: 0,
-            work: work::sending(state, who),
+            work: work::sending(state, who, sk),
         };
         bytes::output(scratch, captured);
         let now: u8 = tp.read(layout::skc_state());
