@@ -24,16 +24,16 @@ use summary::Summary;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statement {
     /// `db.query.text`: each literal is a `?`, comments are gone.
-    pub text: Box<str>,
+    pub text: Arc<str>,
     /// `db.query.summary`: operations and targets as they come (`SELECT users orders`). Empty if
     /// the text begins with no known command.
-    pub summary: Box<str>,
+    pub summary: Arc<str>,
     /// The operation, if all of the text was seen and it is the only one.
-    pub operation: Option<Box<str>>,
+    pub operation: Option<Arc<str>>,
     /// The table, if all of the text was seen and there is one operation on one table.
-    pub collection: Option<Box<str>>,
+    pub collection: Option<Arc<str>>,
     /// The procedure of a `CALL` that is the only operation.
-    pub procedure: Option<Box<str>>,
+    pub procedure: Option<Arc<str>>,
     /// How many statements the text has, as far as it was seen.
     pub statements: u32,
 }

@@ -60,7 +60,7 @@ impl Request {
     pub fn trim(&mut self) -> bool {
         let long = self.statement.as_ref().filter(|statement| statement.text.len() > SHORT);
         if let Some(statement) = long {
-            let rest = Statement { text: Box::default(), ..Statement::clone(statement) };
+            let rest = Statement { text: Arc::default(), ..Statement::clone(statement) };
             self.statement = Some(Arc::new(rest));
             self.trimmed = true;
         }

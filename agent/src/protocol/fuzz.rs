@@ -178,6 +178,12 @@ impl Driver {
         true
     }
 
+    /// Whether all bytes are to be seen.
+    #[cfg(test)]
+    pub(super) fn wants_everything(&self) -> bool {
+        self.parser.needs_everything(0)
+    }
+
     /// How far `side` has come.
     #[cfg(test)]
     pub(super) fn position(&self, side: Side) -> u64 {

@@ -4,6 +4,7 @@
 //! level. What it does not know it leaves out.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Statement;
 use super::lexer::Token;
@@ -406,7 +407,7 @@ impl<'a> Summary<'a> {
         let target = self.target.filter(|_| single && self.targets == 1);
         let named = |wanted: Target| {
             let (range, target) = target.clone()?;
-            (target == wanted).then(|| Box::from(&self.out[range]))
+            (target == wanted).then(|| Arc::from(&self.out[range]))
         };
         Statement {
             text: text.into(),

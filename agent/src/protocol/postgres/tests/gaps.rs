@@ -435,3 +435,29 @@ fn the_end_is_no_request() {
     let found = end(driver);
     assert!(found.len() == 1 && found[0].contains("\"COPY t\" -> 7 affected"), "{found:?}");
 }
+
+/// A `BEGIN` that goes along with a query is no reason to want all of its result; two queries with
+/// long ones are.
+#[test]
+fn what_has_to_be_seen_whole() {
+    let wants = |second: &[u8], answers: &[&[u8]]| {
+        let mut driver = session();
+        driver.data(Q, &query("BEGIN"));
+        driver.data(Q, second);
+        for answer in answers {
+            driver.data(A, answer);
+        }
+        driver.wants_everything()
+    };
+    let begun = [complete("BEGIN"), ready(b'T')].concat();
+    let select = query("SELECT * FROM a");
+    let long = [description(), rows(1000, &[b'x'; 100]), complete("SELECT 1000"), ready(b'T')];
+    assert!(!wants(&select, &[&begun, &long.concat()]));
+    assert!(wants(&query(&format!("SELECT '{}'", "x".repeat(9000))), &[]));
+    let two = [&begun[..], &rows(1000, &[b'x'; 100])].concat();
+    assert!(!wants(&select, &[&two]));
+    let mut driver = session();
+    driver.data(Q, &[&select[..], &select].concat());
+    driver.data(A, &[description(), rows(100, &[b'x'; 100])].concat());
+    assert!(driver.wants_everything());
+}
