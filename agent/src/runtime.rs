@@ -4,3 +4,4 @@ mod elf;
 mod maps;
 pub mod proxy;
 pub mod python;
+pub mod uvloop;

@@ -55,11 +55,40 @@ static WORK: LruHashMap<Context, Work> = LruHashMap::with_max_entries(65_536, 0)
 #[map]
 static READ: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
 
-/// What a context is about.
+/// A context that a thread has entered, and what that is about as long as it is in it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entered {
+    number: u64,
+    work: Work,
+}
+
+/// The last that each thread has entered with what it had read before.
+#[map]
+static ENTERED: LruHashMap<u32, Entered> = LruHashMap::with_max_entries(16_384, 0);
+
+/// What a context is about, in which the current thread is; `reads_outside` as in [`Doing`].
 #[inline(always)]
-pub(crate) fn of(context: Context) -> Option<Work> {
-    // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
-    unsafe { WORK.get(context).copied() }
+pub(crate) fn of(tid: u32, context: Context, reads_outside: bool) -> Option<Work> {
+    // SAFETY: copies; a torn one names bytes that were never read, which user space finds.
+    unsafe {
+        if reads_outside
+            && let Some(entered) = ENTERED.get(tid).copied()
+            && entered.number == context.number
+        {
+            return Some(entered.work);
+        }
+        WORK.get(context).copied()
+    }
+}
+
+/// The current thread enters a context, with what it has read for it or for something else.
+#[inline(always)]
+pub(crate) fn entered(tid: u32, number: u64, read: Option<Work>) {
+    let _ = match read {
+        Some(work) => ENTERED.insert(tid, Entered { number, work }, 0),
+        None => ENTERED.remove(tid),
+    };
 }
 
 /// From now on `context` is about `work`, or about nothing that is known.
@@ -88,6 +117,10 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 #[inline(always)]
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
     let Doing { context, reads_outside } = who.doing;
+    if reads_outside {
+        // Should its end have been missed.
+        python::wrote(who.tid);
+    }
     if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
         if reads_outside {
@@ -115,6 +148,11 @@ pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
     if state.accepted != 0 {
         return Work::default();
     }
+    if who.doing.reads_outside
+        && let Some(work) = python::writing(who.tid)
+    {
+        return work;
+    }
     let number = match who.doing.context {
         0 if proxy::is(who.pid) => proxy::client(sk as u64, who.pid),
         context => context,
@@ -122,5 +160,6 @@ pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
     if number == 0 {
         return Work::default();
     }
-    of(Context { pid: who.pid.into(), number }).unwrap_or_default()
+    let context = Context { pid: who.pid.into(), number };
+    of(who.tid, context, who.doing.reads_outside).unwrap_or_default()
 }

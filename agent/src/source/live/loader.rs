@@ -378,29 +378,24 @@ impl Kernel {
         found.collect()
     }
 
-    /// Has the context functions of a CPython watched, in every process that has mapped this file:
-    /// `PyContext_CopyCurrent` and `PyContext_Enter` by their offsets in it.
+    /// Has the function at an offset of a file watched by the program `name`, in every process that has
+    /// mapped the file.
     ///
     /// # Errors
-    /// The kernel does not take the programs or the places.
-    pub fn watch_python(
+    /// The kernel does not take the program or the place.
+    pub fn watch(
         &mut self,
+        name: &'static str,
         file: &Path,
-        copy: Option<u64>,
-        enter: Option<u64>,
+        offset: u64,
     ) -> Result<(), ProgramError> {
         let Some(ebpf) = &mut self.ebpf else { return Ok(()) };
-        let programs = [("python_copies", copy), ("python_copied", copy), ("python_enters", enter)];
-        for (name, offset) in programs {
-            let Some(offset) = offset else { continue };
-            let program: &mut UProbe =
-                ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
-            if program.fd().is_err() {
-                program.load()?;
-            }
-            program.attach(offset, file, UProbeScope::AllProcesses)?;
+        let program: &mut UProbe =
+            ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
         }
-        Ok(())
+        program.attach(offset, file, UProbeScope::AllProcesses).map(drop)
     }
 
     /// From now on the process runs CPython, and is laid out so.

@@ -5,11 +5,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
 
+use aya::programs::ProgramError;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::loader::Kernel;
 use crate::runtime::proxy;
 use crate::runtime::python::{self, Unknown};
+use crate::runtime::uvloop::Old;
 
 /// Processes that are looked at in one go; the others wait for the next.
 const BATCH: usize = 8;
@@ -23,8 +25,8 @@ pub(super) struct Runtimes {
     waiting: VecDeque<(u32, u8)>,
     followed: FxHashSet<u32>,
     proxies: FxHashSet<u32>,
-    /// Files whose functions are watched, and whether those of uvloop's event loop are.
-    watched: FxHashMap<(u64, u64), bool>,
+    /// Files whose functions are watched, and by which kernel programs.
+    watched: FxHashMap<(u64, u64), Vec<&'static str>>,
     /// Of which it was said that they cannot be followed.
     said: BTreeSet<String>,
 }
@@ -100,19 +102,14 @@ impl Runtimes {
     }
 
     fn follow(&mut self, kernel: &mut Kernel, pid: u32, found: &python::Found) {
-        let enters = found.enter.is_some();
-        let known = self.watched.get(&found.identity).copied();
-        let attached = match known {
-            Some(entered) if entered || !enters => Ok(()),
-            Some(_) => kernel.watch_python(&found.file, None, found.enter),
-            None => kernel.watch_python(&found.file, Some(found.copy), found.enter),
-        };
-        if let Err(error) = attached {
+        if let Err(error) = self.watch(kernel, found) {
             self.forget(kernel, pid);
             self.say(format!("watching CPython in {}: {error}", found.file.display()));
             return;
         }
-        self.watched.insert(found.identity, enters || known == Some(true));
+        if let Some(lacks) = &found.lacks {
+            self.say(format!("calls of process {pid} may not be linked: {lacks}"));
+        }
         match kernel.follow_python(pid, found.layout) {
             Ok(()) => {
                 tracing::debug!("process {pid} runs CPython {}", found.version);
@@ -120,6 +117,37 @@ impl Runtimes {
             }
             Err(error) => self.say(format!("no room to follow process {pid}: {error}")),
         }
+    }
+
+    /// Has watched what is not yet: of the interpreter, and of uvloop in the process.
+    fn watch(&mut self, kernel: &mut Kernel, found: &python::Found) -> Result<(), ProgramError> {
+        type Functions<'a> = &'a [(&'static str, u64)];
+        let mut watch = |identity, file: &Path, functions: Functions<'_>| {
+            let watched = self.watched.entry(identity).or_default();
+            for &(name, offset) in functions {
+                if !watched.contains(&name) {
+                    kernel.watch(name, file, offset)?;
+                    watched.push(name);
+                }
+            }
+            Ok::<_, ProgramError>(())
+        };
+        let copies = [("python_copies", found.copy), ("python_copied", found.copy)];
+        watch(found.identity, &found.file, &copies)?;
+        if let Some(enter) = found.enter {
+            watch(found.identity, &found.file, &[("python_enters", enter)])?;
+        }
+        if let Some(Old { file, identity, runs, keeps, writes }) = &found.old_uvloop {
+            // The return first: what begins must be seen to end.
+            let functions = [
+                ("uvloop_wrote", *writes),
+                ("uvloop_writes", *writes),
+                ("uvloop_keeps", *keeps),
+                ("uvloop_runs", *runs),
+            ];
+            watch(*identity, file, &functions)?;
+        }
+        Ok(())
     }
 
     fn forget(&mut self, kernel: &mut Kernel, pid: u32) {
