@@ -154,7 +154,7 @@ pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
         return work;
     }
     let number = match who.doing.context {
-        0 if proxy::is(who.pid) => proxy::client(sk as u64, who.pid),
+        0 if proxy::is(who.pid) => proxy::client(sk, who.pid),
         context => context,
     };
     if number == 0 {
