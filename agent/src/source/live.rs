@@ -143,10 +143,13 @@ impl Live {
             bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
-                if let Ok((process, _)) = record::Process::ref_from_prefix(&item) {
-                    runtimes.runs(process.pid);
-                }
-                decode(&item, unix, &mut on);
+                let bytes = item.to_vec();
+                drop(item);
+                let process =
+                    record::Process::ref_from_prefix(&bytes).map(|(process, _)| process.pid);
+                // Before what it does is told.
+                let contexts = process.is_ok_and(|pid| runtimes.runs(kernel, pid));
+                decode(&bytes, contexts, unix, &mut on);
                 continue;
             }
             let id = ConnectionId(header.cookie);
@@ -344,7 +347,7 @@ fn give(
                     on(Event::LeftOut { id, calls });
                 }
             }
-            decode(bytes, unix, on);
+            decode(bytes, false, unix, on);
         }
         Next::Lost { records, messages: record::Messages { received, sent }, last } => {
             on(Event::Lost(Lost { id, records, received, sent, last }));
@@ -366,8 +369,8 @@ fn calls_left_out(bytes: &[u8]) -> u32 {
 }
 
 /// Turns one record into an event; a record that does not parse is impossible by construction and
-/// skipped.
-fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)) {
+/// skipped. `contexts` is what a process's says of its runtime.
+fn decode(bytes: &[u8], contexts: bool, unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)) {
     let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return };
     let id = ConnectionId(header.cookie);
     let time = Time(header.time);
@@ -437,6 +440,7 @@ fn decode(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)
                     comm: text(&process.comm),
                     arguments,
                     environment,
+                    contexts,
                 }));
             }
         }

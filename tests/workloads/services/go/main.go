@@ -13,6 +13,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -160,14 +161,15 @@ func queued(call string) {
 
 var housekeeper sync.Once
 
-// A background loop that the first request starts: what it asks is nobody's. Its calls are counted
-// from 1 and named like those of a request of its own.
+// A background loop that the first request starts: what it asks is nobody's. Its calls are those of an
+// endpoint that nobody asks for.
 func house(call string) {
 	housekeeper.Do(func() {
+		own := strings.Replace(call, ".house.", ".loop.", 1)
 		go func() {
 			for n := 1; ; n++ {
 				time.Sleep(3 * time.Millisecond)
-				ask(fmt.Sprintf("%s.loop%d", call, n), "house")
+				ask(own, fmt.Sprint(n))
 			}
 		}()
 	})
