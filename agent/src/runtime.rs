@@ -5,3 +5,4 @@ pub mod go;
 mod maps;
 pub mod proxy;
 pub mod python;
+pub mod uvloop;

@@ -76,11 +76,45 @@ static WORK: LruHashMap<Context, Work> = LruHashMap::with_max_entries(65_536, 0)
 #[map]
 static READ: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
 
+/// A context that a thread has entered, and what that is about as long as it is in it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entered {
+    number: u64,
+    work: Work,
+}
+
+/// The last that each thread has entered with what it had read before.
+#[map]
+static ENTERED: LruHashMap<u32, Entered> = LruHashMap::with_max_entries(16_384, 0);
+
+/// What a context is about, in which the current thread is; `reads_outside` as in [`Doing`].
+#[inline(always)]
+pub(crate) fn now(tid: u32, context: Context, reads_outside: bool) -> Option<Work> {
+    // SAFETY: only this thread writes it.
+    if reads_outside
+        && let Some(entered) = unsafe { ENTERED.get(tid).copied() }
+        && entered.number == context.number
+    {
+        return Some(entered.work);
+    }
+    of(context)
+}
+
 /// What a context is about.
 #[inline(always)]
 pub(crate) fn of(context: Context) -> Option<Work> {
     // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
     unsafe { WORK.get(context).copied() }
+}
+
+/// The current thread enters a context, with what it has read for it or for something else.
+#[inline(always)]
+pub(crate) fn entered(tid: u32, number: u64, read: Option<Work>) {
+    let _ = match read {
+        Some(work) => ENTERED.insert(tid, Entered { number, work }, 0),
+        None => ENTERED.remove(tid),
+    };
 }
 
 /// `child` is forked from `parent`, and about the same.
@@ -134,6 +168,10 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 #[inline(always)]
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
     let Doing { context, process, reads_outside, takes } = who.doing;
+    if reads_outside {
+        // Should its end have been missed.
+        python::wrote(who.tid);
+    }
     if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
         if reads_outside {
@@ -161,21 +199,24 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
 /// that is not known.
 #[inline(always)]
 pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
-    let Doing { context, process, takes, .. } = who.doing;
+    let Doing { context, process, reads_outside, takes } = who.doing;
     if state.accepted != 0 {
         return Work::default();
     }
     if takes && let Some(work) = go::taken(state.cookie) {
         return work;
     }
-    if context != 0 {
-        return of(Context { process, number: context }).unwrap_or_default();
+    if reads_outside && let Some(work) = python::writing(who.tid) {
+        return work;
     }
-    if !proxy::is(who.pid) {
+    let context = match context {
+        0 if proxy::is(who.pid) => {
+            Context { process: who.pid.into(), number: proxy::client(sk, who.pid) }
+        }
+        number => Context { process, number },
+    };
+    if context.number == 0 {
         return Work::default();
     }
-    match proxy::client(sk as u64, who.pid) {
-        0 => Work::default(),
-        number => of(Context { process: who.pid.into(), number }).unwrap_or_default(),
-    }
+    now(who.tid, context, reads_outside).unwrap_or_default()
 }

@@ -42,7 +42,11 @@ fn follows(proc: &Path, pid: u32, runtime: &str) -> (bool, Option<String>) {
         }
     }
     if runtime == "cpython" {
-        return tell(python::find(proc, pid));
+        let found = python::find(proc, pid);
+        if let Ok(Some(python::Found { lacks: Some(lacks), .. })) = &found {
+            return (true, Some(lacks.clone()));
+        }
+        return tell(found);
     }
     match proxy::find(proc, pid) {
         // Whether it is one is not known.

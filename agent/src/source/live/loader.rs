@@ -402,24 +402,20 @@ impl Kernel {
         found.collect()
     }
 
-    /// Has the context functions of a CPython watched, in every process that has mapped this file:
-    /// `PyContext_CopyCurrent` and `PyContext_Enter` by their offsets in it.
+    /// Has the function at an offset of a file watched by the program `name`, in every process that has
+    /// mapped the file.
     ///
     /// # Errors
-    /// The kernel does not take the programs or the places.
-    pub fn watch_python(
+    /// The kernel does not take the program or the place.
+    pub fn watch(
         &mut self,
+        name: &'static str,
         file: &Path,
-        copy: Option<u64>,
-        enter: Option<u64>,
+        offset: u64,
     ) -> Result<Watch, ProgramError> {
         let ebpf = self.ebpf.as_mut().ok_or(ProgramError::NotLoaded)?;
         let mut watch = Watch::default();
-        let programs = [("python_copies", copy), ("python_copied", copy), ("python_enters", enter)];
-        for (name, offset) in programs {
-            let Some(offset) = offset else { continue };
-            watch.add(ebpf, name, file, offset.into())?;
-        }
+        watch.add(ebpf, name, file, offset.into())?;
         Ok(watch)
     }
 
