@@ -19,7 +19,8 @@ use crate::{
 #[repr(C)]
 pub(crate) struct Context {
     pub(crate) pid: u64,
-    /// What its runtime calls it, or the cookie of a client's socket: never 0.
+    /// What its runtime calls it, the cookie of a client's socket, or what stands for a thread: never
+    /// 0.
     pub(crate) number: u64,
 }
 
@@ -55,40 +56,44 @@ static WORK: LruHashMap<Context, Work> = LruHashMap::with_max_entries(65_536, 0)
 #[map]
 static READ: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
 
-/// A context that a thread has entered, and what that is about as long as it is in it.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Entered {
-    number: u64,
-    work: Work,
-}
-
-/// The last that each thread has entered with what it had read before.
+/// What each thread has entered with something that it had read before: the context's number. As long
+/// as it is in it, it is about that, which is kept under the number of the thread.
 #[map]
-static ENTERED: LruHashMap<u32, Entered> = LruHashMap::with_max_entries(16_384, 0);
+static ENTERED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Beside the number of a thread: what it sends for a task that is not running any more.
+const WRITES: u64 = 1 << 62;
+
+/// Under which number it is kept what a context is about, in which the current thread is.
+#[inline(always)]
+fn stands_for(tid: u32, number: u64) -> u64 {
+    // SAFETY: only this thread writes it.
+    let entered = unsafe { ENTERED.get(tid).copied() };
+    if entered == Some(number) { tid.into() } else { number }
+}
 
 /// What a context is about, in which the current thread is; `reads_outside` as in [`Doing`].
 #[inline(always)]
 pub(crate) fn of(tid: u32, context: Context, reads_outside: bool) -> Option<Work> {
-    // SAFETY: copies; a torn one names bytes that were never read, which user space finds.
-    unsafe {
-        if reads_outside
-            && let Some(entered) = ENTERED.get(tid).copied()
-            && entered.number == context.number
-        {
-            return Some(entered.work);
-        }
-        WORK.get(context).copied()
-    }
+    let number = if reads_outside { stands_for(tid, context.number) } else { context.number };
+    // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
+    unsafe { WORK.get(Context { number, ..context }).copied() }
 }
 
 /// The current thread enters a context, with what it has read for it or for something else.
 #[inline(always)]
-pub(crate) fn entered(tid: u32, number: u64, read: Option<Work>) {
+pub(crate) fn entered(pid: u64, tid: u32, number: u64, read: Option<Work>) {
     let _ = match read {
-        Some(work) => ENTERED.insert(tid, Entered { number, work }, 0),
+        Some(_) => ENTERED.insert(tid, number, 0),
         None => ENTERED.remove(tid),
     };
+    set(Context { pid, number: tid.into() }, read);
+}
+
+/// The current thread sends for others what is about `work`, until it is said that it does not.
+#[inline(always)]
+pub(crate) fn writing(pid: u64, tid: u32, work: Option<Work>) {
+    set(Context { pid, number: WRITES | u64::from(tid) }, work);
 }
 
 /// From now on `context` is about `work`, or about nothing that is known.
@@ -119,7 +124,7 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
     let Doing { context, reads_outside } = who.doing;
     if reads_outside {
         // Should its end have been missed.
-        python::wrote(who.tid);
+        writing(who.pid.into(), who.tid, None);
     }
     if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
@@ -141,25 +146,37 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
     work
 }
 
-/// What the current thread sends on a connection, the `struct sock` at `sk`, is about this; zeros if
-/// that is not known.
+/// What the current thread sends on a connection, the `struct sock` at `sk`, is about; zeros if that is
+/// not known.
 #[inline(always)]
 pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
     if state.accepted != 0 {
         return Work::default();
     }
-    if who.doing.reads_outside
-        && let Some(work) = python::writing(who.tid)
-    {
-        return work;
+    let Doing { context, reads_outside } = who.doing;
+    let file = if context == 0 { proxy::file(sk) } else { 0 };
+    let thread = u64::from(who.pid) << 32 | u64::from(who.tid);
+    let number = sender(thread, context, reads_outside as u64, file);
+    // SAFETY: as in `of`.
+    unsafe { WORK.get(Context { pid: who.pid.into(), number }).copied().unwrap_or_default() }
+}
+
+/// The number of the unit of work that sends, on the socket of a `struct file`, 0 if it is not known. A
+/// function of its own to the verifier, which looks through it once and not on every way that leads to
+/// it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn sender(thread: u64, context: u64, reads_outside: u64, file: u64) -> u64 {
+    let (pid, tid) = ((thread >> 32) as u32, thread as u32);
+    if reads_outside != 0 {
+        let writes = Context { pid: pid.into(), number: WRITES | u64::from(tid) };
+        // SAFETY: only looked up.
+        if unsafe { WORK.get(writes).is_some() } {
+            return writes.number;
+        }
+        if context != 0 {
+            return stands_for(tid, context);
+        }
     }
-    let number = match who.doing.context {
-        0 if proxy::is(who.pid) => proxy::client(sk, who.pid),
-        context => context,
-    };
-    if number == 0 {
-        return Work::default();
-    }
-    let context = Context { pid: who.pid.into(), number };
-    of(who.tid, context, who.doing.reads_outside).unwrap_or_default()
+    if context == 0 { proxy::client(file, pid) } else { context }
 }
