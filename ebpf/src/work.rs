@@ -154,6 +154,9 @@ pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
         return Work::default();
     }
     let Doing { context, reads_outside } = who.doing;
+    if context == 0 && !reads_outside && !proxy::is(who.pid) {
+        return Work::default();
+    }
     let file = if context == 0 { proxy::file(sk) } else { 0 };
     let thread = u64::from(who.pid) << 32 | u64::from(who.tid);
     let number = sender(thread, context, reads_outside as u64, file);
