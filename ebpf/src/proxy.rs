@@ -28,22 +28,19 @@ pub(crate) fn is(pid: u32) -> bool {
     unsafe { PROXIES.get(pid).is_some() }
 }
 
-/// The cookie of the client's socket whose request the process `pid`, the current one, sends to a
-/// server on the `struct sock` at `sk`; 0 if that is not certain.
+/// The `struct file` of the `struct sock` at `sk`.
 #[inline(always)]
-pub(crate) fn client(sk: *const u8, pid: u32) -> u64 {
+pub(crate) fn file(sk: *const u8) -> u64 {
     // SAFETY: every read is checked, and of nothing comes zero.
-    let own: u64 = unsafe { kernel(kernel(sk as u64, layout::sk_socket()), layout::socket_file()) };
-    if own == 0 { 0 } else { client_of_file(own, pid) }
+    unsafe { kernel(kernel(sk as u64, layout::sk_socket()), layout::socket_file()) }
 }
 
-/// The same by the `struct file` of the socket. A function of its own to the verifier, which looks
-/// through it once and not on every way that leads to it.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn client_of_file(own: u64, pid: u32) -> u64 {
+/// The cookie of the client's socket whose request the process `pid`, the current one, sends to a
+/// server on the socket of the `struct file` at `own`; 0 if that is not certain.
+#[inline(always)]
+pub(crate) fn client(own: u64, pid: u32) -> u64 {
     // SAFETY: user space replaces whole entries when a process executes another program.
-    let Some(proxy) = (unsafe { PROXIES.get(pid) }) else { return 0 };
+    let Some(proxy) = (unsafe { PROXIES.get(pid) }).filter(|_| own != 0) else { return 0 };
     let client = if proxy.fdtab == 0 { nginx(own) } else { haproxy(own, proxy) };
     match descriptor::sock(descriptor::file(client)) {
         // SAFETY: a checked read.

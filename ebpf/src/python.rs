@@ -147,10 +147,10 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
 /// it is about until the thread enters another, or this one again.
 #[uprobe]
 pub(crate) fn python_enters(ctx: ProbeContext) -> u32 {
-    if let (Some((python, _, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) {
+    if let (Some((python, pid, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) {
         // Of versions that enter in another way this is the beginning of something else.
         let read = work::take_read(tid).filter(|_| python.reads_outside == reads::ENTERS);
-        enters(python, tid, number, read);
+        enters(python, pid, tid, number, read);
     }
     0
 }
@@ -159,16 +159,16 @@ pub(crate) fn python_enters(ctx: ProbeContext) -> u32 {
 /// read so.
 #[uprobe]
 pub(crate) fn uvloop_runs(ctx: ProbeContext) -> u32 {
-    if let (Some((python, _, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) {
-        enters(python, tid, number, work::take_read(tid));
+    if let (Some((python, pid, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) {
+        enters(python, pid, tid, number, work::take_read(tid));
     }
     0
 }
 
 #[inline(always)]
-fn enters(python: &Python, tid: u32, number: u64, read: Option<Work>) {
+fn enters(python: &Python, pid: u32, tid: u32, number: u64, read: Option<Work>) {
     if read.is_some() || context(python, tid) == 0 {
-        work::entered(tid, number, read);
+        work::entered(pid.into(), tid, number, read);
     }
 }
 
@@ -176,23 +176,6 @@ fn enters(python: &Python, tid: u32, number: u64, read: Option<Work>) {
 /// they are about several things.
 #[map]
 static WRITES: LruHashMap<Context, Work> = LruHashMap::with_max_entries(16_384, 0);
-
-/// What the bytes are about that a thread takes out of such a stream, to send them.
-#[map]
-static WRITING: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
-
-/// What the current thread sends for a task that is not running any more, if it does.
-#[inline(always)]
-pub(crate) fn writing(tid: u32) -> Option<Work> {
-    // SAFETY: only this thread writes it.
-    unsafe { WRITING.get(tid).copied() }
-}
-
-/// The current thread does so no more.
-#[inline(always)]
-pub(crate) fn wrote(tid: u32) {
-    let _ = WRITING.remove(tid);
-}
 
 /// `UVStream._buffer_write(self, data)`: uvloop up to 0.22 keeps what a task writes until the end of
 /// its turn.
@@ -218,7 +201,7 @@ pub(crate) fn uvloop_writes(ctx: ProbeContext) -> u32 {
         // SAFETY: as above.
         let about = unsafe { WRITES.get(stream).copied() };
         let _ = WRITES.remove(stream);
-        let _ = WRITING.insert(tid, about.unwrap_or_default(), 0);
+        work::writing(pid.into(), tid, Some(about.unwrap_or_default()));
     }
     0
 }
@@ -226,8 +209,8 @@ pub(crate) fn uvloop_writes(ctx: ProbeContext) -> u32 {
 /// `UVStream._exec_write` returns.
 #[uretprobe]
 pub(crate) fn uvloop_wrote(_ctx: RetProbeContext) -> u32 {
-    if let Some((_, _, tid)) = current() {
-        wrote(tid);
+    if let Some((_, pid, tid)) = current() {
+        work::writing(pid.into(), tid, None);
     }
     0
 }

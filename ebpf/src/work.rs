@@ -21,7 +21,8 @@ use crate::{
 pub(crate) struct Context {
     /// Which process, and which program of those that it has executed.
     pub(crate) process: u64,
-    /// What its runtime calls it, or the cookie of a client's socket: never 0.
+    /// What its runtime calls it, the cookie of a client's socket, or what stands for a thread: never
+    /// 0.
     pub(crate) number: u64,
 }
 
@@ -42,23 +43,45 @@ impl Doing {
     /// What the thread `tid` of process `pid`, the current one, is doing.
     #[inline(always)]
     pub(crate) fn of(pid: u32, tid: u32) -> Self {
-        if let Some(python) = python::of(pid) {
-            return Self {
-                context: python::context(python, tid),
-                process: pid.into(),
-                reads_outside: python.reads_outside != 0,
-                takes: false,
-            };
+        let runtime = runtime(pid);
+        Self {
+            context: if runtime & (PYTHON | GO) == 0 { 0 } else { context(pid, tid) },
+            process: runtime & !u64::from(u32::MAX) | u64::from(pid),
+            reads_outside: runtime & READS_OUTSIDE != 0,
+            takes: runtime & GO != 0,
         }
-        match go::of(pid) {
-            Some(go) => Self {
-                context: go::in_call(go),
-                process: go::process(go, pid),
-                reads_outside: false,
-                takes: true,
-            },
-            None => Self { context: 0, process: 0, reads_outside: false, takes: false },
-        }
+    }
+}
+
+/// What [`runtime`] says; the upper half tells programs apart that a process has executed.
+const PYTHON: u64 = 1;
+const READS_OUTSIDE: u64 = 2;
+const GO: u64 = 4;
+
+/// What executes a process. This and [`context`] are functions of their own to the verifier, as
+/// [`sender`] is.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn runtime(pid: u32) -> u64 {
+    if let Some(python) = python::of(pid) {
+        return if python.reads_outside == 0 { PYTHON } else { PYTHON | READS_OUTSIDE };
+    }
+    match go::of(pid) {
+        Some(go) => go::process(go, 0) | GO,
+        None => 0,
+    }
+}
+
+/// The context that the current thread is in, 0 for none that is known.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn context(pid: u32, tid: u32) -> u64 {
+    if let Some(python) = python::of(pid) {
+        return python::context(python, tid);
+    }
+    match go::of(pid) {
+        Some(go) => go::in_call(go),
+        None => 0,
     }
 }
 
@@ -76,29 +99,27 @@ static WORK: LruHashMap<Context, Work> = LruHashMap::with_max_entries(65_536, 0)
 #[map]
 static READ: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
 
-/// A context that a thread has entered, and what that is about as long as it is in it.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Entered {
-    number: u64,
-    work: Work,
-}
-
-/// The last that each thread has entered with what it had read before.
+/// What each thread has entered with something that it had read before: the context's number. As long
+/// as it is in it, it is about that, which is kept under the number of the thread.
 #[map]
-static ENTERED: LruHashMap<u32, Entered> = LruHashMap::with_max_entries(16_384, 0);
+static ENTERED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Beside the number of a thread: what it sends for a task that is not running any more.
+const WRITES: u64 = 1 << 62;
+
+/// Under which number it is kept what a context is about, in which the current thread is.
+#[inline(always)]
+fn stands_for(tid: u32, number: u64) -> u64 {
+    // SAFETY: only this thread writes it.
+    let entered = unsafe { ENTERED.get(tid).copied() };
+    if entered == Some(number) { tid.into() } else { number }
+}
 
 /// What a context is about, in which the current thread is; `reads_outside` as in [`Doing`].
 #[inline(always)]
 pub(crate) fn now(tid: u32, context: Context, reads_outside: bool) -> Option<Work> {
-    // SAFETY: only this thread writes it.
-    if reads_outside
-        && let Some(entered) = unsafe { ENTERED.get(tid).copied() }
-        && entered.number == context.number
-    {
-        return Some(entered.work);
-    }
-    of(context)
+    let number = if reads_outside { stands_for(tid, context.number) } else { context.number };
+    of(Context { number, ..context })
 }
 
 /// What a context is about.
@@ -110,11 +131,18 @@ pub(crate) fn of(context: Context) -> Option<Work> {
 
 /// The current thread enters a context, with what it has read for it or for something else.
 #[inline(always)]
-pub(crate) fn entered(tid: u32, number: u64, read: Option<Work>) {
+pub(crate) fn entered(process: u64, tid: u32, number: u64, read: Option<Work>) {
     let _ = match read {
-        Some(work) => ENTERED.insert(tid, Entered { number, work }, 0),
+        Some(_) => ENTERED.insert(tid, number, 0),
         None => ENTERED.remove(tid),
     };
+    set(Context { process, number: tid.into() }, read);
+}
+
+/// The current thread sends for others what is about `work`, until it is said that it does not.
+#[inline(always)]
+pub(crate) fn writing(process: u64, tid: u32, work: Option<Work>) {
+    set(Context { process, number: WRITES | u64::from(tid) }, work);
 }
 
 /// `child` is forked from `parent`, and about the same.
@@ -170,7 +198,7 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
     let Doing { context, process, reads_outside, takes } = who.doing;
     if reads_outside {
         // Should its end have been missed.
-        python::wrote(who.tid);
+        writing(who.pid.into(), who.tid, None);
     }
     if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
@@ -195,28 +223,42 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
     work
 }
 
-/// What the current thread sends on a connection, the `struct sock` at `sk`, is about this; zeros if
-/// that is not known.
+/// What the current thread sends on a connection, the `struct sock` at `sk`, is about; zeros if that is
+/// not known.
 #[inline(always)]
 pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
-    let Doing { context, process, reads_outside, takes } = who.doing;
     if state.accepted != 0 {
         return Work::default();
     }
+    let Doing { context, process, reads_outside, takes } = who.doing;
     if takes && let Some(work) = go::taken(state.cookie) {
         return work;
     }
-    if reads_outside && let Some(work) = python::writing(who.tid) {
-        return work;
-    }
-    let context = match context {
-        0 if proxy::is(who.pid) => {
-            Context { process: who.pid.into(), number: proxy::client(sk, who.pid) }
-        }
-        number => Context { process, number },
-    };
-    if context.number == 0 {
+    if context == 0 && !reads_outside && !proxy::is(who.pid) {
         return Work::default();
     }
-    now(who.tid, context, reads_outside).unwrap_or_default()
+    let file = if context == 0 { proxy::file(sk) } else { 0 };
+    let thread = u64::from(who.pid) << 32 | u64::from(who.tid);
+    let number = sender(thread, context, reads_outside as u64, file);
+    of(Context { process, number }).unwrap_or_default()
+}
+
+/// The number of the unit of work that sends, on the socket of a `struct file`, 0 if it is not known. A
+/// function of its own to the verifier, which looks through it once and not on every way that leads to
+/// it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn sender(thread: u64, context: u64, reads_outside: u64, file: u64) -> u64 {
+    let (pid, tid) = ((thread >> 32) as u32, thread as u32);
+    if reads_outside != 0 {
+        let writes = Context { process: pid.into(), number: WRITES | u64::from(tid) };
+        // SAFETY: only looked up.
+        if unsafe { WORK.get(writes).is_some() } {
+            return writes.number;
+        }
+        if context != 0 {
+            return stands_for(tid, context);
+        }
+    }
+    if context == 0 { proxy::client(file, pid) } else { context }
 }

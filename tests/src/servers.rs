@@ -200,6 +200,14 @@ fn uvicorn(
 pub fn shop(event_loop: &str, down: &Server, dir: &Path, permuted: bool) -> Result<Server> {
     let port = free_port();
     let mut command = Command::new(installed("venv/bin/uvicorn"));
+    // `uvloop-0.22.1` is that version, which lies apart.
+    let (event_loop, version) = match event_loop.split_once('-') {
+        Some((name, _)) => (name, Some(event_loop)),
+        None => (event_loop, None),
+    };
+    if let Some(version) = version {
+        command.env("PYTHONPATH", installed(version));
+    }
     command
         .args(["shop:app", "--no-access-log", "--log-level", "warning", "--loop", event_loop])
         .args(["--port", &port.to_string()])

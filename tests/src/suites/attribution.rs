@@ -22,7 +22,7 @@ use crate::Setting;
 /// Requests in flight.
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
 /// Event loops of uvicorn.
-const LOOPS: [&str; 2] = ["asyncio", "uvloop"];
+const LOOPS: [&str; 4] = ["asyncio", "uvloop", "uvloop-0.21.0", "uvloop-0.22.1"];
 /// Endpoints of the service, and how many calls each makes for a request.
 const ENDPOINTS: [(&str, usize); 5] =
     [("aiohttp", 5), ("httpx", 5), ("thread", 3), ("sync", 2), ("after", 2)];
@@ -108,12 +108,15 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
             continue;
         }
         let shop = servers::shop(event_loop, &down, dir, setting.permuted)?;
+        // Its ids are parted by dots.
+        let loop_id = event_loop.replace('.', "_");
         let agent = Agent::json(&setting.binary, dir)?;
         for in_flight in IN_FLIGHT {
-            Client::Go.run(&plan(setting, &shop, event_loop, in_flight, calls), dir, in_flight)?;
+            Client::Go.run(&plan(setting, &shop, &loop_id, in_flight, calls), dir, in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
-        for ((endpoint, in_flight), cell) in cells(setting, &spans, &shop, event_loop, Span::call) {
+        let cells = cells(setting, &spans, &shop, &loop_id, Span::call);
+        for ((endpoint, in_flight), cell) in cells {
             if setting.table {
                 println!("{}", cell.row(&service, endpoint, in_flight));
             }
