@@ -23,13 +23,19 @@ pub(crate) struct Context {
     pub(crate) number: u64,
 }
 
+/// [`Context::process`].
+#[inline(always)]
+pub(crate) fn process(generation: u32, pid: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(pid)
+}
+
 /// What the current thread is doing.
 #[derive(Clone, Copy)]
 pub(crate) struct Doing {
     /// The context that it is in, 0 for none that is known.
     context: u64,
-    /// [`Context::process`].
-    process: u64,
+    /// Which of the programs that the process has executed.
+    generation: u32,
     /// It reads before it enters the context that the bytes are for.
     reads_outside: bool,
     /// Contexts take connections that others drive.
@@ -43,7 +49,7 @@ impl Doing {
         if let Some(python) = python::of(pid) {
             return Self {
                 context: python::context(python, tid),
-                process: pid.into(),
+                generation: 0,
                 reads_outside: python.reads_outside != 0,
                 takes: false,
             };
@@ -51,11 +57,11 @@ impl Doing {
         match go::of(pid) {
             Some(go) => Self {
                 context: go::in_call(go),
-                process: go::process(go, pid),
+                generation: go.generation,
                 reads_outside: false,
                 takes: true,
             },
-            None => Self { context: 0, process: 0, reads_outside: false, takes: false },
+            None => Self { context: 0, generation: 0, reads_outside: false, takes: false },
         }
     }
 }
@@ -131,7 +137,7 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 /// is about from now on; zeros if it has none.
 #[inline(always)]
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
-    let Doing { context, process, reads_outside, takes } = who.doing;
+    let Doing { context, reads_outside, takes, .. } = who.doing;
     if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
         if reads_outside {
@@ -141,7 +147,7 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
     }
     let work = Work { cookie: state.cookie, position, length, how: 0 };
     if context != 0 {
-        let context = Context { process, number: context };
+        let context = context_of(who);
         if !(takes && of(context).is_some_and(|work| work.how == NEVER)) {
             set(context, Some(work));
         }
@@ -156,15 +162,22 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
 /// What the current thread sends on a connection is about this; zeros if that is not known.
 #[inline(always)]
 pub(crate) fn sending(state: &Socket, who: Who) -> Work {
-    let Doing { context: number, process, takes, .. } = who.doing;
+    let Doing { context, takes, .. } = who.doing;
     if state.accepted != 0 {
         return Work::default();
     }
     if takes && let Some(work) = go::taken(state.cookie) {
         return work;
     }
-    if number == 0 {
+    if context == 0 {
         return Work::default();
     }
-    of(Context { process, number }).unwrap_or_default()
+    of(context_of(who)).unwrap_or_default()
+}
+
+/// The context of the current thread, if it has one.
+#[inline(always)]
+fn context_of(who: Who) -> Context {
+    let Doing { context, generation, .. } = who.doing;
+    Context { process: process(generation, who.pid), number: context }
 }
