@@ -151,7 +151,7 @@ impl Pipeline {
     pub fn on(&mut self, event: Event<'_>) {
         match event {
             Event::Program(program) => {
-                self.calls.serving.runs(program.pid, program.started);
+                self.calls.serving.runs(program.pid, program.started, program.contexts);
                 self.calls.threads.runs(program.pid);
                 if let Owners::Processes(workloads) = &mut self.calls.owners {
                     workloads.runs(&program);

@@ -139,10 +139,13 @@ impl Live {
             bytes += item.len() as u64;
             let Ok((header, _)) = record::Header::ref_from_prefix(&item) else { continue };
             if header.kind == record::PROCESS {
-                if let Ok((process, _)) = record::Process::ref_from_prefix(&item) {
-                    runtimes.runs(process.pid);
-                }
-                decode::record(&item, unix, &mut on);
+                let bytes = item.to_vec();
+                drop(item);
+                let process =
+                    record::Process::ref_from_prefix(&bytes).map(|(process, _)| process.pid);
+                // Before what it does is told.
+                let contexts = process.is_ok_and(|pid| runtimes.runs(kernel, pid));
+                decode::record(&bytes, contexts, unix, &mut on);
                 continue;
             }
             let id = ConnectionId(header.cookie);
@@ -340,7 +343,7 @@ fn give(
                     on(Event::LeftOut { id, calls });
                 }
             }
-            decode::record(bytes, unix, on);
+            decode::record(bytes, false, unix, on);
         }
         Next::Lost { records, messages: record::Messages { received, sent }, last } => {
             on(Event::Lost(Lost { id, records, received, sent, last }));

@@ -37,6 +37,7 @@ impl Told {
                 comm: "made-up".into(),
                 arguments: arguments.as_bytes(),
                 environment: environment.as_bytes(),
+                contexts: false,
             })),
             Told::Data { data, bytes, tail } => Ok(Event::Data(Data { bytes, tail, ..*data })),
             Told::Other(event) => Ok(event.clone()),

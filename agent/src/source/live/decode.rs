@@ -25,8 +25,13 @@ pub(super) fn calls_left_out(bytes: &[u8]) -> u32 {
 }
 
 /// Turns one record into an event; a record that does not parse is impossible by construction and
-/// skipped.
-pub(super) fn record(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut(Event<'_>)) {
+/// skipped. `contexts` is what a process's says of its runtime.
+pub(super) fn record(
+    bytes: &[u8],
+    contexts: bool,
+    unix: &mut unix::Sockets,
+    on: &mut impl FnMut(Event<'_>),
+) {
     let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return };
     let id = ConnectionId(header.cookie);
     let time = Time(header.time);
@@ -97,6 +102,7 @@ pub(super) fn record(bytes: &[u8], unix: &mut unix::Sockets, on: &mut impl FnMut
                     comm: text(&process.comm),
                     arguments,
                     environment,
+                    contexts,
                 }));
             }
         }

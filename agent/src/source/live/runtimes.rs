@@ -54,25 +54,30 @@ impl Runtimes {
         }
     }
 
-    /// A process runs a program from now on.
-    pub(super) fn runs(&mut self, pid: u32) {
-        self.waiting.push_back((pid, 0));
+    /// A process runs a program from now on. True if it is known from now on what each of its units of
+    /// work is about.
+    pub(super) fn runs(&mut self, kernel: &mut Kernel, pid: u32) -> bool {
+        self.look_at(kernel, pid, 0);
+        self.go.follows(pid)
     }
 
     /// Looks at some of those that wait.
     pub(super) fn look(&mut self, kernel: &mut Kernel) {
         for _ in 0..BATCH.min(self.waiting.len()) {
             let Some((pid, attempts)) = self.waiting.pop_front() else { return };
-            match self.follow(kernel, pid) {
-                Look::Later(_) if attempts + 1 < ATTEMPTS => {
-                    self.waiting.push_back((pid, attempts + 1));
-                    return;
-                }
-                Look::Later(why) | Look::Unknown(why) => {
-                    self.say(format!("the calls of process {pid} are not linked: {why}"));
-                }
-                Look::Follows | Look::Other => {}
+            self.look_at(kernel, pid, attempts);
+        }
+    }
+
+    fn look_at(&mut self, kernel: &mut Kernel, pid: u32, attempts: u8) {
+        match self.follow(kernel, pid) {
+            Look::Later(_) if attempts + 1 < ATTEMPTS => {
+                self.waiting.push_back((pid, attempts + 1));
             }
+            Look::Later(why) | Look::Unknown(why) => {
+                self.say(format!("the calls of process {pid} are not linked: {why}"));
+            }
+            Look::Follows | Look::Other => {}
         }
     }
 

@@ -25,6 +25,7 @@ pub fn decode(bytes: &[u8]) -> Option<Item<'_>> {
             comm: fields.text()?.into(),
             arguments: b"",
             environment: b"",
+            contexts: fields.u8().is_some_and(|contexts| contexts != 0),
         })),
         kind::OPENED => {
             let (opened, refused) = opened(fields)?;

@@ -84,6 +84,7 @@ fn encode_event(event: &Event<'_>, out: &mut Vec<u8>) {
             out.u32(program.pid);
             out.u64(program.started.0);
             out.bytes(program.comm.as_bytes());
+            out.u8(program.contexts.into());
         }
         Event::Opened(opened) => encode_opened(opened, false, out),
         Event::Data(data) => encode_data(data, out),

@@ -13,6 +13,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +28,17 @@ const pool = 8
 
 var client = &http.Client{Transport: &http.Transport{MaxConnsPerHost: pool, MaxIdleConnsPerHost: pool}}
 
+// others is the id of another request, if ids are permuted: the last digit is one higher.
+func others(call string) string {
+	if os.Getenv("PERMUTED") == "" {
+		return call
+	}
+	last := len(call) - 1
+	return call[:last] + string('0'+(call[last]-'0'+1)%10)
+}
+
 func ask(call, n string) {
-	res, err := client.Get(os.Getenv("DOWN") + "/bytes/10?call=" + call + "." + n)
+	res, err := client.Get(os.Getenv("DOWN") + "/bytes/10?call=" + others(call) + "." + n)
 	if err != nil {
 		log.Print(err)
 		return
@@ -160,14 +170,15 @@ func queued(call string) {
 
 var housekeeper sync.Once
 
-// A background loop that the first request starts: what it asks is nobody's. Its calls are counted
-// from 1 and named like those of a request of its own.
+// A background loop that the first request starts: what it asks is nobody's. Its calls are those of an
+// endpoint that nobody asks for.
 func house(call string) {
 	housekeeper.Do(func() {
+		own := strings.Replace(call, ".house.", ".loop.", 1)
 		go func() {
 			for n := 1; ; n++ {
 				time.Sleep(3 * time.Millisecond)
-				ask(fmt.Sprintf("%s.loop%d", call, n), "house")
+				ask(own, fmt.Sprint(n))
 			}
 		}()
 	})
@@ -185,7 +196,7 @@ func timer(call string) {
 }
 
 func statement(call, n string) string {
-	return fmt.Sprintf(`SELECT 1 AS "call=%s.%s"`, call, n)
+	return fmt.Sprintf(`SELECT 1 AS "call=%s.%s"`, others(call), n)
 }
 
 func pq(db *sql.DB, call string) {
@@ -239,7 +250,7 @@ func key(call, n string) string {
 		word = append(word, byte('a'+rest%26))
 	}
 	names++
-	fmt.Printf("%s %s.%s\n", word, call, n)
+	fmt.Printf("%s %s.%s\n", word, others(call), n)
 	return string(word)
 }
 

@@ -99,6 +99,12 @@ impl Goroutines {
         }
     }
 
+    /// True if a process is followed.
+    pub(super) fn follows(&self, pid: u32) -> bool {
+        let file = self.processes.get(&pid).and_then(|identity| self.files.get(identity));
+        file.is_some_and(|file| file.watch.is_some())
+    }
+
     /// The processes that are followed.
     pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
         self.processes.keys().copied()
