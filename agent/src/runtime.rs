@@ -3,4 +3,6 @@
 mod elf;
 pub mod go;
 mod maps;
+pub mod proxy;
 pub mod python;
+pub mod uvloop;

@@ -24,11 +24,36 @@ pub struct Python {
     /// Not 0: every thread runs in a context that it entered when it was started, which says nothing
     /// of the work that it was given (3.14).
     pub threads_enter: u32,
-    /// Not 0: an event loop reads before it enters the context that the bytes are for, and enters it
-    /// by `PyContext_Enter`, which is watched (uvloop).
+    /// Not 0: an event loop reads before it enters the context that the bytes are for (uvloop). How it
+    /// enters it is watched: one of [`reads`].
     pub reads_outside: u32,
     /// Explicit padding.
     pub reserved: u32,
+}
+
+/// [`Python::reads_outside`].
+pub mod reads {
+    /// It enters by `PyContext_Enter`.
+    pub const ENTERS: u32 = 1;
+    /// It enters by a function of its own.
+    pub const RUNS: u32 = 2;
+}
+
+/// A reverse proxy that keeps, for each connection to a server, whose request it carries. Offsets are
+/// in bytes; those of nginx are the same in all of its versions and not here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Proxy {
+    /// Address of HAProxy's `fdtab` in the process; 0: it is nginx.
+    pub fdtab: u64,
+    /// `h1c.h1s`.
+    pub stream: u32,
+    /// `stconn.sedesc`.
+    pub endpoint: u32,
+    /// `stconn.app`.
+    pub app: u32,
+    /// `stream.sess`.
+    pub session: u32,
 }
 
 /// Processes of a runtime that are known at a time.

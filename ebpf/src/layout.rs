@@ -111,6 +111,12 @@ globals! {
     fdtable_fd = FDTABLE_FD;
     /// `struct file.f_inode`.
     file_inode = FILE_F_INODE;
+    /// `struct file.f_ep`: the list of what waits for it by epoll.
+    file_ep = FILE_F_EP;
+    /// `struct epitem.fllink`: its place in that list.
+    epitem_link = EPITEM_FLLINK;
+    /// `struct epitem.event.data`: what the process gave epoll with it.
+    epitem_data = EPITEM_EVENT_DATA;
     /// `struct file.private_data`.
     private_data = FILE_PRIVATE_DATA;
     /// `struct inode.i_mode`.

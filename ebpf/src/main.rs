@@ -10,12 +10,14 @@
 
 mod arch;
 mod bytes;
+mod descriptor;
 mod emit;
 mod go;
 mod layer;
 mod layout;
 mod memory;
 mod process;
+mod proxy;
 mod python;
 mod receive;
 mod remaining;

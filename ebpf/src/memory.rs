@@ -87,7 +87,7 @@ pub(crate) unsafe fn kernel<T: Default>(base: u64, offset: usize) -> T {
     value
 }
 
-/// A member of a structure of the process, zero if it cannot be read.
+/// A member of a structure of the current process, zero if it cannot be read.
 #[inline(always)]
 pub(crate) fn user<T: Default>(base: u64, offset: u32) -> T {
     let mut value = T::default();

@@ -7,7 +7,10 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap},
     programs::{ProbeContext, RetProbeContext},
 };
-use tracebee_common::runtime::{MAX_PROCESSES, Python};
+use tracebee_common::{
+    record::Work,
+    runtime::{MAX_PROCESSES, Python, reads},
+};
 
 use crate::{
     layout,
@@ -131,7 +134,7 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
             None
         }
         Some(parent) if says_something(python, parent) => {
-            work::of(Context { process, number: parent })
+            work::now(tid, Context { process, number: parent }, python.reads_outside != 0)
         }
         _ => None,
     };
@@ -139,15 +142,92 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// `PyContext_Enter(context)`: uvloop reads before it enters the context of the connection, and does
-/// nothing in between.
+/// `PyContext_Enter(context)`: uvloop enters the context of a connection after it has read, and does
+/// nothing in between. That context may be one for all connections of a server: what was read is what
+/// it is about until the thread enters another, or this one again.
 #[uprobe]
 pub(crate) fn python_enters(ctx: ProbeContext) -> u32 {
-    if let Some((_, pid, tid)) = current()
-        && let Some(work) = work::take_read(tid)
-        && let Some(number) = ctx.arg::<u64>(0)
-    {
-        work::set(Context { process: pid.into(), number }, Some(work));
+    if let (Some((python, _, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) {
+        // Of versions that enter in another way this is the beginning of something else.
+        let read = work::take_read(tid).filter(|_| python.reads_outside == reads::ENTERS);
+        enters(python, tid, number, read);
+    }
+    0
+}
+
+/// `run_in_context1(context, method, argument)`: the same of uvloop up to 0.22, which passes what it has
+/// read so.
+#[uprobe]
+pub(crate) fn uvloop_runs(ctx: ProbeContext) -> u32 {
+    if let (Some((python, _, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) {
+        enters(python, tid, number, work::take_read(tid));
+    }
+    0
+}
+
+#[inline(always)]
+fn enters(python: &Python, tid: u32, number: u64, read: Option<Work>) {
+    if read.is_some() || context(python, tid) == 0 {
+        work::entered(tid, number, read);
+    }
+}
+
+/// What the bytes are about that wait in a stream of uvloop, by the address of the stream. Nothing if
+/// they are about several things.
+#[map]
+static WRITES: LruHashMap<Context, Work> = LruHashMap::with_max_entries(16_384, 0);
+
+/// What the bytes are about that a thread takes out of such a stream, to send them.
+#[map]
+static WRITING: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
+
+/// What the current thread sends for a task that is not running any more, if it does.
+#[inline(always)]
+pub(crate) fn writing(tid: u32) -> Option<Work> {
+    // SAFETY: only this thread writes it.
+    unsafe { WRITING.get(tid).copied() }
+}
+
+/// The current thread does so no more.
+#[inline(always)]
+pub(crate) fn wrote(tid: u32) {
+    let _ = WRITING.remove(tid);
+}
+
+/// `UVStream._buffer_write(self, data)`: uvloop up to 0.22 keeps what a task writes until the end of
+/// its turn.
+#[uprobe]
+pub(crate) fn uvloop_keeps(ctx: ProbeContext) -> u32 {
+    let (Some((python, pid, tid)), Some(stream)) = (current(), ctx.arg::<u64>(0)) else { return 0 };
+    let process = u64::from(pid);
+    let number = context(python, tid);
+    let about = if number == 0 { None } else { work::now(tid, Context { process, number }, true) };
+    let about = about.unwrap_or_default();
+    let stream = Context { process, number: stream };
+    // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
+    let mixed = unsafe { WRITES.get(stream).is_some_and(|before| *before != about) };
+    let _ = WRITES.insert(stream, if mixed { Work::default() } else { about }, 0);
+    0
+}
+
+/// `UVStream._exec_write(self)` sends it.
+#[uprobe]
+pub(crate) fn uvloop_writes(ctx: ProbeContext) -> u32 {
+    if let (Some((_, pid, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) {
+        let stream = Context { process: pid.into(), number };
+        // SAFETY: as above.
+        let about = unsafe { WRITES.get(stream).copied() };
+        let _ = WRITES.remove(stream);
+        let _ = WRITING.insert(tid, about.unwrap_or_default(), 0);
+    }
+    0
+}
+
+/// `UVStream._exec_write` returns.
+#[uretprobe]
+pub(crate) fn uvloop_wrote(_ctx: RetProbeContext) -> u32 {
+    if let Some((_, _, tid)) = current() {
+        wrote(tid);
     }
     0
 }

@@ -143,6 +143,9 @@ pub(crate) trait Connection {
     /// What is remembered of it.
     fn state(&mut self) -> &mut Socket;
 
+    /// The `struct sock`.
+    fn address(&self) -> *const u8;
+
     /// Puts the record that it begins with into `output`; false if there was no room.
     fn announce(&mut self, output: impl FnOnce(&[u8]) -> bool) -> bool;
 }
@@ -151,6 +154,11 @@ impl<M: Memory> Connection for Tcp<M> {
     #[inline(always)]
     fn state(&mut self) -> &mut Socket {
         self.state
+    }
+
+    #[inline(always)]
+    fn address(&self) -> *const u8 {
+        self.tp.address()
     }
 
     #[inline(always)]

@@ -358,8 +358,9 @@ pub(crate) unsafe fn sent<M: Memory>(
         return;
     }
     let Some(scratch) = send::scratch() else { return };
+    let sk = unix.sk.address();
     let socket = &mut unix.own.socket;
-    let Copied { captured, tail, .. } = send::copy(scratch, socket, length, body());
+    let Copied { captured, .. } = send::copy(scratch, socket, length, body());
     let flags = FLAG_SENT | if first { FLAG_FIRST } else { 0 };
     let header = match number {
         Some(number) => {
@@ -378,12 +379,11 @@ pub(crate) unsafe fn sent<M: Memory>(
         tid: who.tid,
         // Rounded up: the first byte did not go later than that.
         waited: socket::micros(last - began + 999),
-        tail_length: tail.length,
-        tail: tail.bytes,
+        tail: 0,
         messages,
         left_out: socket.calls,
         sent: 0,
-        work: work::sending(socket, who),
+        work: work::sending(socket, who, sk),
     };
     bytes::output(scratch, captured);
 }
@@ -453,6 +453,11 @@ impl<M: Memory> Connection for Unix<M> {
     #[inline(always)]
     fn state(&mut self) -> &mut Socket {
         &mut self.own.socket
+    }
+
+    #[inline(always)]
+    fn address(&self) -> *const u8 {
+        self.sk.address()
     }
 
     #[inline(always)]

@@ -37,6 +37,13 @@ struct Arguments {
     /// Print what the suite `attribution` found, cell by cell.
     #[arg(long)]
     table: bool,
+    /// In the suite `attribution`, services give their calls the ids of other requests: what is linked
+    /// must be the same.
+    #[arg(long)]
+    permuted: bool,
+    /// Only these services of the suite `attribution`.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    service: Vec<String>,
     /// Only list the suites.
     #[arg(long)]
     list: bool,
@@ -58,6 +65,10 @@ struct Setting {
     full: bool,
     /// Tables, too.
     table: bool,
+    /// Calls bear the ids of other requests.
+    permuted: bool,
+    /// Services of the suite `attribution`; all if there are none.
+    services: Vec<String>,
     /// What `--capture auto` must pick.
     expect_capture: Option<String>,
 }
@@ -66,6 +77,11 @@ impl Setting {
     /// An id for a call that no other run has.
     fn id(&self, parts: &[&str]) -> String {
         format!("{}.{}", self.run, parts.join("."))
+    }
+
+    /// True if a service is one of those that were asked for.
+    fn wants(&self, service: &str) -> bool {
+        self.services.is_empty() || self.services.iter().any(|name| name == service)
     }
 }
 
@@ -116,6 +132,8 @@ fn main() -> Result<ExitCode> {
             run: format!("r{:x}{number:x}", std::process::id()),
             full: arguments.full,
             table: arguments.table,
+            permuted: arguments.permuted,
+            services: arguments.service.clone(),
             expect_capture: arguments.expect_capture.clone(),
         };
         let begun = Instant::now();

@@ -195,8 +195,9 @@ fn uvicorn(
     Ok(Server { name, port, processes, socket: None, upstream: None, pids: OnceLock::new() })
 }
 
-/// Starts the FastAPI service that asks `down` while it answers, under uvicorn on an event loop.
-pub fn shop(event_loop: &str, down: &Server, dir: &Path) -> Result<Server> {
+/// Starts the FastAPI service that asks `down` while it answers, under uvicorn on an event loop. Its
+/// calls bear the ids of other requests if they are to be `permuted`.
+pub fn shop(event_loop: &str, down: &Server, dir: &Path, permuted: bool) -> Result<Server> {
     let port = free_port();
     let mut command = Command::new(installed("venv/bin/uvicorn"));
     command
@@ -205,6 +206,9 @@ pub fn shop(event_loop: &str, down: &Server, dir: &Path) -> Result<Server> {
         .current_dir(workload("services"))
         .env("DOWN", down.base(false))
         .env("PYTHONDONTWRITEBYTECODE", "1");
+    if permuted {
+        command.env("PERMUTED", "1");
+    }
     let mut process = Process::spawn(&format!("shop-{event_loop}"), dir, &mut command)?;
     process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
     Ok(Server::single("shop", port, process))

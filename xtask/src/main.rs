@@ -26,6 +26,12 @@ enum Task {
         /// At least 20,000 calls a cell
         #[arg(long)]
         full: bool,
+        /// Services give their calls the ids of other requests: what is linked must be the same
+        #[arg(long)]
+        permuted: bool,
+        /// Only these services
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        service: Vec<String>,
     },
     /// Run a command, or a live suite, on another of Debian's kernels (as root)
     Vm(vm::VmArgs),
@@ -38,7 +44,9 @@ fn main() -> anyhow::Result<ExitCode> {
     match Task::parse() {
         Task::Ebpf { check } => ebpf::run(check)?,
         Task::Bench(bench) => bench::run(&bench)?,
-        Task::Attribution { full } => return attribution::run(full),
+        Task::Attribution { full, permuted, service } => {
+            return attribution::run(full, permuted, &service);
+        }
         Task::Vm(args) => return vm::run(&args),
         Task::Sink => bench::sink::serve()?,
     }

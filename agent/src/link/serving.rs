@@ -224,7 +224,8 @@ impl Serving {
     }
 
     /// The span of the request that `work` is part of, at `time`. None if that is not certain: bytes
-    /// of two requests, or of one that was not seen.
+    /// of two requests, of one that was not seen, or of one that waits behind another on its
+    /// connection, for which nothing is asked yet.
     pub fn of(&mut self, work: &Work, time: Time) -> Option<Ancestor> {
         let after = work.position.saturating_add(work.length);
         // Those that begin before the end of the bytes, the last one first.
@@ -232,10 +233,10 @@ impl Serving {
         let (&(_, position), request) = requests.next()?;
         let goes_on = request.end.is_none_or(|end| end > work.position);
         // One before it has an end: it ends where this one begins, or sooner.
-        let alone = position <= work.position
-            || requests
-                .next()
-                .is_none_or(|(_, before)| before.end.is_some_and(|end| end <= work.position));
+        let alone = requests.next().is_none_or(|(_, before)| {
+            let over = before.end.is_some_and(|end| end <= work.position);
+            before.answered.is_some() && (over || position <= work.position)
+        });
         let over = request.answered.is_some_and(|at| time.0.saturating_sub(at.0) > AFTER);
         (goes_on && alone && !over).then(|| request.takes_a_child())
     }
@@ -347,12 +348,15 @@ mod tests {
     #[test]
     fn bytes_of_a_request_lead_to_it() {
         let mut serving = Serving::default();
+        serving.has_contexts(1, Time(0));
         serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
         assert_eq!(found(&mut serving, 0, 100, 0), Some(SpanId::from(1)));
         assert_eq!(found(&mut serving, 50, 10, 0), Some(SpanId::from(1)), "a part of its body");
         serving.asked(CONNECTION, 0, 100);
         assert_eq!(found(&mut serving, 100, 10, 0), None, "of the next one, which was not seen");
         serving.began(CONNECTION, 100, Time(4), 1, ancestor(2));
+        assert_eq!(found(&mut serving, 100, 10, 0), None, "it waits behind the first");
+        serving.answered(CONNECTION, 0, Time(4));
         assert_eq!(found(&mut serving, 100, 10, 0), Some(SpanId::from(2)));
         assert_eq!(found(&mut serving, 90, 20, 0), None, "of both");
         serving.asked(CONNECTION, 100, 110);

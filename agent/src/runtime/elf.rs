@@ -1,14 +1,20 @@
-//! ELF files of which only what is looked at is read.
+//! Executables and libraries: what they export, and where that is in the file and in a process.
 
 use std::fs::File;
 
 use object::read::elf::{ElfFile64, ProgramHeader as _};
-use object::{Endianness, ReadCache, elf};
+use object::{Endianness, Object as _, ObjectSymbol as _, ReadCache, elf};
 
 use super::maps::Mapping;
 
-/// Such a file.
+/// An ELF file of which only what is looked at is read.
 pub(super) type Elf<'a> = ElfFile64<'a, Endianness, &'a ReadCache<File>>;
+
+/// Address of what it exports as `name`.
+pub(super) fn exported(elf: &Elf<'_>, name: &str) -> Option<u64> {
+    let mut symbols = elf.dynamic_symbols();
+    symbols.find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address())
+}
 
 /// Where in the file an address of it is.
 pub(super) fn in_file(elf: &Elf<'_>, address: u64) -> Option<u64> {

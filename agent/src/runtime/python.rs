@@ -9,11 +9,12 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache};
-use tracebee_common::runtime::Python;
+use object::{Object as _, ObjectSection as _, ReadCache};
+use tracebee_common::runtime::{Python, reads};
 
-use super::elf::{Elf, bias, in_file};
+use super::elf::{Elf, bias, exported, in_file};
 use super::maps::{self, Mapping};
+use super::uvloop::{self, Old};
 
 /// CPython in a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub struct Found {
     pub copy: u64,
     /// Offset of `PyContext_Enter`, if something in the process (uvloop) calls it.
     pub enter: Option<u64>,
+    /// How uvloop is followed, if it is an old one.
+    pub old_uvloop: Option<Old>,
+    /// Why calls by uvloop are not linked, if they are not.
+    pub lacks: Option<String>,
 }
 
 /// Why the contexts of a process that runs CPython cannot be followed.
@@ -120,17 +125,22 @@ pub fn find(proc: &Path, pid: u32) -> Result<Option<Found>, Unknown> {
     let Some(offsets) = known.filter(|_| cfg!(target_arch = "x86_64")) else {
         return Err(Unknown::Version(version));
     };
-    let symbol = |name| {
-        let mut symbols = elf.dynamic_symbols();
-        symbols.find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address())
-    };
+    let symbol = |name| exported(&elf, name);
     let runtime = symbol("_PyRuntime").ok_or(Unknown::Lacks("_PyRuntime"))?;
     let copy = symbol("PyContext_CopyCurrent")
         .and_then(|address| in_file(&elf, address))
         .ok_or(Unknown::Lacks("PyContext_CopyCurrent"))?;
-    let uvloop = mappings.iter().any(|mapping| is_uvloop(&mapping.path));
-    let enter =
-        symbol("PyContext_Enter").filter(|_| uvloop).and_then(|address| in_file(&elf, address));
+    let uvloop = uvloop::mapping(&mappings);
+    let old = uvloop.map_or(Ok(None), |mapping| uvloop::old(proc, pid, mapping));
+    let lacks = old.as_ref().err().map(ToString::to_string);
+    let enter = symbol("PyContext_Enter")
+        .filter(|_| uvloop.is_some() && lacks.is_none())
+        .and_then(|address| in_file(&elf, address));
+    let reads_outside = match (enter, &old) {
+        (Some(_), Ok(Some(_))) => reads::RUNS,
+        (Some(_), Ok(None)) => reads::ENTERS,
+        _ => 0,
+    };
     let bias = bias(&elf, &mappings, image).ok_or(Unknown::Lacks("mapping of its own file"))?;
     let [previous, entered] = if free_threaded { CONTEXT_FREE_THREADED } else { CONTEXT };
     let layout = Python {
@@ -143,14 +153,15 @@ pub fn find(proc: &Path, pid: u32) -> Result<Option<Found>, Unknown> {
         previous,
         entered,
         threads_enter: u32::from(minor >= THREADS_ENTER),
-        reads_outside: u32::from(enter.is_some()),
+        reads_outside,
         reserved: 0,
     };
     if !is_there(proc, pid, &layout, &mappings)? {
         return Err(Unknown::Elsewhere(version));
     }
     let identity = (metadata.dev(), metadata.ino());
-    Ok(Some(Found { version, layout, file, identity, copy, enter }))
+    let old_uvloop = old.unwrap_or_default();
+    Ok(Some(Found { version, layout, file, identity, copy, enter, old_uvloop, lacks }))
 }
 
 /// The minor version in a file's name: 11 of `python3.11` and `libpython3.11.so.1.0`.
@@ -159,10 +170,6 @@ fn minor(name: &str, start: &str) -> Option<u8> {
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     let after = rest[digits.len()..].trim_start_matches(['t', 'd']);
     (after.is_empty() || after.starts_with('.')).then(|| digits.parse().ok())?
-}
-
-fn is_uvloop(path: &str) -> bool {
-    path.contains("/uvloop/loop.") && path.ends_with(".so")
 }
 
 /// What a version since 3.13 says of itself: a cookie, its version, and whether it is built without

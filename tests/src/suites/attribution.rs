@@ -4,6 +4,7 @@
 //! looks at it.
 
 pub(super) mod go;
+mod proxies;
 mod threads;
 
 use std::collections::{BTreeMap, HashMap};
@@ -62,6 +63,11 @@ impl Cell {
         )
     }
 
+    fn check_recall(&self, report: &mut Report, name: &str, least: f64) {
+        let recall = self.right as f64 / self.made.max(1) as f64;
+        report.check(recall >= least, || format!("{name}: recall {recall:.4}"));
+    }
+
     /// No parent that was given is wrong.
     fn check_precision(&self, report: &mut Report, name: &str) {
         report.check(self.wrong.is_empty(), || {
@@ -71,13 +77,40 @@ impl Cell {
     }
 }
 
+/// What was found of several cells.
+#[derive(Default)]
+struct Tally {
+    made: usize,
+    links: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    fn add(&mut self, cell: Cell) {
+        self.made += cell.made;
+        for (link, count) in cell.links {
+            *self.links.entry(link).or_default() += count;
+        }
+    }
+
+    fn tell(self, report: &mut Report, what: &str) {
+        report.note(format!("{} calls {what}", self.made));
+        for (link, count) in self.links {
+            report.note(format!("{count} of these by {link}"));
+        }
+    }
+}
+
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
     let down = servers::start(Which::Go, dir)?;
     let calls = if setting.full { CALLS_FULL } else { CALLS };
-    let (mut made, mut links) = (0, BTreeMap::<String, usize>::new());
+    let mut tally = Tally::default();
     for event_loop in LOOPS {
-        let shop = servers::shop(event_loop, &down, dir)?;
+        let service = format!("fastapi-{event_loop}");
+        if !setting.wants(&service) {
+            continue;
+        }
+        let shop = servers::shop(event_loop, &down, dir, setting.permuted)?;
         let agent = Agent::json(&setting.binary, dir)?;
         for in_flight in IN_FLIGHT {
             Client::Go.run(&plan(setting, &shop, event_loop, in_flight, calls), dir, in_flight)?;
@@ -85,31 +118,42 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         let spans = agent.stop()?.spans()?;
         for ((endpoint, in_flight), cell) in cells(setting, &spans, &shop, event_loop, Span::call) {
             if setting.table {
-                println!("{}", cell.row(&format!("fastapi {event_loop}"), endpoint, in_flight));
+                println!("{}", cell.row(&service, endpoint, in_flight));
             }
             let name = format!("{event_loop} {endpoint} at {in_flight}");
             let expected = number(calls, endpoint);
             report.equal(&format!("{name}: calls"), expected, cell.made);
             cell.check_precision(report, &name);
-            let recall = cell.right as f64 / cell.made.max(1) as f64;
-            report.check(recall >= RECALL, || format!("{name}: recall {recall:.4}"));
-            made += cell.made;
-            for (link, count) in cell.links {
-                *links.entry(link).or_default() += count;
-            }
+            cell.check_recall(report, &name, RECALL);
+            tally.add(cell);
         }
     }
-    report.note(format!("{made} calls"));
-    for (link, count) in links {
-        report.note(format!("{count} by {link}"));
-    }
+    tally.tell(report, "of event loops");
+    proxies::run(report, setting, &down)?;
     threads::run(report, setting, &down)
+}
+
+/// Requests that make at least so many calls together, `each` of them as many: a multiple of ten, for
+/// those that are permuted ([`Setting::permuted`]).
+fn requests(calls: usize, each: usize) -> usize {
+    calls.div_ceil(each).next_multiple_of(10)
 }
 
 /// Calls that the requests to an endpoint make together.
 fn number(calls: usize, endpoint: &str) -> usize {
     let each = ENDPOINTS.iter().find(|(name, _)| *name == endpoint).map_or(1, |(_, each)| *each);
-    calls.div_ceil(each) * each
+    requests(calls, each) * each
+}
+
+/// The id of the request that a call is made for, whose own id begins with `id`.
+fn asked_for(id: &str, permuted: bool) -> Option<String> {
+    if !permuted {
+        return Some(id.to_owned());
+    }
+    // The last digit was raised by one, 9 to 0.
+    let digit = id.chars().last()?.to_digit(10)?;
+    let before = char::from_digit((digit + 9) % 10, 10)?;
+    Some(format!("{}{before}", &id[..id.len() - 1]))
 }
 
 /// All endpoints, mixed.
@@ -121,7 +165,7 @@ fn plan(
     calls: usize,
 ) -> Plan {
     let mut plan = Plan::default();
-    let requests = ENDPOINTS.map(|(endpoint, each)| (endpoint, calls.div_ceil(each)));
+    let requests = ENDPOINTS.map(|(endpoint, each)| (endpoint, requests(calls, each)));
     let most = requests.iter().map(|(_, count)| *count).max().unwrap_or(0);
     for n in 0..most {
         for (endpoint, _) in requests.iter().filter(|(_, count)| n < *count) {
@@ -149,9 +193,9 @@ fn cells<'a>(
         let Some(rest) = id.strip_prefix(&start) else { continue };
         let mut parts = rest.split('.');
         let (Some(endpoint), Some(in_flight)) = (parts.next(), parts.next()) else { continue };
-        let (Ok(in_flight), Some((request, _))) = (in_flight.parse(), id.rsplit_once('.')) else {
-            continue;
-        };
+        let of = id.rsplit_once('.');
+        let request = of.and_then(|(request, _)| asked_for(request, setting.permuted));
+        let (Ok(in_flight), Some(request)) = (in_flight.parse(), request) else { continue };
         let cell = cells.entry((endpoint, in_flight)).or_default();
         cell.made += 1;
         let Some(parent) = &span.parent else { continue };
@@ -160,7 +204,7 @@ fn cells<'a>(
         let is_right = by_id.get(parent.as_str()).is_some_and(|parent| {
             parent.kind == Kind::Server
                 && pids.contains(&parent.pid())
-                && parent.call() == Some(request)
+                && parent.call() == Some(request.as_str())
                 && parent.trace == span.trace
         });
         if is_right {

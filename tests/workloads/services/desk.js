@@ -6,8 +6,11 @@ const http = require('http');
 const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// The id of another request, if ids are permuted: the last digit is one higher.
+const others = (call) => (process.env.PERMUTED ? call.slice(0, -1) + ((Number(call.slice(-1)) + 1) % 10) : call);
+
 const ask = (call, n) => new Promise((resolve, reject) => {
-  http.get(`${process.env.DOWN}/bytes/10?call=${call}.${n}`, { agent }, (res) => {
+  http.get(`${process.env.DOWN}/bytes/10?call=${others(call)}.${n}`, { agent }, (res) => {
     res.resume();
     res.on('end', resolve);
   }).on('error', reject);

@@ -16,6 +16,7 @@ from flask import Flask, Response, request
 
 DOWN = os.environ["DOWN"]
 POSTGRES = os.environ["POSTGRES"]
+PERMUTED = "PERMUTED" in os.environ
 # Threads that serve no requests, fewer than there are requests.
 helpers = ThreadPoolExecutor(4)
 own = threading.local()
@@ -35,13 +36,18 @@ def database():
     return own.database.cursor()
 
 
+def others(call):
+    """The id of another request, if ids are permuted: the last digit is one higher."""
+    return call[:-1] + str((int(call[-1]) + 1) % 10) if PERMUTED else call
+
+
 def ask(call, n):
-    session().get(f"{DOWN}/bytes/10?call={call}.{n}").raise_for_status()
+    session().get(f"{DOWN}/bytes/10?call={others(call)}.{n}").raise_for_status()
 
 
 def select(call, n):
     cursor = database()
-    cursor.execute(f'SELECT 1 AS "call={call}.{n}"')
+    cursor.execute(f'SELECT 1 AS "call={others(call)}.{n}"')
     cursor.fetchall()
 
 

@@ -15,6 +15,7 @@ import requests
 from fastapi import BackgroundTasks, FastAPI
 
 DOWN = os.environ["DOWN"]
+PERMUTED = "PERMUTED" in os.environ
 # Fewer connections than requests in flight: they are handed from one to the other.
 POOL = 8
 
@@ -38,7 +39,12 @@ app = FastAPI(lifespan=lifespan)
 
 
 def url(call, n):
-    return f"{DOWN}/bytes/10?call={call}.{n}"
+    return f"{DOWN}/bytes/10?call={others(call)}.{n}"
+
+
+def others(call):
+    """The id of another request, if ids are permuted: the last digit is one higher."""
+    return call[:-1] + str((int(call[-1]) + 1) % 10) if PERMUTED else call
 
 
 async def by_aiohttp(call, n):

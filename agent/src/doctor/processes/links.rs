@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::runtime::Runtime;
-use crate::runtime::{go, python};
+use crate::runtime::{go, proxy, python};
 
 /// The rules that hold for a process, each as `tracebee.link` calls it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -23,26 +23,43 @@ pub(in crate::doctor) struct Links {
 /// What holds for a process.
 pub(super) fn of(proc: &Path, pid: u32, runtime: &Runtime) -> Links {
     let callers = &["seq", "header"];
-    let found = match runtime.name {
-        "cpython" => python::find(proc, pid).map(|it| it.is_some()).map_err(|e| e.to_string()),
-        // A proxy that is written in it, too.
-        _ => goroutines(proc, pid).map_err(|e| e.to_string()),
-    };
-    let context = matches!(found, Ok(true));
+    let (context, why) = follows(proc, pid, runtime.name);
     let inside: &[&str] = match (context, may_serve_in_threads(proc, pid, runtime.name)) {
         (true, true) => &["context", "thread", "sole"],
         (true, false) => &["context", "sole"],
         (false, true) => &["thread", "sole"],
         (false, false) => &["sole"],
     };
-    Links { callers, inside, why: found.err() }
+    Links { callers, inside, why }
 }
 
-/// Whether a process runs Go, and its goroutines can be followed.
-fn goroutines(proc: &Path, pid: u32) -> Result<bool, go::Unknown> {
+/// Whether its unit of work can be followed, or why that of others of its kind can, and its own not.
+fn follows(proc: &Path, pid: u32, runtime: &str) -> (bool, Option<String>) {
+    fn tell<T>(found: Result<Option<T>, impl ToString>) -> (bool, Option<String>) {
+        match found {
+            Ok(found) => (found.is_some(), None),
+            Err(error) => (false, Some(error.to_string())),
+        }
+    }
+    if runtime == "cpython" {
+        let found = python::find(proc, pid);
+        if let Ok(Some(python::Found { lacks: Some(lacks), .. })) = &found {
+            return (true, Some(lacks.clone()));
+        }
+        return tell(found);
+    }
+    match proxy::find(proc, pid) {
+        // Whether it is one is not known.
+        Ok(None) | Err(proxy::Unknown::Io(_)) => tell(goroutines(proc, pid)),
+        found => tell(found),
+    }
+}
+
+/// What runs of Go in a process, if its goroutines can be followed.
+fn goroutines(proc: &Path, pid: u32) -> Result<Option<()>, go::Unknown> {
     match go::process(proc, pid) {
-        Ok(Some(process)) => go::image(&process.file).map(|_| true),
-        Ok(None) | Err(go::Unknown::Io(_)) => Ok(false),
+        Ok(Some(process)) => go::image(&process.file).map(|_| Some(())),
+        Ok(None) | Err(go::Unknown::Io(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -68,6 +85,16 @@ mod tests {
         }
         let runtime = Runtime { name: runtime, version: None, stripped: None, tls: None };
         of(proc.path(), 7, &runtime).inside
+    }
+
+    #[test]
+    fn a_proxy_knows_whose_requests_it_passes_on() {
+        let proc = tempfile::tempdir().expect("a directory");
+        let place = proc.path().join("7");
+        fs::create_dir_all(place.join("task/7")).expect("a directory");
+        std::os::unix::fs::symlink("/usr/sbin/nginx", place.join("exe")).expect("a link");
+        let runtime = Runtime { name: "nginx", version: None, stripped: None, tls: None };
+        assert_eq!(of(proc.path(), 7, &runtime).inside, ["context", "sole"]);
     }
 
     #[test]

@@ -108,7 +108,12 @@ const LENGTHS_MEMBERS: &[(&str, &str, &str)] = &[
 const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[("SK_WMEM_ALLOC", "sock", "sk_wmem_alloc")];
 
 /// These where the kernel has them; zero otherwise.
-const OPTIONAL_MEMBERS: &[(&str, &str, &str)] = &[("TASK_FSBASE", "task_struct", "thread.fsbase")];
+const OPTIONAL_MEMBERS: &[(&str, &str, &str)] = &[
+    ("TASK_FSBASE", "task_struct", "thread.fsbase"),
+    ("FILE_F_EP", "file", "f_ep"),
+    ("EPITEM_FLLINK", "epitem", "fllink"),
+    ("EPITEM_EVENT_DATA", "epitem", "event.data"),
+];
 
 /// Enumerators of the hooks of the socket layer whose values differ between kernels.
 const SOCKET_ENUMERATORS: &[(&str, &str, &str)] =

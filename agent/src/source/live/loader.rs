@@ -8,13 +8,13 @@ use std::path::Path;
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError, UProbe, uprobe::UProbeScope},
+    programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
 use tracebee_common::{
     Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter,
     record::{Conn, State},
-    runtime::{Go, Python, Start},
+    runtime::{Go, Proxy, Python, Start},
 };
 
 use super::gauges::Gauges;
@@ -103,6 +103,7 @@ pub struct Kernel {
     last: HashMap<MapData, u64, StateValue>,
     last_conns: HashMap<MapData, u64, ConnValue>,
     python: HashMap<MapData, u32, PythonValue>,
+    proxies: HashMap<MapData, u32, ProxyValue>,
     go: HashMap<MapData, u32, GoValue>,
     starts: HashMap<MapData, StartKey, u32>,
     current_generation: u32,
@@ -149,6 +150,13 @@ struct PythonValue(Python);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for PythonValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct ProxyValue(Proxy);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for ProxyValue {}
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -269,6 +277,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         counters: PerCpuArray::try_from(take("COUNTERS")?)
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         python: HashMap::try_from(take("PYTHON")?).map_err(|e| LoadError::Map("PYTHON", e))?,
+        proxies: HashMap::try_from(take("PROXIES")?).map_err(|e| LoadError::Map("PROXIES", e))?,
         go: HashMap::try_from(take("GO")?).map_err(|e| LoadError::Map("GO", e))?,
         starts: HashMap::try_from(take("STARTS")?).map_err(|e| LoadError::Map("STARTS", e))?,
         older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
@@ -393,29 +402,21 @@ impl Kernel {
         found.collect()
     }
 
-    /// Has the context functions of a CPython watched, in every process that has mapped this file:
-    /// `PyContext_CopyCurrent` and `PyContext_Enter` by their offsets in it.
+    /// Has the function at an offset of a file watched by the program `name`, in every process that has
+    /// mapped the file.
     ///
     /// # Errors
-    /// The kernel does not take the programs or the places.
-    pub fn watch_python(
+    /// The kernel does not take the program or the place.
+    pub fn watch(
         &mut self,
+        name: &'static str,
         file: &Path,
-        copy: Option<u64>,
-        enter: Option<u64>,
-    ) -> Result<(), ProgramError> {
-        let Some(ebpf) = &mut self.ebpf else { return Ok(()) };
-        let programs = [("python_copies", copy), ("python_copied", copy), ("python_enters", enter)];
-        for (name, offset) in programs {
-            let Some(offset) = offset else { continue };
-            let program: &mut UProbe =
-                ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
-            if program.fd().is_err() {
-                program.load()?;
-            }
-            program.attach(offset, file, UProbeScope::AllProcesses)?;
-        }
-        Ok(())
+        offset: u64,
+    ) -> Result<Watch, ProgramError> {
+        let ebpf = self.ebpf.as_mut().ok_or(ProgramError::NotLoaded)?;
+        let mut watch = Watch::default();
+        watch.add(ebpf, name, file, offset.into())?;
+        Ok(watch)
     }
 
     /// From now on the process runs CPython, and is laid out so.
@@ -430,6 +431,20 @@ impl Kernel {
     pub fn forget_python(&mut self, pid: u32) {
         // Absent is what is wanted.
         let _ = self.python.remove(&pid);
+    }
+
+    /// From now on the process is a proxy, and laid out so.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn follow_proxy(&mut self, pid: u32, layout: Proxy) -> Result<(), MapError> {
+        self.proxies.insert(pid, ProxyValue(layout), 0)
+    }
+
+    /// Forgets what [`follow_proxy`](Self::follow_proxy) said.
+    pub fn forget_proxy(&mut self, pid: u32) {
+        // Absent is what is wanted.
+        let _ = self.proxies.remove(&pid);
     }
 
     /// Has places of a Go executable watched, in every process that runs it.

@@ -1,17 +1,18 @@
 //! Runtimes whose unit of work the kernel programs can follow: found when a process has its first
 //! connection, and when the agent starts.
 
+mod contexts;
 mod goroutines;
+mod proxies;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
+use self::contexts::Contexts;
 use self::goroutines::Goroutines;
+use self::proxies::Proxies;
 use super::loader::Kernel;
-use crate::runtime::python::{self, Unknown};
 
 /// Processes that are looked at in one go; the others wait for the next.
 const BATCH: usize = 8;
@@ -23,12 +24,23 @@ const ATTEMPTS: u8 = 3;
 pub(super) struct Runtimes {
     /// To be looked at, and how often that was done.
     waiting: VecDeque<(u32, u8)>,
-    followed: FxHashSet<u32>,
+    python: Contexts,
     go: Goroutines,
-    /// Files whose functions are watched, and whether those of uvloop's event loop are.
-    watched: FxHashMap<(u64, u64), bool>,
+    proxies: Proxies,
     /// Of which it was said that they cannot be followed.
     said: BTreeSet<String>,
+}
+
+/// What a look at a process said of one runtime.
+enum Look {
+    /// It is executed by this one, and by no other.
+    Follows,
+    /// By another, or the process is gone.
+    Other,
+    /// It has still to begin.
+    Later(String),
+    /// By this one, but it cannot be followed.
+    Unknown(String),
 }
 
 impl Runtimes {
@@ -58,73 +70,43 @@ impl Runtimes {
     }
 
     fn look_at(&mut self, kernel: &mut Kernel, pid: u32, attempts: u8) {
-        match python::find(Path::new("/proc"), pid) {
-            Ok(Some(found)) => self.follow(kernel, pid, &found),
-            Ok(None) => {
-                self.forget_python(kernel, pid);
-                self.follow_go(kernel, pid);
-            }
-            Err(Unknown::Io(_)) => self.forget(kernel, pid),
-            Err(Unknown::Elsewhere(_)) if attempts + 1 < ATTEMPTS => {
+        match self.follow(kernel, pid) {
+            Look::Later(_) if attempts + 1 < ATTEMPTS => {
                 self.waiting.push_back((pid, attempts + 1));
             }
-            Err(error) => {
-                self.forget(kernel, pid);
-                self.say(format!("the calls of process {pid} are not linked: {error}"));
+            Look::Later(why) | Look::Unknown(why) => {
+                self.say(format!("the calls of process {pid} are not linked: {why}"));
             }
+            Look::Follows | Look::Other => {}
         }
     }
 
     /// Forgets processes that are gone: to be called from time to time.
     pub(super) fn sweep(&mut self, kernel: &mut Kernel) {
         let gone = |pid: &u32| !Path::new(&format!("/proc/{pid}")).exists();
-        let followed = self.followed.iter().copied().chain(self.go.pids());
+        let followed = self.python.pids().chain(self.go.pids()).chain(self.proxies.pids());
         let gone: Vec<u32> = followed.filter(gone).collect();
         for pid in gone {
-            self.forget(kernel, pid);
+            self.python.forget(kernel, pid);
+            self.go.forget(kernel, pid);
+            self.proxies.forget(kernel, pid);
         }
     }
 
-    fn follow(&mut self, kernel: &mut Kernel, pid: u32, found: &python::Found) {
-        let enters = found.enter.is_some();
-        let known = self.watched.get(&found.identity).copied();
-        let attached = match known {
-            Some(entered) if entered || !enters => Ok(()),
-            Some(_) => kernel.watch_python(&found.file, None, found.enter),
-            None => kernel.watch_python(&found.file, Some(found.copy), found.enter),
-        };
-        if let Err(error) = attached {
-            self.forget(kernel, pid);
-            self.say(format!("watching CPython in {}: {error}", found.file.display()));
-            return;
+    /// By the first that it runs. What it ran before is forgotten.
+    fn follow(&mut self, kernel: &mut Kernel, pid: u32) -> Look {
+        let python = self.python.follow(kernel, pid);
+        if !matches!(python, Look::Other) {
+            self.go.forget(kernel, pid);
+            self.proxies.forget(kernel, pid);
+            return python;
         }
-        self.watched.insert(found.identity, enters || known == Some(true));
-        match kernel.follow_python(pid, found.layout) {
-            Ok(()) => {
-                tracing::debug!("process {pid} runs CPython {}", found.version);
-                self.followed.insert(pid);
-            }
-            Err(error) => self.say(format!("no room to follow process {pid}: {error}")),
+        let proxy = self.proxies.follow(kernel, pid);
+        if !matches!(proxy, Look::Other) {
+            self.go.forget(kernel, pid);
+            return proxy;
         }
-    }
-
-    fn follow_go(&mut self, kernel: &mut Kernel, pid: u32) {
-        match self.go.follow(kernel, pid) {
-            Ok(true) => {}
-            Ok(false) => self.go.forget(kernel, pid),
-            Err(error) => self.say(format!("the calls of process {pid} are not linked: {error}")),
-        }
-    }
-
-    fn forget(&mut self, kernel: &mut Kernel, pid: u32) {
-        self.forget_python(kernel, pid);
-        self.go.forget(kernel, pid);
-    }
-
-    fn forget_python(&mut self, kernel: &mut Kernel, pid: u32) {
-        if self.followed.remove(&pid) {
-            kernel.forget_python(pid);
-        }
+        self.go.follow(kernel, pid)
     }
 
     /// Once for each reason.

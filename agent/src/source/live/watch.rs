@@ -26,6 +26,7 @@ use crate::runtime::go::Point;
 const PROGRAM: &str = "go_at";
 
 /// What is watched in a file, for as long as this lives.
+#[derive(Default)]
 pub struct Watch(Vec<Link>);
 
 /// Held for what happens when it is closed.
@@ -33,6 +34,29 @@ pub struct Watch(Vec<Link>);
 enum Link {
     Many(OwnedFd),
     One(UProbeLink),
+}
+
+impl Watch {
+    /// Has one more place watched, by a program of its own.
+    ///
+    /// # Errors
+    /// The kernel does not take the program or the place.
+    pub(super) fn add(
+        &mut self,
+        ebpf: &mut Ebpf,
+        program: &str,
+        file: &Path,
+        point: UProbeAttachPoint<'_>,
+    ) -> Result<(), ProgramError> {
+        let program: &mut UProbe =
+            ebpf.program_mut(program).ok_or(ProgramError::NotLoaded)?.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        let link = program.attach(point, file, UProbeScope::AllProcesses)?;
+        self.0.push(Link::One(program.take_link(link)?));
+        Ok(())
+    }
 }
 
 impl Drop for Watch {
@@ -73,17 +97,11 @@ impl Watcher {
                 Err(error) => Err(ProgramError::IOError(error)),
             };
         }
-        let program: &mut UProbe =
-            ebpf.program_mut(PROGRAM).ok_or(ProgramError::NotLoaded)?.try_into()?;
-        if program.fd().is_err() {
-            program.load()?;
-        }
-        let mut watch = Watch(Vec::new());
+        let mut watch = Watch::default();
         for point in points {
             let location = point.offset.into();
             let point = UProbeAttachPoint { location, cookie: Some(point.what as u64) };
-            let link = program.attach(point, file, UProbeScope::AllProcesses)?;
-            watch.0.push(Link::One(program.take_link(link)?));
+            watch.add(ebpf, PROGRAM, file, point)?;
         }
         Ok(watch)
     }

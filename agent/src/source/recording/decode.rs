@@ -10,7 +10,7 @@ use crate::source::{
     Time, Work,
 };
 use crate::stats::Loss;
-use crate::trace::Value;
+use crate::value::Value;
 use crate::workload::Resource;
 
 /// The record with this kind and content. `None` if the kind is unknown or the content makes no

@@ -3,7 +3,7 @@
 use super::bytes::Put as _;
 use super::{Ending, FRAME, HEADER, Item, MAGIC, VERSION, checksum, end, flag, kind};
 use crate::source::{Data, Direction, End, Event, Lost, Opened, Pair, Role};
-use crate::trace::Value;
+use crate::value::Value;
 use crate::workload::Resource;
 
 /// The header of a recording that begins with this clock offset (Unix time minus boot time, in

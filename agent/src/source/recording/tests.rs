@@ -11,7 +11,7 @@ use crate::source::capture::file::{Fault, OpenError};
 use crate::source::{
     Address, ConnectionId, Data, Direction, End, Lost, Pair, Program, Role, Thread, Work,
 };
-use crate::trace::Value;
+use crate::value::Value;
 
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0..1000u64, 0..=MAX_NUMBER, Just(MAX_NUMBER)]

@@ -16,7 +16,7 @@ use tracebee_tests::report::Report;
 use tracebee_tests::servers::{self, Server, Which};
 use tracebee_tests::span::Span;
 
-use super::{CALLS, CALLS_FULL, Cell, IN_FLIGHT, RECALL, cells};
+use super::{CALLS, CALLS_FULL, Cell, IN_FLIGHT, RECALL, cells, requests};
 use crate::Setting;
 
 /// An endpoint of the service (workloads/services/go), how many calls it makes for a request, and
@@ -80,14 +80,14 @@ fn service(
     let dir = setting.dir.path();
     let calls = if setting.full { CALLS_FULL } else { CALLS };
     let (server, agent) = if older {
-        let server = others.start(name, program, dir)?;
+        let server = others.start(name, program, dir, setting.permuted)?;
         // Until every pool is full.
         Client::Go.run(&plan(setting, &server, name, BEFORE, 100), dir, 8)?;
         (server, Agent::json(&setting.binary, dir)?)
     } else {
         // What a process served before the agent came, nobody knows.
         let agent = Agent::json(&setting.binary, dir)?;
-        (others.start(name, program, dir)?, agent)
+        (others.start(name, program, dir, setting.permuted)?, agent)
     };
     for in_flight in IN_FLIGHT {
         Client::Go.run(&plan(setting, &server, name, in_flight, calls), dir, in_flight)?;
@@ -108,7 +108,7 @@ fn service(
                 println!("{}", cell.row(name, endpoint, in_flight));
             }
             let cell_name = format!("{name} {endpoint} at {in_flight}");
-            let expected = calls.div_ceil(each) * each;
+            let expected = requests(calls, each) * each;
             let all = (expected - missing.min(expected)..=expected).contains(&cell.made);
             report.check(all, || format!("{cell_name}: {} of {expected} calls", cell.made));
             cell.check_precision(report, &cell_name);
@@ -140,7 +140,13 @@ fn by_context(cell: &Cell) -> usize {
 }
 
 impl Others<'_> {
-    fn start(&self, name: &'static str, program: &str, dir: &Path) -> Result<Server> {
+    fn start(
+        &self,
+        name: &'static str,
+        program: &str,
+        dir: &Path,
+        permuted: bool,
+    ) -> Result<Server> {
         let port = free_port();
         let mut command = Command::new(installed(&format!("go/{program}")));
         command
@@ -148,6 +154,9 @@ impl Others<'_> {
             .env("DOWN", self.down.base(false))
             .env("POSTGRES", self.postgres.port.to_string())
             .env("REDIS", self.redis.to_string());
+        if permuted {
+            command.env("PERMUTED", "1");
+        }
         let mut process = Process::spawn(name, dir, &mut command)?;
         process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
         Ok(Server::single(name, port, process))
@@ -157,9 +166,9 @@ impl Others<'_> {
 /// All endpoints, mixed.
 fn plan(setting: &Setting, server: &Server, name: &str, in_flight: usize, calls: usize) -> Plan {
     let mut plan = Plan::default();
-    for n in 0..calls {
+    for n in 0..requests(calls, 1) {
         for (endpoint, each, _) in ENDPOINTS {
-            if n < calls.div_ceil(each) {
+            if n < requests(calls, each) {
                 let parts = [name, endpoint, &in_flight.to_string(), &n.to_string()];
                 plan.get(&setting.id(&parts), &server.base(false), &format!("/{endpoint}"));
             }

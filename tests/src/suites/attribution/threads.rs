@@ -1,6 +1,5 @@
 //! Services in which the thread says whose call it is, and some in which it would be wrong.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +15,7 @@ use tracebee_tests::report::Report;
 use tracebee_tests::servers::Server;
 use tracebee_tests::span::Span;
 
-use super::{CALLS, CALLS_FULL, RECALL, cells};
+use super::{CALLS, CALLS_FULL, RECALL, Tally, cells};
 use crate::Setting;
 
 /// Requests in flight: few, where event loops look most like threads, and many.
@@ -147,10 +146,14 @@ fn java_with(classes: &[&str]) -> Command {
 }
 
 impl Service {
-    fn start(&self, down: &Server, postgres: &Postgres, dir: &Path) -> Result<Server> {
+    fn start(&self, setting: &Setting, down: &Server, postgres: &Postgres) -> Result<Server> {
+        let dir = setting.dir.path();
         let port = free_port();
         let mut command = (self.command)(&port.to_string(), dir);
         command.env("DOWN", down.base(false)).env("POSTGRES", postgres.port.to_string());
+        if setting.permuted {
+            command.env("PERMUTED", "1");
+        }
         let mut process = Process::spawn(self.name, dir, &mut command)?;
         process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
         Ok(Server::single(self.name, port, process))
@@ -161,7 +164,7 @@ impl Service {
         let mut plan = Plan::default();
         for n in 0..calls {
             for Endpoint { name, each, .. } in self.endpoints {
-                if n < calls.div_ceil(*each) {
+                if n < super::requests(calls, *each) {
                     let parts = [self.name, name, &in_flight.to_string(), &n.to_string()];
                     plan.get(&setting.id(&parts), &server.base(false), &format!("/{name}"));
                 }
@@ -175,11 +178,11 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
     let dir = setting.dir.path();
     let postgres = Postgres::start_with(dir, &["max_connections=400"])?;
     let calls = if setting.full { CALLS_FULL } else { CALLS };
-    let (mut made, mut links) = (0, BTreeMap::<String, usize>::new());
-    for service in &SERVICES {
+    let mut tally = Tally::default();
+    for service in SERVICES.iter().filter(|service| setting.wants(service.name)) {
         // The agent first: what a process served before that, nobody knows.
         let agent = Agent::json(&setting.binary, dir)?;
-        let server = service.start(down, &postgres, dir)?;
+        let server = service.start(setting, down, &postgres)?;
         for in_flight in IN_FLIGHT {
             let plan = service.plan(setting, &server, in_flight, calls);
             Client::Go.run(&plan, dir, in_flight)?;
@@ -193,7 +196,7 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
                     println!("{}", cell.row(service.name, endpoint.name, in_flight));
                 }
                 let name = format!("{} {} at {in_flight}", service.name, endpoint.name);
-                let expected = calls.div_ceil(endpoint.each) * endpoint.each;
+                let expected = super::requests(calls, endpoint.each) * endpoint.each;
                 report.equal(&format!("{name}: calls"), expected, cell.made);
                 cell.check_precision(report, &name);
                 if let Some(link) = endpoint.link
@@ -203,16 +206,10 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
                     let recall = by_link as f64 / cell.made.max(1) as f64;
                     report.check(recall >= RECALL, || format!("{name}: {recall:.4} by {link}"));
                 }
-                made += cell.made;
-                for (link, count) in cell.links {
-                    *links.entry(link).or_default() += count;
-                }
+                tally.add(cell);
             }
         }
     }
-    report.note(format!("{made} calls of {} services with threads", SERVICES.len()));
-    for (link, count) in links {
-        report.note(format!("{count} of these by {link}"));
-    }
+    tally.tell(report, &format!("of {} services with threads", SERVICES.len()));
     Ok(())
 }

@@ -41,7 +41,7 @@ func init() {
 }
 
 func statement(call, n string) string {
-	return fmt.Sprintf(`SELECT 1 AS "call=%s.%s"`, call, n)
+	return fmt.Sprintf(`SELECT 1 AS "call=%s.%s"`, others(call), n)
 }
 
 func pq(db *sql.DB, call string) {
@@ -95,7 +95,7 @@ func key(call, n string) string {
 		word = append(word, byte('a'+rest%26))
 	}
 	names++
-	fmt.Printf("%s %s.%s\n", word, call, n)
+	fmt.Printf("%s %s.%s\n", word, others(call), n)
 	return string(word)
 }
 

@@ -24,8 +24,17 @@ const pool = 8
 
 var client = &http.Client{Transport: &http.Transport{MaxConnsPerHost: pool, MaxIdleConnsPerHost: pool}}
 
+// others is the id of another request, if ids are permuted: the last digit is one higher.
+func others(call string) string {
+	if os.Getenv("PERMUTED") == "" {
+		return call
+	}
+	last := len(call) - 1
+	return call[:last] + string('0'+(call[last]-'0'+1)%10)
+}
+
 func ask(call, n string) {
-	res, err := client.Get(os.Getenv("DOWN") + "/bytes/10?call=" + call + "." + n)
+	res, err := client.Get(os.Getenv("DOWN") + "/bytes/10?call=" + others(call) + "." + n)
 	if err != nil {
 		log.Print(err)
 		return

@@ -10,8 +10,17 @@ public class Loops {
     static final HttpClient CLIENT = HttpClient.create(ConnectionProvider.builder("down").maxConnections(8)
         .pendingAcquireMaxCount(-1).build()).baseUrl(System.getenv("DOWN"));
 
+    /** The id of another request, if ids are permuted: the last digit is one higher. */
+    static String others(String call) {
+        if (System.getenv("PERMUTED") == null) {
+            return call;
+        }
+        int last = call.length() - 1;
+        return call.substring(0, last) + (call.charAt(last) - '0' + 1) % 10;
+    }
+
     static Mono<String> ask(String call, String n) {
-        return CLIENT.get().uri("/bytes/10?call=" + call + "." + n).responseContent().aggregate().asString();
+        return CLIENT.get().uri("/bytes/10?call=" + others(call) + "." + n).responseContent().aggregate().asString();
     }
 
     public static void main(String[] args) {

@@ -5,6 +5,7 @@ use std::path::Path;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::runtime::{Go, Start};
 
+use super::Look;
 use crate::runtime::go::{self, Image, Process, Unknown};
 use crate::source::live::loader::{Kernel, Watch};
 
@@ -31,26 +32,42 @@ struct Executable {
 }
 
 impl Goroutines {
-    /// Follows the process `pid`. False if it runs something else.
-    ///
-    /// # Errors
-    /// It runs Go, but its goroutines cannot be followed.
-    pub(super) fn follow(&mut self, kernel: &mut Kernel, pid: u32) -> Result<bool, String> {
-        let process = match go::process(Path::new("/proc"), pid) {
-            Ok(Some(process)) => process,
+    /// Follows the process `pid`, if it runs Go.
+    pub(super) fn follow(&mut self, kernel: &mut Kernel, pid: u32) -> Look {
+        match go::process(Path::new("/proc"), pid) {
+            Ok(Some(process)) => match self.follow_in(kernel, pid, &process) {
+                Ok(()) => Look::Follows,
+                Err(why) => Look::Unknown(why),
+            },
             // The kernel's own, or gone.
-            Ok(None) | Err(Unknown::Io(_)) => return Ok(false),
-            Err(error) => return Err(error.to_string()),
-        };
+            Ok(None) | Err(Unknown::Io(_)) => {
+                self.forget(kernel, pid);
+                Look::Other
+            }
+            Err(error) => {
+                self.forget(kernel, pid);
+                Look::Unknown(error.to_string())
+            }
+        }
+    }
+
+    /// # Errors
+    /// Its goroutines cannot be followed.
+    fn follow_in(
+        &mut self,
+        kernel: &mut Kernel,
+        pid: u32,
+        process: &Process,
+    ) -> Result<(), String> {
         if self.processes.get(&pid) != Some(&process.identity) {
             self.forget(kernel, pid);
         }
         let mut known = Ok(());
         if !self.files.contains_key(&process.identity) {
-            known = self.learn(kernel, &process);
+            known = self.learn(kernel, process);
         }
         let Some(executable) = self.files.get_mut(&process.identity) else {
-            return known.map(|()| true);
+            return known;
         };
         executable.users.insert(pid);
         self.processes.insert(pid, process.identity);
@@ -65,7 +82,7 @@ impl Goroutines {
             kernel.follow_go(pid, layout).map_err(|error| format!("no room for it: {error}"))?;
             tracing::debug!("process {pid} runs Go {}", image.version);
         }
-        known.map(|()| true)
+        known
     }
 
     /// Forgets a process.
