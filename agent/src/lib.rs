@@ -26,4 +26,5 @@ pub mod sql;
 pub mod stats;
 pub mod stream;
 pub mod trace;
+pub mod value;
 pub mod workload;

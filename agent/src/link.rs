@@ -16,7 +16,6 @@ use rustc_hash::FxHashMap;
 use tracebee_common::sample::{self, Share};
 
 use crate::source::{Pair, Role, Time};
-use crate::trace::Identity;
 
 /// How the parent of a span was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,13 +124,6 @@ pub struct Ancestor {
     pub flags: u8,
 }
 
-impl From<&Identity> for Ancestor {
-    fn from(identity: &Identity) -> Self {
-        let Identity { trace_id, span_id, depth, flags, .. } = *identity;
-        Self { trace_id, span_id, depth, flags }
-    }
-}
-
 impl Default for SameHost {
     fn default() -> Self {
         Self::with_max(MAX_WAITING)
@@ -149,13 +141,13 @@ impl SameHost {
         }
     }
 
-    /// A client on this host began to send the request `key`.
-    pub fn sent(&mut self, key: MessageKey, time: Time, identity: &Identity) {
+    /// A client on this host began to send the request `key`, whose span is `ancestor`.
+    pub fn sent(&mut self, key: MessageKey, time: Time, ancestor: Ancestor) {
         self.expire(time);
         if self.young.len() >= self.max {
             self.age(time);
         }
-        self.young.insert(key, identity.into());
+        self.young.insert(key, ancestor);
     }
 
     /// A server on this host read the request `key`: who sent it, if that was on this host.
@@ -188,21 +180,14 @@ mod tests {
         MessageKey { connection: Connection::Tcp { client: 1, server: 2 }, position }
     }
 
-    fn identity(id: u64) -> Identity {
-        Identity {
-            trace_id: TraceId::from(7),
-            span_id: SpanId::from(id),
-            parent: None,
-            depth: 0,
-            flags: 3,
-            trace_state: None,
-        }
+    fn ancestor(id: u64) -> Ancestor {
+        Ancestor { trace_id: TraceId::from(7), span_id: SpanId::from(id), depth: 0, flags: 3 }
     }
 
     #[test]
     fn a_request_is_found_once() {
         let mut same = SameHost::default();
-        same.sent(key(0), Time(100 * SECOND), &identity(5));
+        same.sent(key(0), Time(100 * SECOND), ancestor(5));
         assert_eq!(same.received(key(1)), None);
         assert_eq!(same.received(key(0)).map(|sent| sent.span_id), Some(SpanId::from(5)));
         assert_eq!(same.received(key(0)), None);
@@ -214,7 +199,7 @@ mod tests {
         let start = 100 * SECOND;
         same.expire(Time(start));
         for at in 0..2 {
-            same.sent(key(at), Time(start + KEEP), &identity(at));
+            same.sent(key(at), Time(start + KEEP), ancestor(at));
         }
         same.expire(Time(start + KEEP + SECOND));
         same.expire(Time(start + 2 * KEEP));
@@ -228,7 +213,7 @@ mod tests {
         let mut same = SameHost::default();
         let n = 3 * MAX_WAITING as u64;
         for at in 0..n {
-            same.sent(key(at), Time(SECOND), &identity(at));
+            same.sent(key(at), Time(SECOND), ancestor(at));
         }
         assert!(same.young.len() + same.old.len() <= 2 * MAX_WAITING);
         assert!(same.received(key(n - MAX_WAITING as u64)).is_some());

@@ -98,6 +98,8 @@ pub struct Program<'a> {
     pub arguments: &'a [u8],
     /// Its environment, the variables separated by zeros; perhaps cut.
     pub environment: &'a [u8],
+    /// Its runtime will say what each of its units of work is about, from now on.
+    pub contexts: bool,
 }
 
 /// Bytes that went through a socket.

@@ -8,11 +8,15 @@
 
 mod lexer;
 mod mask;
+mod seen;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use lexer::{Backslash, Dialect};
+
+use std::sync::Arc;
 
 use summary::Summary;
 
@@ -20,21 +24,26 @@ use summary::Summary;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statement {
     /// `db.query.text`: each literal is a `?`, comments are gone.
-    pub text: Box<str>,
+    pub text: Arc<str>,
     /// `db.query.summary`: operations and targets as they come (`SELECT users orders`). Empty if
     /// the text begins with no known command.
-    pub summary: Box<str>,
+    pub summary: Arc<str>,
     /// The operation, if all of the text was seen and it is the only one.
-    pub operation: Option<Box<str>>,
+    pub operation: Option<Arc<str>>,
     /// The table, if all of the text was seen and there is one operation on one table.
-    pub collection: Option<Box<str>>,
+    pub collection: Option<Arc<str>>,
     /// The procedure of a `CALL` that is the only operation.
-    pub procedure: Option<Box<str>>,
+    pub procedure: Option<Arc<str>>,
     /// How many statements the text has, as far as it was seen.
     pub statements: u32,
 }
 
 impl Statement {
+    /// As [`read`](Self::read), or as it was read before.
+    pub fn shared(text: &[u8], dialect: Dialect, cut: bool) -> Arc<Self> {
+        seen::read(text, dialect, cut)
+    }
+
     /// Reads the text of a statement; `cut` if there is more of it that was not seen.
     pub fn read(text: &[u8], dialect: Dialect, cut: bool) -> Self {
         let mut summary = Summary::new(text, cut);

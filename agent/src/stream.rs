@@ -164,6 +164,11 @@ impl Streams {
             let end = data.position + data.length;
             let seen = data.position + data.bytes.len() as u64;
             if !data.pending && seen < end {
+                if !data.tail.is_empty() {
+                    // What was skipped may end among these.
+                    let position = end - data.tail.len() as u64;
+                    self.feed(&Data { position, bytes: data.tail, ..*data }, out);
+                }
                 self.gap(data.direction, end, data.time, out);
             }
         }

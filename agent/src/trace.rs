@@ -6,9 +6,10 @@ use opentelemetry::{SpanId, TraceId};
 
 use crate::call::{Call, Endpoint, NoAnswer};
 use crate::clock::Clock;
-use crate::link::Link;
+use crate::link::{Ancestor, Link};
 use crate::protocol::{Request, Response};
 use crate::source::Role;
+use crate::value::Value;
 use crate::workload::Resource;
 
 mod addresses;
@@ -33,21 +34,6 @@ use client_address::TrustedProxies;
 use names::Names;
 use propagation::Propagators;
 use sampler::Sampler;
-
-/// The value of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Text known at compile time.
-    Static(&'static str),
-    /// Text of this span.
-    Text(Box<str>),
-    /// Text shared by many spans.
-    Shared(Arc<str>),
-    /// A number.
-    Int(i64),
-    /// A truth.
-    Bool(bool),
-}
 
 /// Which end of a call a span tells about (the two kinds of OTLP that calls have).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,6 +109,13 @@ pub struct Identity {
     pub flags: u8,
     /// W3C `tracestate` as received.
     pub trace_state: Option<Box<str>>,
+}
+
+impl From<&Identity> for Ancestor {
+    fn from(identity: &Identity) -> Self {
+        let Identity { trace_id, span_id, depth, flags, .. } = *identity;
+        Self { trace_id, span_id, depth, flags }
+    }
 }
 
 /// What is known of a call, whatever its kind.

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use crate::source::{Program, Time};
 use crate::stats::{Loss, Stats};
-use crate::trace::Value;
+use crate::value::Value;
 
 mod environ;
 mod host;

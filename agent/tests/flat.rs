@@ -10,7 +10,8 @@ use tracebee::limit::held::{Counted, held};
 use tracebee::replay::Replay;
 use tracebee::select::Selection;
 use tracebee::stats::Stats;
-use tracebee::trace::{Span, Tracer, Value};
+use tracebee::trace::{Span, Tracer};
+use tracebee::value::Value;
 use tracebee_tests::capture::files::{Frame, pcap, record};
 use tracebee_tests::capture::talk::{Client, End, Server, Talk};
 

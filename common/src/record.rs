@@ -157,11 +157,12 @@ pub struct Work {
     pub position: u64,
     /// How many they were.
     pub length: u32,
-    /// Explicit padding.
-    pub reserved: u32,
+    /// How the unit of work came to it: a note of the kernel programs' own.
+    pub how: u32,
 }
 
-/// Bytes that went through a socket; the captured ones follow.
+/// Bytes that went through a socket. The captured ones follow and, where these are not all, the last
+/// of the range: a message of unknown length may end in them.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Data {
@@ -171,7 +172,7 @@ pub struct Data {
     pub position: u64,
     /// Bytes received, or announced for sending.
     pub length: u32,
-    /// Bytes that follow this structure.
+    /// Bytes of the front that follow this structure.
     pub captured: u32,
     /// Thread group.
     pub pid: u32,
@@ -180,10 +181,8 @@ pub struct Data {
     /// At a read, microseconds since the connection's last packet (`tcp_sock.tcp_mstamp`). At a
     /// send that is told of when it is over, microseconds since its first byte went.
     pub waited: u32,
-    /// How many bytes of `tail` are known: the last of the range, at the front.
-    pub tail_length: u32,
-    /// The last bytes, where not all were captured: a message of unknown length may end in them.
-    pub tail: [u8; TAIL],
+    /// Bytes of the end that follow those: at most [`TAIL`], 0 if all were captured.
+    pub tail: u32,
     /// The messages so far, this one included, but for those that were left out.
     pub messages: Messages,
     /// Calls of this connection that were left out so far ([`crate::Load`]), without records.
@@ -195,8 +194,9 @@ pub struct Data {
     pub work: Work,
 }
 
-/// Bytes of [`Data::tail`].
-pub const TAIL: usize = 8;
+/// Most bytes of the end of a range that was not captured whole. A power of two, for the verifier;
+/// a long result of PostgreSQL ends in some 40 bytes that say how many rows it had.
+pub const TAIL: usize = 64;
 
 /// A send returned: everything before `position` was accepted. The header's time is that of the
 /// last packet, if that was after the announcement: the return itself may come after the peer has
@@ -294,7 +294,7 @@ const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Conn>() == 88);
     assert!(size_of::<Work>() == 24);
-    assert!(size_of::<Data>() == 104);
+    assert!(size_of::<Data>() == 96);
     assert!(size_of::<Sent>() == 32);
     assert!(size_of::<State>() == 64);
     assert!(size_of::<Process>() == 64);

@@ -58,3 +58,64 @@ pub struct Proxy {
 
 /// Processes of a runtime that are known at a time.
 pub const MAX_PROCESSES: u32 = 4096;
+
+/// A process that runs a Go executable. Offsets are in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Go {
+    /// Its address space, which the kernel program notes at first sight: what it executes later on is
+    /// another program.
+    pub space: u64,
+    /// How far the executable's addresses were moved when it was loaded.
+    pub bias: u64,
+    /// Which executable it is: a number of user space's.
+    pub file: u32,
+    /// Tells this program from those that the process executed before it: goroutines are numbered
+    /// anew.
+    pub generation: u32,
+    /// `runtime.g.goid`.
+    pub goid: u32,
+    /// `runtime.g.parentGoid`; 0: it has none (before 1.21).
+    pub parent: u32,
+    /// `runtime.g.gopc`.
+    pub gopc: u32,
+    /// `runtime.g.m`.
+    pub m: u32,
+    /// `runtime.m.curg`.
+    pub curg: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+}
+
+/// Where in an executable goroutines are started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Start {
+    /// [`Go::file`].
+    pub file: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+    /// The address after the call, as the executable has it.
+    pub address: u64,
+}
+
+/// What is said of a [`Start`].
+pub mod start {
+    /// What is started there is not part of what the starting goroutine works on.
+    pub const NOBODYS: u32 = 1;
+    /// The same, and whatever it reads or sends is not its own, either.
+    pub const NEVER: u32 = 2;
+}
+
+/// Places that are known at a time, at some 100 for each executable.
+pub const MAX_STARTS: u32 = 65_536;
+
+/// What happens at a watched place: the cookie of the probe.
+pub mod point {
+    /// A goroutine was made.
+    pub const FORKS: u64 = 1;
+    /// One takes a connection that other goroutines drive.
+    pub const DRIVES: u64 = 2;
+    /// One waits for what others do.
+    pub const WAITS: u64 = 3;
+}

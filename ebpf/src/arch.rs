@@ -134,6 +134,41 @@ mod imp {
         }
     }
 
+    /// The current goroutine's `g` and the stack pointer of Go code that is in a system call.
+    ///
+    /// # Safety
+    /// As [`call`].
+    #[inline(always)]
+    pub(crate) unsafe fn goroutine(regs: *const pt_regs) -> (u64, u64) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            (
+                member(regs.cast(), offset_of!(pt_regs, r14)),
+                member(regs.cast(), offset_of!(pt_regs, rsp)),
+            )
+        }
+    }
+
+    /// The same where Go code is watched.
+    ///
+    /// # Safety
+    /// `regs` is the argument of a probe.
+    #[inline(always)]
+    pub(crate) unsafe fn goroutine_at(regs: *const pt_regs) -> (u64, u64) {
+        // SAFETY: passed on to the caller.
+        unsafe { ((*regs).r14, (*regs).rsp) }
+    }
+
+    /// The first argument or result of a Go function.
+    ///
+    /// # Safety
+    /// As [`goroutine_at`].
+    #[inline(always)]
+    pub(crate) unsafe fn first_at(regs: *const pt_regs) -> u64 {
+        // SAFETY: passed on to the caller.
+        unsafe { (*regs).rax }
+    }
+
     /// The call with its arguments, which stay in the registers until it has returned; none if
     /// the caller is a 32-bit program.
     ///
@@ -205,9 +240,27 @@ mod imp {
     pub(crate) unsafe fn arguments(_regs: *const pt_regs) -> Option<Call> {
         None
     }
+
+    // `g` is in x28 and the first argument in x0, which was not tried yet.
+
+    #[inline(always)]
+    pub(crate) unsafe fn goroutine(_regs: *const pt_regs) -> (u64, u64) {
+        (0, 0)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn goroutine_at(_regs: *const pt_regs) -> (u64, u64) {
+        (0, 0)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn first_at(_regs: *const pt_regs) -> u64 {
+        0
+    }
 }
 
 pub(crate) use imp::{
     PREADV2, PWRITEV2, READ, READV, RECVFROM, RECVMMSG, RECVMSG, SENDFILE, SENDMMSG, SENDMSG,
-    SENDTO, SPLICE, WRITE, WRITEV, arguments, call, narrow, narrow_descriptor, number,
+    SENDTO, SPLICE, WRITE, WRITEV, arguments, call, first_at, goroutine, goroutine_at, narrow,
+    narrow_descriptor, number,
 };

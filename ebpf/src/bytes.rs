@@ -55,10 +55,24 @@ pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
     if length < limit { length } else { limit }
 }
 
-/// Copies up to `limit` bytes from one buffer; how many it was: none if they cannot be read.
+/// What lies in the area of a record: bytes of the front of a message, then of its end.
+#[derive(Clone, Copy)]
+pub(crate) struct Captured {
+    pub(crate) front: u32,
+    pub(crate) tail: u32,
+}
+
+impl Captured {
+    pub(crate) const NOTHING: Self = Self { front: 0, tail: 0 };
+}
+
+/// Copies up to `limit` of `length` bytes from one buffer, none if they cannot be read, and the last
+/// of them if that is not all.
 #[inline(always)]
-pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, limit: u64) -> u32 {
-    append(scratch, 0, base, limit)
+pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, length: u64, limit: u64) -> Captured {
+    let front = append(scratch, 0, base, limit);
+    let all = u64::from(front) == length;
+    Captured { front, tail: if all { 0 } else { append_tail(scratch, front, base, length) } }
 }
 
 /// A walk over the segments of a vector, as the callback of `bpf_loop` sees it. A plain loop of
@@ -77,44 +91,9 @@ struct Walk {
     /// Bytes to copy, and how many were.
     limit: u64,
     filled: u64,
-    tail: Tail,
-}
-
-/// The last bytes of a message, and how many of them are known.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Tail {
-    pub(crate) bytes: [u8; TAIL],
-    pub(crate) length: u32,
-    reserved: u32,
-}
-
-impl Tail {
-    pub(crate) const UNKNOWN: Self = Self { bytes: [0; TAIL], length: 0, reserved: 0 };
-
-    /// The last bytes of a buffer of `length` bytes at `base`.
-    #[inline(always)]
-    pub(crate) fn of(base: u64, length: u64) -> Self {
-        let mut tail = Self::UNKNOWN;
-        let count = if length < TAIL as u64 { length } else { TAIL as u64 };
-        // Twice what is used and masked: older kernels lose sight of a bound that was compared.
-        let mut area = [0u8; 2 * TAIL];
-        let count = core::hint::black_box(count as u32) & (2 * TAIL as u32 - 1);
-        // SAFETY: `count` is below the size of the area; the read is checked.
-        let failed = unsafe {
-            bpf_probe_read_user(
-                (&raw mut area).cast(),
-                count,
-                (base + length - u64::from(count)) as *const _,
-            )
-        };
-        if failed == 0 {
-            tail.length = count;
-            // SAFETY: the area is longer than the tail.
-            tail.bytes = unsafe { (&raw const area).cast::<[u8; TAIL]>().read() };
-        }
-        tail
-    }
+    /// The last segment: where it is, and how many bytes of the message it has.
+    last: u64,
+    last_length: u64,
 }
 
 /// Where the segments of a message are.
@@ -131,9 +110,10 @@ pub(crate) struct Vector {
     pub(crate) length: u64,
 }
 
-/// Copies up to `limit` bytes of a message in segments; how many it was, and the last of all.
+/// Copies up to `limit` bytes of a message in segments and, if that is not all, the last of the last
+/// segment.
 #[inline(always)]
-pub(crate) fn copy_vector(scratch: &mut Scratch, from: &Vector, limit: u64) -> (u32, Tail) {
+pub(crate) fn copy_vector(scratch: &mut Scratch, from: &Vector, limit: u64) -> Captured {
     scratch.walk = Walk {
         vector: from.address,
         imported: from.imported as u64,
@@ -142,18 +122,23 @@ pub(crate) fn copy_vector(scratch: &mut Scratch, from: &Vector, limit: u64) -> (
         left: from.length,
         limit,
         filled: 0,
-        tail: Tail::UNKNOWN,
+        last: 0,
+        last_length: 0,
     };
     let mut context: *mut Scratch = scratch;
     // SAFETY: the callback gets exactly this context, which outlives the call.
-    unsafe {
+    let (filled, last, last_length) = unsafe {
         bpf_loop(SEGMENTS, next_segment as *mut c_void, (&raw mut context).cast(), 0);
         let walk = &raw const (*context).walk;
         (
-            (&raw const (*walk).filled).read_volatile() as u32,
-            (&raw const (*walk).tail).read_volatile(),
+            (&raw const (*walk).filled).read_volatile(),
+            (&raw const (*walk).last).read_volatile(),
+            (&raw const (*walk).last_length).read_volatile(),
         )
-    }
+    };
+    let front = filled as u32;
+    let all = filled == from.length;
+    Captured { front, tail: if all { 0 } else { append_tail(scratch, front, last, last_length) } }
 }
 
 /// Bytes that a vector has room for, as a read or write of it would see them.
@@ -220,7 +205,7 @@ unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
     let here = if length < walk.left { length } else { walk.left };
     walk.left -= here;
     if walk.left == 0 {
-        walk.tail = Tail::of(base, here);
+        (walk.last, walk.last_length) = (base, here);
     }
     let room = walk.limit - walk.filled;
     let wanted = if here < room { here } else { room };
@@ -252,11 +237,23 @@ fn append(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
     if failed != 0 { 0 } else { length }
 }
 
-/// Writes the record with the first `captured` bytes of the area.
+/// Puts the last of `length` bytes at `base` behind the first `at` bytes of the area; how many: none
+/// if they cannot be read.
 #[inline(always)]
-pub(crate) fn output(scratch: &mut Scratch, captured: u32) {
-    scratch.data.captured = captured;
-    let size = core::hint::black_box(captured) as usize & (CAPTURE_MAX - 1);
+fn append_tail(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
+    let wanted = if length < TAIL as u64 { length } else { TAIL as u64 };
+    // Masked: older kernels lose sight of a bound that was compared.
+    let wanted = core::hint::black_box(wanted as u32) & (2 * TAIL as u32 - 1);
+    append(scratch, at, base + length - u64::from(wanted), u64::from(wanted))
+}
+
+/// Writes the record with what was captured.
+#[inline(always)]
+pub(crate) fn output(scratch: &mut Scratch, captured: Captured) {
+    let Captured { front, tail } = captured;
+    scratch.data.captured = front;
+    scratch.data.tail = tail;
+    let size = core::hint::black_box(front + tail) as usize & (2 * CAPTURE_MAX - 1);
     // SAFETY: record and area are contiguous (`repr(C)`, no padding) and `size` is inside.
     let bytes = unsafe {
         core::slice::from_raw_parts(

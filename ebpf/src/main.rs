@@ -12,6 +12,7 @@ mod arch;
 mod bytes;
 mod descriptor;
 mod emit;
+mod go;
 mod layer;
 mod layout;
 mod memory;

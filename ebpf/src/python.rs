@@ -120,7 +120,7 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
     if number == 0 {
         return 0;
     }
-    let pid = u64::from(pid);
+    let process = u64::from(pid);
     // SAFETY: only this thread writes it.
     let parent = unsafe { COPIES.get(tid).copied() };
     let _ = COPIES.remove(tid);
@@ -129,16 +129,16 @@ pub(crate) fn python_copied(ctx: RetProbeContext) -> u32 {
             // The thread had none, and got one for this.
             if let Some(thread) = state(python, tid) {
                 let fresh: u64 = user(thread, python.context);
-                work::set(Context { pid, number: fresh }, None);
+                work::set(Context { process, number: fresh }, None);
             }
             None
         }
         Some(parent) if says_something(python, parent) => {
-            work::of(tid, Context { pid, number: parent }, python.reads_outside != 0)
+            work::now(tid, Context { process, number: parent }, python.reads_outside != 0)
         }
         _ => None,
     };
-    work::set(Context { pid, number }, about);
+    work::set(Context { process, number }, about);
     0
 }
 
@@ -182,11 +182,11 @@ static WRITES: LruHashMap<Context, Work> = LruHashMap::with_max_entries(16_384, 
 #[uprobe]
 pub(crate) fn uvloop_keeps(ctx: ProbeContext) -> u32 {
     let (Some((python, pid, tid)), Some(stream)) = (current(), ctx.arg::<u64>(0)) else { return 0 };
-    let pid = u64::from(pid);
+    let process = u64::from(pid);
     let number = context(python, tid);
-    let about = if number == 0 { None } else { work::of(tid, Context { pid, number }, true) };
+    let about = if number == 0 { None } else { work::now(tid, Context { process, number }, true) };
     let about = about.unwrap_or_default();
-    let stream = Context { pid, number: stream };
+    let stream = Context { process, number: stream };
     // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
     let mixed = unsafe { WRITES.get(stream).is_some_and(|before| *before != about) };
     let _ = WRITES.insert(stream, if mixed { Work::default() } else { about }, 0);
@@ -197,7 +197,7 @@ pub(crate) fn uvloop_keeps(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub(crate) fn uvloop_writes(ctx: ProbeContext) -> u32 {
     if let (Some((_, pid, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) {
-        let stream = Context { pid: pid.into(), number };
+        let stream = Context { process: pid.into(), number };
         // SAFETY: as above.
         let about = unsafe { WRITES.get(stream).copied() };
         let _ = WRITES.remove(stream);

@@ -11,7 +11,7 @@ use tracebee_common::{
 
 use crate::{
     arch::{self, Call},
-    bytes::{self, Area, Scratch, Tail, Vector},
+    bytes::{self, Area, Captured, Scratch, Vector},
     emit, layout,
     memory::Memory,
     socket::{self, Connection, RECEIVED, Tcp, Who},
@@ -127,11 +127,11 @@ pub(crate) fn tell<C: Connection>(
     let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
     let state = connection.state();
     let wanted = bytes::allowance(state, length as u64);
-    let (mut captured, mut tail) = (0, Tail::UNKNOWN);
+    let mut captured = Captured::NOTHING;
     if flags & MSG_TRUNC == 0 {
         let call = call();
-        (captured, tail) = capture(scratch, &call, length as u64, wanted);
-        if (captured as u64) < wanted {
+        captured = capture(scratch, &call, length as u64, wanted);
+        if u64::from(captured.front) < wanted {
             let slot = if known(&call) { counter::UNREADABLE } else { counter::UNKNOWN_CALL };
             emit::count(slot);
             debug!(ctx, "pid {}: {} bytes of call {} not read", who.pid, wanted, call.number);
@@ -149,8 +149,7 @@ pub(crate) fn tell<C: Connection>(
         pid: who.pid,
         tid: who.tid,
         waited,
-        tail_length: tail.length,
-        tail: tail.bytes,
+        tail: 0,
         messages: state.messages,
         left_out: state.calls,
         sent: overtakes.unwrap_or(0),
@@ -166,12 +165,10 @@ fn known(call: &Call) -> bool {
 
 /// Copies the bytes from where the system call under way was told to put them.
 #[inline(always)]
-fn capture(scratch: &mut Scratch, call: &Call, length: u64, wanted: u64) -> (u32, Tail) {
+fn capture(scratch: &mut Scratch, call: &Call, length: u64, wanted: u64) -> Captured {
     let vector = match call.number {
         arch::READ | arch::RECVFROM => {
-            let captured = bytes::copy_one(scratch, call.second, wanted);
-            let whole = u64::from(captured) == length;
-            return (captured, if whole { Tail::UNKNOWN } else { Tail::of(call.second, length) });
+            return bytes::copy_one(scratch, call.second, length, wanted);
         }
         arch::READV | arch::PREADV2 => [call.second, call.third],
         arch::RECVMSG => {
@@ -182,11 +179,11 @@ fn capture(scratch: &mut Scratch, call: &Call, length: u64, wanted: u64) -> (u32
                 bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
             };
             if failed != 0 {
-                return (0, Tail::UNKNOWN);
+                return Captured::NOTHING;
             }
             vector
         }
-        _ => return (0, Tail::UNKNOWN),
+        _ => return Captured::NOTHING,
     };
     let [address, count] = vector;
     let from = Vector { address, imported: false, count, skip: 0, length };

@@ -9,7 +9,7 @@ use tracebee_common::{
 
 use crate::{
     arch::{self, Call},
-    bytes::{self, Area, Scratch, Tail, Vector},
+    bytes::{self, Area, Captured, Scratch, Vector},
     emit, layout,
     memory::Memory,
     socket::{self, Connection, Socket, Tcp, Who},
@@ -97,29 +97,22 @@ pub(crate) struct Told {
 
 /// What could be copied of a message.
 pub(crate) struct Copied {
-    /// Bytes, and how many of them were wanted.
-    pub(crate) captured: u32,
+    pub(crate) captured: Captured,
+    /// How many bytes of the front were wanted.
     pub(crate) wanted: u64,
-    pub(crate) tail: Tail,
 }
 
 /// Copies as much of a message of `left` bytes as may be captured now.
 #[inline(always)]
 pub(crate) fn copy(scratch: &mut Scratch, state: &mut Socket, left: u64, body: Body) -> Copied {
     let wanted = bytes::allowance(state, left);
-    let (mut captured, mut tail) = (0, Tail::UNKNOWN);
-    match body {
-        Body::Buffer(address) => {
-            captured = bytes::copy_one(scratch, address, wanted);
-            if (captured as u64) < left {
-                tail = Tail::of(address, left);
-            }
-        }
-        Body::Vector(from) => (captured, tail) = bytes::copy_vector(scratch, &from, wanted),
-        Body::Pages => {}
-    }
+    let captured = match body {
+        Body::Buffer(address) => bytes::copy_one(scratch, address, left, wanted),
+        Body::Vector(from) => bytes::copy_vector(scratch, &from, wanted),
+        Body::Pages => Captured::NOTHING,
+    };
     state.budget = state.budget.saturating_sub(wanted as u32);
-    Copied { captured, wanted, tail }
+    Copied { captured, wanted }
 }
 
 /// Tells of `left` bytes at `position`.
@@ -138,9 +131,9 @@ pub(crate) fn tell<C: Connection>(
     let Some(scratch) = scratch() else { return };
     let sk = connection.address();
     let state = connection.state();
-    let Copied { captured, wanted, tail } = copy(scratch, state, left, body);
+    let Copied { captured, wanted } = copy(scratch, state, left, body);
     // What we cannot read, the kernel may not be able to read either.
-    let pending = !told.sure || (captured as u64) < wanted;
+    let pending = !told.sure || u64::from(captured.front) < wanted;
     state.pending = if pending { PENDING } else { 0 };
     let flags = FLAG_SENT
         | if pending { FLAG_PENDING } else { 0 }
@@ -155,8 +148,7 @@ pub(crate) fn tell<C: Connection>(
         pid: who.pid,
         tid: who.tid,
         waited: 0,
-        tail_length: tail.length,
-        tail: tail.bytes,
+        tail: 0,
         messages: state.messages,
         left_out: state.calls,
         sent: 0,

@@ -16,6 +16,7 @@ use core::ffi::c_void;
 use aya_ebpf::{bindings::pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext};
 use tracebee_common::record::tcp;
 
+use self::fd::Found;
 use crate::{
     arch, layout,
     memory::{Memory as _, Probed},
@@ -23,6 +24,26 @@ use crate::{
     socket::Tcp,
     state,
 };
+
+/// Cookie of the socket that a descriptor of the current process names, as records have it.
+#[inline(always)]
+pub(crate) fn cookie(fd: u64) -> Option<u64> {
+    // SAFETY: a socket of the current process.
+    unsafe {
+        // Where a table has them, older ones may have a number of ours.
+        let (sk, known) = match fd::socket(fd)? {
+            Found::Tcp(sk) => (sk, table::get(sk).map(|entry| entry.socket.cookie)),
+            Found::Unix(sk, inode) => {
+                (sk, unix_table::get(sk.0, inode).map(|entry| entry.end.socket.cookie))
+            }
+        };
+        let cookie = match known {
+            Some(cookie) => cookie,
+            None => sk.read(layout::skc_cookie()),
+        };
+        if cookie == 0 { None } else { Some(cookie) }
+    }
+}
 
 /// `sys_enter(regs, id)`: any system call of any process begins.
 #[btf_tracepoint(function = "sys_enter")]

@@ -360,7 +360,7 @@ pub(crate) unsafe fn sent<M: Memory>(
     let Some(scratch) = send::scratch() else { return };
     let sk = unix.sk.address();
     let socket = &mut unix.own.socket;
-    let Copied { captured, tail, .. } = send::copy(scratch, socket, length, body());
+    let Copied { captured, .. } = send::copy(scratch, socket, length, body());
     let flags = FLAG_SENT | if first { FLAG_FIRST } else { 0 };
     let header = match number {
         Some(number) => {
@@ -379,8 +379,7 @@ pub(crate) unsafe fn sent<M: Memory>(
         tid: who.tid,
         // Rounded up: the first byte did not go later than that.
         waited: socket::micros(last - began + 999),
-        tail_length: tail.length,
-        tail: tail.bytes,
+        tail: 0,
         messages,
         left_out: socket.calls,
         sent: 0,

@@ -1,16 +1,17 @@
 //! Which request a unit of work is about.
 //!
 //! At any instant a thread runs a unit of work, its context; what that is, its runtime decides
-//! ([`crate::python`]). Bytes that are read from an accepted connection in a context are what it is
-//! about from then on; a context that is forked from another is about the same; what a context
-//! sends to others belongs to what it is about. User space knows where requests begin and end.
+//! ([`crate::python`], [`crate::go`]). Bytes that are read from an accepted connection in a context
+//! are what it is about from then on; a context that is forked from another is about the same; what
+//! a context sends to others belongs to what it is about. User space knows where requests begin and
+//! end.
 //! Of a proxy ([`crate::proxy`]), the connections of its clients are the contexts.
 
 use aya_ebpf::{macros::map, maps::LruHashMap};
 use tracebee_common::record::Work;
 
 use crate::{
-    proxy, python,
+    go, proxy, python,
     socket::{Socket, Who},
 };
 
@@ -18,7 +19,8 @@ use crate::{
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Context {
-    pub(crate) pid: u64,
+    /// Which process, and which program of those that it has executed.
+    pub(crate) process: u64,
     /// What its runtime calls it, the cookie of a client's socket, or what stands for a thread: never
     /// 0.
     pub(crate) number: u64,
@@ -29,23 +31,42 @@ pub(crate) struct Context {
 pub(crate) struct Doing {
     /// The context that it is in, 0 for none that is known.
     context: u64,
+    /// [`Context::process`].
+    process: u64,
     /// It reads before it enters the context that the bytes are for.
     reads_outside: bool,
+    /// Contexts take connections that others drive.
+    takes: bool,
 }
 
 impl Doing {
     /// What the thread `tid` of process `pid`, the current one, is doing.
     #[inline(always)]
     pub(crate) fn of(pid: u32, tid: u32) -> Self {
-        match python::of(pid) {
-            Some(python) => Self {
+        if let Some(python) = python::of(pid) {
+            return Self {
                 context: python::context(python, tid),
+                process: pid.into(),
                 reads_outside: python.reads_outside != 0,
+                takes: false,
+            };
+        }
+        match go::of(pid) {
+            Some(go) => Self {
+                context: go::in_call(go),
+                process: go::process(go, pid),
+                reads_outside: false,
+                takes: true,
             },
-            None => Self { context: 0, reads_outside: false },
+            None => Self { context: 0, process: pid.into(), reads_outside: false, takes: false },
         }
     }
 }
+
+/// [`Work::how`]: a fork has made the context about it.
+const INHERITED: u32 = 1;
+/// The same: nothing ever will.
+const NEVER: u32 = 2;
 
 /// What each is about. Those that nobody worked in for the longest time make room for others: their
 /// calls stay unlinked.
@@ -64,6 +85,15 @@ static ENTERED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16_384, 0);
 /// Beside the number of a thread: what it sends for a task that is not running any more.
 const WRITES: u64 = 1 << 62;
 
+/// Beside the cookie of a socket: what it is taken for, whoever sends on it.
+const TAKEN: u64 = 1 << 61;
+
+/// From now on, what goes out on the socket is about `work`, or about nothing that is known.
+#[inline(always)]
+pub(crate) fn taken(process: u64, cookie: u64, work: Option<Work>) {
+    set(Context { process, number: TAKEN | cookie }, Some(work.unwrap_or_default()));
+}
+
 /// Under which number it is kept what a context is about, in which the current thread is.
 #[inline(always)]
 fn stands_for(tid: u32, number: u64) -> u64 {
@@ -74,10 +104,16 @@ fn stands_for(tid: u32, number: u64) -> u64 {
 
 /// What a context is about, in which the current thread is; `reads_outside` as in [`Doing`].
 #[inline(always)]
-pub(crate) fn of(tid: u32, context: Context, reads_outside: bool) -> Option<Work> {
+pub(crate) fn now(tid: u32, context: Context, reads_outside: bool) -> Option<Work> {
     let number = if reads_outside { stands_for(tid, context.number) } else { context.number };
+    of(Context { number, ..context })
+}
+
+/// What a context is about.
+#[inline(always)]
+pub(crate) fn of(context: Context) -> Option<Work> {
     // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
-    unsafe { WORK.get(Context { number, ..context }).copied() }
+    unsafe { WORK.get(context).copied() }
 }
 
 /// The current thread enters a context, with what it has read for it or for something else.
@@ -87,13 +123,38 @@ pub(crate) fn entered(pid: u64, tid: u32, number: u64, read: Option<Work>) {
         Some(_) => ENTERED.insert(tid, number, 0),
         None => ENTERED.remove(tid),
     };
-    set(Context { pid, number: tid.into() }, read);
+    set(Context { process: pid, number: tid.into() }, read);
 }
 
 /// The current thread sends for others what is about `work`, until it is said that it does not.
 #[inline(always)]
 pub(crate) fn writing(pid: u64, tid: u32, work: Option<Work>) {
-    set(Context { pid, number: WRITES | u64::from(tid) }, work);
+    set(Context { process: pid, number: WRITES | u64::from(tid) }, work);
+}
+
+/// `child` is forked from `parent`, and about the same.
+#[inline(always)]
+pub(crate) fn inherit(child: Context, parent: Context) {
+    let work = match of(parent) {
+        Some(work) if work.cookie != 0 => Some(Work { how: INHERITED, ..work }),
+        _ => None,
+    };
+    set(child, work);
+}
+
+/// Whatever `context` reads or sends is not its own.
+#[inline(always)]
+pub(crate) fn never(context: Context) {
+    set(context, Some(Work { how: NEVER, ..Work::default() }));
+}
+
+/// `context` waits for what others do, and may do their work after that: unless it has read what it
+/// is about itself, that is not known any more.
+#[inline(always)]
+pub(crate) fn waits(context: Context) {
+    if of(context).is_some_and(|work| work.how == INHERITED) {
+        set(context, None);
+    }
 }
 
 /// From now on `context` is about `work`, or about nothing that is known.
@@ -121,29 +182,68 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 /// is about from now on; zeros if it has none.
 #[inline(always)]
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
-    let Doing { context, reads_outside } = who.doing;
+    let Doing { context, process, reads_outside, takes } = who.doing;
+    let accepted = if state.accepted != 0 { ACCEPTED } else { 0 };
+    let flags = flags(takes, reads_outside) | accepted;
+    let bytes = u64::from(length) << 32 | u64::from(who.tid);
+    if reader(process, bytes, context, state.cookie, position | flags) == 0 {
+        return Work::default();
+    }
+    Work { cookie: state.cookie, position, length, how: 0 }
+}
+
+/// What a thread reads in `context`, how many `bytes` (beside its number, in the upper half), on the
+/// socket with this cookie, at `position` with flags beside it. Not 0: from now on that is what the
+/// context is about. A function of its own to the verifier, which looks through it once and not on
+/// every way that leads to it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn reader(process: u64, bytes: u64, context: u64, cookie: u64, position: u64) -> u64 {
+    let (tid, length) = (bytes as u32, (bytes >> 32) as u32);
+    let reads_outside = position & READS_OUTSIDE != 0;
     if reads_outside {
         // Should its end have been missed.
-        writing(who.pid.into(), who.tid, None);
+        writing(process, tid, None);
     }
-    if state.accepted == 0 {
+    if position & ACCEPTED == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
         if reads_outside {
-            let _ = READ.remove(who.tid);
+            let _ = READ.remove(tid);
         }
-        return Work::default();
+        return 0;
     }
-    let work = Work { cookie: state.cookie, position, length, reserved: 0 };
+    let work = Work { cookie, position: position & !FLAGS, length, how: 0 };
     if context != 0 {
-        set(Context { pid: who.pid.into(), number: context }, Some(work));
+        let number = Context { process, number: context };
+        if !(position & TAKES != 0 && of(number).is_some_and(|work| work.how == NEVER)) {
+            set(number, Some(work));
+        }
     } else if reads_outside {
-        let _ = READ.insert(who.tid, work, 0);
-    } else if proxy::is(who.pid) {
-        set(Context { pid: who.pid.into(), number: state.cookie }, Some(work));
+        let _ = READ.insert(tid, work, 0);
+    } else if proxy::is(process as u32) {
+        set(Context { process, number: cookie }, Some(work));
     } else {
-        return Work::default();
+        return 0;
     }
-    work
+    1
+}
+
+/// Beside a number that is never so high: [`Doing::takes`], [`Doing::reads_outside`], and that a socket
+/// was accepted.
+const TAKES: u64 = 1 << 61;
+const READS_OUTSIDE: u64 = 1 << 62;
+const ACCEPTED: u64 = 1 << 63;
+const FLAGS: u64 = TAKES | READS_OUTSIDE | ACCEPTED;
+
+#[inline(always)]
+fn flags(takes: bool, reads_outside: bool) -> u64 {
+    if takes {
+        TAKES
+    } else if reads_outside {
+        READS_OUTSIDE
+    } else {
+        0
+    }
 }
 
 /// What the current thread sends on a connection, the `struct sock` at `sk`, is about; zeros if that is
@@ -153,33 +253,31 @@ pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
     if state.accepted != 0 {
         return Work::default();
     }
-    let Doing { context, reads_outside } = who.doing;
-    if context == 0 && !reads_outside && !proxy::is(who.pid) {
-        return Work::default();
-    }
-    let file = if context == 0 { proxy::file(sk) } else { 0 };
-    let thread = u64::from(who.pid) << 32 | u64::from(who.tid);
-    let number = sender(thread, context, reads_outside as u64, file);
-    // SAFETY: as in `of`.
-    unsafe { WORK.get(Context { pid: who.pid.into(), number }).copied().unwrap_or_default() }
+    let Doing { context, process, reads_outside, takes } = who.doing;
+    let thread = u64::from(who.tid) | flags(takes, reads_outside);
+    let number = sender(process, thread, context, state.cookie, proxy::file(sk));
+    of(Context { process, number }).unwrap_or_default()
 }
 
-/// The number of the unit of work that sends, on the socket of a `struct file`, 0 if it is not known. A
-/// function of its own to the verifier, which looks through it once and not on every way that leads to
-/// it.
+/// The number under which it is kept what is sent about: by `thread` in `context`, on the socket with
+/// this cookie and `struct file`. 0 if it is not known. A function of its own to the verifier, which
+/// looks through it once and not on every way that leads to it.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn sender(thread: u64, context: u64, reads_outside: u64, file: u64) -> u64 {
-    let (pid, tid) = ((thread >> 32) as u32, thread as u32);
-    if reads_outside != 0 {
-        let writes = Context { pid: pid.into(), number: WRITES | u64::from(tid) };
-        // SAFETY: only looked up.
-        if unsafe { WORK.get(writes).is_some() } {
-            return writes.number;
+extern "C" fn sender(process: u64, thread: u64, context: u64, cookie: u64, file: u64) -> u64 {
+    let tid = thread as u32;
+    if thread & TAKES != 0 {
+        let number = TAKEN | cookie;
+        return if of(Context { process, number }).is_some() { number } else { context };
+    }
+    if thread & READS_OUTSIDE != 0 {
+        let number = WRITES | u64::from(tid);
+        if of(Context { process, number }).is_some() {
+            return number;
         }
         if context != 0 {
             return stands_for(tid, context);
         }
     }
-    if context == 0 { proxy::client(file, pid) } else { context }
+    if context == 0 { proxy::client(file, process as u32) } else { context }
 }

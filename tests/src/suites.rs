@@ -50,6 +50,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("timing", "durations are those that the client measured", timing::run),
     suite("namespaces", "client and server in two network namespaces", namespaces::run),
     suite("attribution", "calls hang under the request that they are made for", attribution::run),
+    suite("goroutines", "the same of Go services, by their goroutines", attribution::go::run),
     suite("output", "text, JSON, filters, selection, service names", output::run),
     suite("postgres", "PostgreSQL: real clients, the server's own log, Wireshark", postgres::run),
     suite("mysql", "MariaDB: real clients, the server's own log, Wireshark", mysql::run),

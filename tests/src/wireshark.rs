@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// A request with its response.
 #[derive(Clone, Debug)]
@@ -133,6 +133,55 @@ fn times(file: &Path) -> Result<HashMap<u64, u64>> {
         Some((frame.parse().ok()?, seconds.parse::<u64>().ok()? * 1_000_000_000 + nanoseconds))
     };
     output.lines().map(|line| pair(line).with_context(|| line.to_owned())).collect()
+}
+
+/// Between values of one field: nobody writes it.
+const BETWEEN: char = '\u{1f}';
+
+/// Fields of a packet, before those of its protocol.
+const FRAME: [&str; 4] = ["frame.number", "tcp.segment", "tcp.dstport", "tcp.stream"];
+
+/// A packet of a connection to a server, in which messages were complete.
+struct Frame<'a> {
+    /// When the first packet of the first message was captured, in nanoseconds of Unix time.
+    start: u64,
+    /// When this packet was.
+    end: u64,
+    /// The client sent it.
+    asks: bool,
+    /// Which connection it is of.
+    stream: &'a str,
+}
+
+/// Hands over the packets to and from the server at `port`, each with those fields of `protocol`.
+fn frames<const N: usize>(
+    file: &Path,
+    port: u16,
+    protocol: &str,
+    fields: [&str; N],
+    mut on: impl FnMut(Frame<'_>, [&str; N]) -> Result<()>,
+) -> Result<()> {
+    let times = times(file)?;
+    let time = |frame: u64| times.get(&frame).copied().context("a packet without a time");
+    let all = [&FRAME[..], &fields].concat();
+    let output = tshark(file, &[port], protocol, &all, BETWEEN)?;
+    for line in output.lines() {
+        let read: Vec<&str> = line.split('\t').collect();
+        let Some(([number, segments, to, stream], rest)) = read.split_first_chunk() else {
+            bail!("too few fields: {line}");
+        };
+        let rest = <[&str; N]>::try_from(rest).with_context(|| line.to_owned())?;
+        let number: u64 = number.parse()?;
+        let first = segments.split(BETWEEN).filter_map(|frame| frame.parse().ok()).min();
+        let frame = Frame {
+            start: time(first.unwrap_or(number))?,
+            end: time(number)?,
+            asks: *to == port.to_string(),
+            stream,
+        };
+        on(frame, rest).with_context(|| line.to_owned())?;
+    }
+    Ok(())
 }
 
 /// Decodes `protocol` at `ports`; values of one field are told with `between` between them.

@@ -1,11 +1,11 @@
-//! Whose call is it: the live suite `attribution` with its table.
+//! Whose call is it: the live suites `attribution` and `goroutines` with their tables.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, ensure};
 
-/// Builds what is needed, runs the suite and prints its table. The exit code is the suite's.
+/// Builds what is needed, runs the suites and prints their tables. The exit code is theirs.
 pub(crate) fn run(full: bool, permuted: bool, services: &[String]) -> anyhow::Result<ExitCode> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
     let root = Path::new(&manifest).parent().context("xtask lies in a workspace")?;
@@ -14,7 +14,7 @@ pub(crate) fn run(full: bool, permuted: bool, services: &[String]) -> anyhow::Re
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut suite = Command::new(cargo);
     suite.current_dir(root).args(["run", "--quiet", "--locked", "-p", "tracebee-tests"]);
-    suite.args(["--bin", "live", "--", "attribution", "--table"]);
+    suite.args(["--bin", "live", "--", "attribution", "goroutines", "--table"]);
     if full {
         suite.arg("--full");
     }

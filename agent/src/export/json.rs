@@ -11,7 +11,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, span_flags};
-use crate::trace::{Kind, Span, Value};
+use crate::trace::{Kind, Span};
+use crate::value::Value;
 use crate::workload;
 
 /// Writes `spans` as one line.

@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::stats::{Loss, Stats};
-use crate::trace::{Span, Value};
+use crate::trace::Span;
+use crate::value::Value;
 
 /// How much a queue may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
 
 use super::{OtlpArgs, OtlpConfig};
 use crate::link::Link;
-use crate::trace::{Kind, Parent, Span, Value};
+use crate::trace::{Kind, Parent, Span};
+use crate::value::Value;
 use crate::workload::Resource;
 
 static SHOP: LazyLock<Arc<Resource>> = LazyLock::new(|| resource("shop", Some(4242)));

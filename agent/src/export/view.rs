@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::trace::{Kind, Span, Value};
+use crate::trace::{Kind, Span};
+use crate::value::Value;
 
 /// How long the call took.
 pub(super) fn duration(span: &Span) -> Duration {

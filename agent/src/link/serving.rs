@@ -211,11 +211,13 @@ impl Serving {
         self.now = self.now.max(now);
     }
 
-    /// A process that was started at `started` runs another program from now on.
-    pub fn runs(&mut self, pid: u32, started: Time) {
+    /// A process that was started at `started` runs another program from now on, whose runtime says
+    /// what its `contexts` are about or does not yet.
+    pub fn runs(&mut self, pid: u32, started: Time, contexts: bool) {
         let older = self.begun.is_none_or(|begun| begun >= started);
+        let has_contexts = contexts.then_some(self.now);
         if let Some(process) = self.process(pid) {
-            process.has_contexts = None;
+            process.has_contexts = has_contexts;
             process.unseen = Time::default();
             process.older = older;
         }
@@ -382,7 +384,7 @@ mod tests {
         let sole = |serving: &mut Serving, pid| serving.sole(pid, Time(5));
         assert_eq!(sole(&mut serving, 1), None);
         serving.begins(Time(3));
-        serving.runs(1, Time(4));
+        serving.runs(1, Time(4), false);
         serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
         assert_eq!(sole(&mut serving, 1), Some(ancestor(1)));
         assert_eq!(sole(&mut serving, 2), None, "another process");
@@ -398,10 +400,22 @@ mod tests {
     }
 
     #[test]
+    fn a_runtime_that_tells_is_asked_from_the_beginning() {
+        let mut serving = Serving::default();
+        serving.begins(Time(3));
+        serving.runs(1, Time(4), true);
+        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
+        assert_eq!(serving.sole(1, Time(5)), None);
+        assert!(!serving.asks_threads(1));
+        assert!(!serving.answered(CONNECTION, 0, Time(6)));
+        assert_eq!(found(&mut serving, 0, 10, 7), Some(SpanId::from(1)));
+    }
+
+    #[test]
     fn a_process_older_than_the_agent_may_serve_what_was_not_seen() {
         let mut serving = Serving::default();
         serving.begins(Time(100));
-        serving.runs(1, Time(4));
+        serving.runs(1, Time(4), false);
         serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
         assert_eq!(serving.sole(1, Time(99 + UNSEEN)), None);
         assert_eq!(serving.sole(1, Time(100 + UNSEEN)), Some(ancestor(1)));
@@ -411,7 +425,7 @@ mod tests {
     fn sole_after(time: u64, happens: impl FnOnce(&mut Serving)) -> Option<SpanId> {
         let mut serving = Serving::default();
         serving.begins(Time(3));
-        serving.runs(1, Time(4));
+        serving.runs(1, Time(4), false);
         serving.began(CONNECTION, 0, Time(10), 1, ancestor(1));
         happens(&mut serving);
         serving.sole(1, Time(time)).map(|ancestor| ancestor.span_id)

@@ -9,7 +9,8 @@ use rustc_hash::FxHashMap;
 
 use crate::link::{Link, MessageKey};
 use crate::source::Time;
-use crate::trace::{Identity, Parent, Span, Value};
+use crate::trace::{Identity, Parent, Span};
+use crate::value::Value;
 
 /// How long a client may take: its thread has lost the processor in the middle of a system call.
 /// Clients that are not traced never come.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::{Address, Direction, Pair};
+use crate::source::{Address, Data, Direction, Pair, Thread};
 use crate::trace::Kind;
 
 mod inside;

@@ -60,7 +60,7 @@ impl Request {
     pub fn trim(&mut self) -> bool {
         let long = self.statement.as_ref().filter(|statement| statement.text.len() > SHORT);
         if let Some(statement) = long {
-            let rest = Statement { text: Box::default(), ..Statement::clone(statement) };
+            let rest = Statement { text: Arc::default(), ..Statement::clone(statement) };
             self.statement = Some(Arc::new(rest));
             self.trimmed = true;
         }
@@ -80,10 +80,11 @@ pub struct Response {
     /// What the database says that it did (`SELECT`, `CREATE TABLE`): names a call whose text is
     /// not known.
     pub command: Option<Box<str>>,
-    /// Rows that came back, where all of the answer was seen.
+    /// Rows that came back, where enough of the answer was seen to know.
     pub returned: Option<u64>,
-    /// Rows that were written, where all of the answer was seen.
+    /// Rows that were written, the same.
     pub affected: Option<u64>,
-    /// Not all of the answer was seen: whether it says of an error is not known.
+    /// Not all of the answer was seen: whether it says of a warning is not known nor, where there are
+    /// no rows either, of an error.
     pub cut: bool,
 }

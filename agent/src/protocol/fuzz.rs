@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use tracebee_common::record::TAIL;
+
 use super::{Detector, MAX_UNPARSED, Parser, Part, Side, Step};
 
 /// Plays the conversation that `data` describes to a parser of `protocol`, as the engine would, and
@@ -29,6 +31,13 @@ pub(super) fn play(protocol: &Detector, data: &[u8]) {
             }
             2 => {
                 driver.rest(side);
+                rest = tail;
+            }
+            7 => {
+                // More than was captured, and these are the last bytes of it.
+                let (bytes, tail) = tail.split_at(length.min(TAIL).min(tail.len()));
+                driver.gap(side, 1 + length as u64);
+                driver.tail(side, bytes);
                 rest = tail;
             }
             _ => {
@@ -66,7 +75,7 @@ struct Stream {
     skip_to: u64,
     /// The parser wants nothing of this turn.
     skip_turn: bool,
-    /// The last bytes that went through, at most eight.
+    /// The last bytes that went through, at most [`TAIL`].
     tail: Vec<u8>,
 }
 
@@ -91,8 +100,8 @@ impl Driver {
         let new_turn = self.begin(side);
         let stream = &mut self.streams[side as usize];
         stream.skip_turn &= !new_turn;
-        stream.tail.extend(&bytes[bytes.len().saturating_sub(8)..]);
-        stream.tail.drain(..stream.tail.len().saturating_sub(8));
+        stream.tail.extend(&bytes[bytes.len().saturating_sub(TAIL)..]);
+        stream.tail.drain(..stream.tail.len().saturating_sub(TAIL));
         if stream.unparsed.is_empty() {
             let skip = match stream.skip_turn {
                 true => bytes.len(),
@@ -143,7 +152,6 @@ impl Driver {
     }
 
     /// The last bytes of what `side` was not seen to send, as the kernel tells them.
-    #[cfg(test)]
     pub(super) fn tail(&mut self, side: Side, bytes: &[u8]) {
         self.streams[side as usize].tail = bytes.to_vec();
     }
@@ -168,6 +176,12 @@ impl Driver {
             self.parser.turn_over(other, *at, tail, &mut self.parts);
         }
         true
+    }
+
+    /// Whether all bytes are to be seen.
+    #[cfg(test)]
+    pub(super) fn wants_everything(&self) -> bool {
+        self.parser.needs_everything(0)
     }
 
     /// How far `side` has come.

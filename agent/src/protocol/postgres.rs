@@ -40,9 +40,12 @@
 //!   are forgotten in any case.
 //! - **Answers are missing** (only the first of each turn is captured). With one cycle outstanding,
 //!   the answer ends where its turn ends, if the last bytes of that are known to be a
-//!   `ReadyForQuery`. Its rows, and an error in the part that was not seen, are unknown, which the
-//!   call says; that a transaction failed in it shows in its state. If it was the answer to several
-//!   calls, those that had not ended are given up, as is an answer whose end was not seen.
+//!   `ReadyForQuery`. If these show a `CommandComplete` right before it, and it is the only one that was
+//!   still to come, the call succeeded and its rows are known; nothing else that may stand there looks
+//!   like that. Otherwise its rows, and an error in the part that was not seen, are unknown. The call
+//!   says that its answer is cut; that a transaction failed in it shows in its state. If it was the
+//!   answer to several calls, those that had not ended are given up, as is an answer whose end was not
+//!   seen.
 //!
 //! # Where it recovers
 //!

@@ -61,12 +61,21 @@ pub const PORT: u16 = 9200;
 /// What a body says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// A query, masked.
-    Query(Box<str>),
+    /// A query, or several.
+    Query(Query),
     /// Operations, all of them seen.
     Bulk(Box<Bulk>),
     /// What answers for `/`.
     Root(&'static System),
+}
+
+/// What is searched for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Masked; empty if it was left out.
+    pub text: Box<str>,
+    /// How many queries it is, where the endpoint takes several and all of them were seen.
+    pub queries: Option<u64>,
 }
 
 /// A call that is known to be one.
@@ -88,13 +97,16 @@ const SHORT: usize = 64;
 impl Request {
     /// Leaves a long query text out; false if there is none.
     pub fn trim(&mut self) -> bool {
-        let long = matches!(self.http.content.as_deref(), Some(http1::Content::Search(Content::Query(text)))
-            if text.len() > SHORT);
-        if long {
-            self.http.content = None;
-            self.http.trimmed = true;
+        match self.http.content.as_deref_mut() {
+            Some(http1::Content::Search(Content::Query(Query { text, .. })))
+                if text.len() > SHORT =>
+            {
+                *text = Box::default();
+                self.http.trimmed = true;
+                true
+            }
+            _ => false,
         }
-        long
     }
 }
 
@@ -108,6 +120,7 @@ pub(super) fn reader(method: &str, target: &str, signs: Signs) -> Option<Box<dyn
         _ if signs.is_encoded() => None,
         Body::None => None,
         Body::Query => Some(Box::<text::Reader>::default()),
+        Body::Queries => Some(Box::new(text::Reader::of_several())),
         Body::Bulk => Some(Box::<bulk::Reader>::default()),
     }
 }
@@ -139,6 +152,7 @@ pub fn path(target: &str) -> Option<&str> {
 pub fn fuzz(data: &[u8]) {
     let [kind, length, body @ ..] = data else { return };
     let mut reader: Box<dyn http1::Reader> = match kind & 3 {
+        0 if *length > 127 => Box::new(text::Reader::of_several()),
         0 => Box::<text::Reader>::default(),
         1 => Box::<bulk::Reader>::default(),
         2 => Box::<root::Reader>::default(),
@@ -153,7 +167,7 @@ pub fn fuzz(data: &[u8]) {
     };
     let whole = body.chunks(1 + usize::from(*length)).all(|piece| reader.read(piece));
     let content = reader.finish(whole && kind & 4 == 0);
-    if let Some(http1::Content::Search(Content::Query(text))) = content {
+    if let Some(http1::Content::Search(Content::Query(Query { text, .. }))) = content {
         assert!(text.is_ascii(), "shows what is no name: {text}");
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn in_file(elf: &Elf<'_>, address: u64) -> Option<u64> {
     let loads = elf.elf_program_headers().iter().filter(|h| h.p_type(endian) == elf::PT_LOAD);
     loads.into_iter().find_map(|header| {
         let within = address.checked_sub(header.p_vaddr(endian))?;
-        (within < header.p_filesz(endian)).then(|| header.p_offset(endian) + within)
+        (within < header.p_filesz(endian)).then(|| header.p_offset(endian).checked_add(within))?
     })
 }
 
@@ -38,7 +38,7 @@ pub(super) fn bias(elf: &Elf<'_>, mappings: &[Mapping], image: &Mapping) -> Opti
         .find(|header| {
             let from = header.p_offset(endian);
             from.saturating_sub(mapping.offset) < 4096
-                && from + header.p_filesz(endian) > mapping.offset
+                && from.saturating_add(header.p_filesz(endian)) > mapping.offset
         })?;
     let address = header.p_vaddr(endian).wrapping_sub(header.p_offset(endian));
     Some(mapping.start.wrapping_sub(address.wrapping_add(mapping.offset)))

@@ -93,16 +93,17 @@ impl<'a> Lexer<'a> {
         self.text.get(at).copied().unwrap_or(0)
     }
 
-    /// Where the run of bytes that fit ends.
-    fn run(&self, from: usize, fits: impl Fn(u8) -> bool) -> usize {
+    /// Where the run of bytes of any of these [`CLASSES`] ends.
+    fn run(&self, from: usize, classes: u8) -> usize {
         let rest = self.text.get(from..).unwrap_or_default();
-        from + rest.iter().take_while(|byte| fits(**byte)).count()
+        let end = rest.iter().position(|byte| CLASSES[usize::from(*byte)] & classes == 0);
+        from + end.unwrap_or(rest.len())
     }
 
     fn token(&mut self, goes_on: bool) -> (Token, usize) {
         let at = self.at;
         match self.byte(at) {
-            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => (Token::Space, self.run(at, is_space)),
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => (Token::Space, self.run(at, SPACE)),
             b'-' if self.begins_line_comment(at) => (Token::Comment, self.line_end(at)),
             b'#' if self.dialect.hash_comments => (Token::Comment, self.line_end(at)),
             b'/' if self.byte(at + 1) == b'*' => (Token::Comment, self.comment_end(at + 2)),
@@ -114,12 +115,12 @@ impl<'a> Lexer<'a> {
             b'"' => self.quoted(at + 1, b'"'),
             b'`' if self.dialect.backticks => self.quoted(at + 1, b'`'),
             b'$' if self.byte(at + 1).is_ascii_digit() => {
-                (Token::Parameter, self.run(at + 1, |byte| byte.is_ascii_digit()))
+                (Token::Parameter, self.run(at + 1, DIGIT))
             }
             b'$' if self.dialect.dollar_quotes => self.dollar(at),
             b'0'..=b'9' => (Token::Number, self.number_end(at)),
             b'.' if self.byte(at + 1).is_ascii_digit() => (Token::Number, self.number_end(at)),
-            byte if begins_word(byte) => self.word(at),
+            byte if CLASSES[usize::from(byte)] & FIRST != 0 => self.word(at),
             byte => (Token::Other(byte), at + 1),
         }
     }
@@ -130,7 +131,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn line_end(&self, at: usize) -> usize {
-        self.run(at, |byte| byte != b'\n' && byte != b'\r')
+        let rest = self.text.get(at..).unwrap_or_default();
+        memchr::memchr2(b'\n', b'\r', rest).map_or(self.text.len(), |length| at + length)
     }
 
     fn comment_end(&self, mut at: usize) -> usize {
@@ -168,7 +170,7 @@ impl<'a> Lexer<'a> {
             }
             _ => {}
         }
-        (Token::Word, self.run(at + 1, continues_word))
+        (Token::Word, self.run(at + 1, WORD))
     }
 
     fn string(&mut self, from: usize, escaped: bool) -> (Token, usize) {
@@ -205,8 +207,7 @@ impl<'a> Lexer<'a> {
 
     /// `$tag$...$tag$`.
     fn dollar(&self, at: usize) -> (Token, usize) {
-        let is_tag = |byte: u8| begins_word(byte) || byte.is_ascii_digit();
-        let tag_end = self.run(at + 1, is_tag);
+        let tag_end = self.run(at + 1, FIRST | DIGIT);
         if self.byte(tag_end) != b'$' {
             return if tag_end == self.text.len() {
                 (Token::String, tag_end)
@@ -225,7 +226,7 @@ impl<'a> Lexer<'a> {
     /// Whatever is stuck to a digit goes with it: what lexers make of `12ab.5` differs.
     fn number_end(&self, mut at: usize) -> usize {
         loop {
-            at = self.run(at, |byte| continues_word(byte) || byte == b'.');
+            at = self.run(at, WORD | DOT);
             let exponent = at > 0 && self.byte(at - 1).eq_ignore_ascii_case(&b'e');
             let signed = matches!(self.byte(at), b'+' | b'-');
             if !(exponent && signed && self.byte(at + 1).is_ascii_digit()) {
@@ -246,25 +247,40 @@ impl Iterator for Lexer<'_> {
         let before = self.escaped.take();
         let (token, end) = self.token(before == Some(true));
         let start = std::mem::replace(&mut self.at, end.min(self.text.len()));
-        let bytes = &self.text[start..self.at];
-        if token == Token::Space {
-            let line = bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-            self.escaped = before.map(|ended| ended || line);
-        } else if token == Token::Comment && !bytes.starts_with(b"/") {
-            self.escaped = before;
+        if let Some(ended) = before {
+            let bytes = &self.text[start..self.at];
+            if token == Token::Space {
+                let line = memchr::memchr2(b'\n', b'\r', bytes).is_some();
+                self.escaped = Some(ended || line);
+            } else if token == Token::Comment && !bytes.starts_with(b"/") {
+                self.escaped = before;
+            }
         }
         Some((token, start..self.at))
     }
 }
 
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
-}
+/// Classes of bytes: what a word may begin with, and go on with.
+const FIRST: u8 = 1;
+const WORD: u8 = 2;
+const DIGIT: u8 = 4;
+const SPACE: u8 = 8;
+const DOT: u8 = 16;
 
-fn begins_word(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
-}
-
-fn continues_word(byte: u8) -> bool {
-    begins_word(byte) || byte.is_ascii_digit() || byte == b'$'
-}
+/// The classes of each byte.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => FIRST | WORD,
+            b'0'..=b'9' => DIGIT | WORD,
+            b'$' => WORD,
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => SPACE,
+            b'.' => DOT,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};

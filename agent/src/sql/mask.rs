@@ -17,7 +17,7 @@ enum List {
 
 /// Masks `text`, and shows each token to `summary` on the way.
 pub(super) fn mask(text: &[u8], dialect: Dialect, summary: &mut Summary<'_>) -> String {
-    let mut out = String::with_capacity(text.len());
+    let mut out = Vec::with_capacity(text.len());
     let mut list = List::No;
     // The token before, and the one before that if they touch.
     let mut last: Option<(Token, usize)> = None;
@@ -45,14 +45,14 @@ pub(super) fn mask(text: &[u8], dialect: Dialect, summary: &mut Summary<'_>) -> 
                 if is_sign(last, touching, &range) {
                     out.pop();
                 }
-                out.push('?');
+                out.push(b'?');
             }
-            Token::String => out.push('?'),
-            Token::Word if is_boolean(bytes) || setting => out.push('?'),
-            Token::Word | Token::Quoted => push(&mut out, bytes),
-            Token::Space | Token::Parameter => push(&mut out, bytes),
-            Token::Other(byte) if byte.is_ascii() => out.push(char::from(byte)),
-            Token::Other(_) => out.push(char::REPLACEMENT_CHARACTER),
+            Token::String => out.push(b'?'),
+            Token::Word if is_boolean(bytes) || setting => out.push(b'?'),
+            Token::Word | Token::Quoted | Token::Space | Token::Parameter => {
+                out.extend_from_slice(bytes);
+            }
+            Token::Other(byte) => out.push(byte),
         }
         if list == List::In(None) && matches!(token, Token::Number | Token::String) {
             list = List::In(Some(out.len()));
@@ -63,7 +63,8 @@ pub(super) fn mask(text: &[u8], dialect: Dialect, summary: &mut Summary<'_>) -> 
     if let List::In(Some(length)) = list {
         out.truncate(length);
     }
-    out
+    String::from_utf8(out)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Whether what touches the front of a number is its sign, not an operator between two operands.
@@ -77,11 +78,4 @@ fn is_sign(last: Option<(Token, usize)>, before: Option<Token>, number: &Range<u
 
 fn is_boolean(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"true") || word.eq_ignore_ascii_case(b"false")
-}
-
-fn push(out: &mut String, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => out.push_str(text),
-        Err(_) => out.push_str(&String::from_utf8_lossy(bytes)),
-    }
 }

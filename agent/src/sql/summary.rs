@@ -4,9 +4,11 @@
 //! level. What it does not know it leaves out.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Statement;
 use super::lexer::Token;
+use super::words::{CLAUSES, KINDS, VERBS, any, is, is_one_of, means_something};
 
 /// Longest summary (semantic conventions 1.44), cut between words.
 const MAX_SUMMARY: usize = 255;
@@ -222,7 +224,8 @@ impl<'a> Summary<'a> {
                     self.begin_name(range, target);
                 }
             }
-            Want::Nothing => self.inside(word),
+            Want::Nothing if means_something(word) => self.inside(word),
+            Want::Nothing => {}
         }
         self.words = [word, self.words[0]];
     }
@@ -250,7 +253,7 @@ impl<'a> Summary<'a> {
             self.want = Want::Verb;
             return;
         }
-        if !any(word, VERBS) {
+        if !is_one_of(word, VERBS) {
             return;
         }
         self.with &= !self.levels.is_empty();
@@ -289,7 +292,7 @@ impl<'a> Summary<'a> {
 
     /// `TABLE` of `CREATE UNLOGGED TABLE IF NOT EXISTS`.
     fn kind(&mut self, word: &[u8]) {
-        if !any(word, KINDS) {
+        if !is_one_of(word, KINDS) {
             return;
         }
         self.push(word);
@@ -404,7 +407,7 @@ impl<'a> Summary<'a> {
         let target = self.target.filter(|_| single && self.targets == 1);
         let named = |wanted: Target| {
             let (range, target) = target.clone()?;
-            (target == wanted).then(|| Box::from(&self.out[range]))
+            (target == wanted).then(|| Arc::from(&self.out[range]))
         };
         Statement {
             text: text.into(),
@@ -416,139 +419,3 @@ impl<'a> Summary<'a> {
         }
     }
 }
-
-fn is(word: &[u8], keyword: &str) -> bool {
-    word.eq_ignore_ascii_case(keyword.as_bytes())
-}
-
-fn any(word: &[u8], keywords: &[&str]) -> bool {
-    keywords.iter().any(|keyword| is(word, keyword))
-}
-
-/// Words that end a list of tables.
-const CLAUSES: &[&str] = &[
-    "WHERE",
-    "GROUP",
-    "ORDER",
-    "HAVING",
-    "LIMIT",
-    "UNION",
-    "EXCEPT",
-    "INTERSECT",
-    "WINDOW",
-    "OFFSET",
-    "FETCH",
-    "RETURNING",
-    "SET",
-    "VALUES",
-    "FOR",
-    "WHEN",
-];
-
-/// Commands of PostgreSQL 18 and MySQL 9 (their lists of SQL statements). A text that begins with
-/// anything else has no summary: nobody knows what it is.
-const VERBS: &[&str] = &[
-    "ABORT",
-    "ALTER",
-    "ANALYZE",
-    "BEGIN",
-    "CALL",
-    "CHECKPOINT",
-    "CLOSE",
-    "CLUSTER",
-    "COMMENT",
-    "COMMIT",
-    "COPY",
-    "CREATE",
-    "DEALLOCATE",
-    "DECLARE",
-    "DELETE",
-    "DESC",
-    "DESCRIBE",
-    "DISCARD",
-    "DO",
-    "DROP",
-    "END",
-    "EXEC",
-    "EXECUTE",
-    "EXPLAIN",
-    "FETCH",
-    "FLUSH",
-    "GRANT",
-    "HANDLER",
-    "IMPORT",
-    "INSERT",
-    "INSTALL",
-    "KILL",
-    "LISTEN",
-    "LOAD",
-    "LOCK",
-    "MERGE",
-    "MOVE",
-    "NOTIFY",
-    "OPTIMIZE",
-    "PREPARE",
-    "PURGE",
-    "REASSIGN",
-    "REFRESH",
-    "REINDEX",
-    "RELEASE",
-    "RENAME",
-    "REPAIR",
-    "REPLACE",
-    "RESET",
-    "REVOKE",
-    "ROLLBACK",
-    "SAVEPOINT",
-    "SECURITY",
-    "SELECT",
-    "SET",
-    "SHOW",
-    "START",
-    "TABLE",
-    "TRUNCATE",
-    "UNINSTALL",
-    "UNLISTEN",
-    "UNLOCK",
-    "UPDATE",
-    "USE",
-    "VACUUM",
-    "VALUES",
-    "WITH",
-    "XA",
-];
-
-/// Kinds of objects.
-const KINDS: &[&str] = &[
-    "AGGREGATE",
-    "CAST",
-    "COLLATION",
-    "CONVERSION",
-    "DATABASE",
-    "DOMAIN",
-    "EVENT",
-    "EXTENSION",
-    "FUNCTION",
-    "GROUP",
-    "INDEX",
-    "LANGUAGE",
-    "OPERATOR",
-    "POLICY",
-    "PROCEDURE",
-    "PUBLICATION",
-    "ROLE",
-    "ROUTINE",
-    "RULE",
-    "SCHEMA",
-    "SEQUENCE",
-    "SERVER",
-    "STATISTICS",
-    "SUBSCRIPTION",
-    "SYSTEM",
-    "TABLE",
-    "TABLESPACE",
-    "TRIGGER",
-    "TYPE",
-    "USER",
-    "VIEW",
-];

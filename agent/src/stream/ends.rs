@@ -1,6 +1,8 @@
 //! How far the streams have come, and where turns, directions and connections end.
 
-use super::{State, Streams, Timed, half};
+use tracebee_common::record::TAIL;
+
+use super::{State, Streams, Timed};
 use crate::source::{Direction, End, Time};
 
 impl Streams {
@@ -38,7 +40,7 @@ impl Streams {
     pub fn rest(&mut self, before: Time, out: &mut Vec<Timed>) {
         for direction in [Direction::Received, Direction::Sent] {
             if self.half(direction).reached_at < before {
-                let tail = self.half(direction).take_tail().unwrap_or_default();
+                let tail = self.half(direction).take_tail().unwrap_or(([0; TAIL], 0));
                 self.rested(direction, tail, out);
             }
         }
@@ -56,7 +58,7 @@ impl Streams {
     fn rested(
         &mut self,
         direction: Direction,
-        (tail, length): ([u8; half::TAIL], usize),
+        (tail, length): ([u8; TAIL], usize),
         out: &mut Vec<Timed>,
     ) {
         let side = self.side(direction);

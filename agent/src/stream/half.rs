@@ -1,10 +1,9 @@
 //! One direction of a connection.
 
+use tracebee_common::record::TAIL;
+
 use crate::protocol::MAX_UNPARSED;
 use crate::source::Time;
-
-/// How many of the last bytes are kept: as many as the kernel tells of what it does not capture.
-pub(super) const TAIL: usize = 8;
 
 /// Bytes that the parser needs more of.
 pub(super) struct Kept {
@@ -13,12 +12,19 @@ pub(super) struct Kept {
     pub(super) time: Time,
 }
 
-/// The last bytes that went through: where they end, and how many of them are known.
-#[derive(Clone, Copy, Default)]
+/// The last bytes that went through: where they end, and how many of them are known; as many are kept
+/// as the kernel tells of what it does not capture.
+#[derive(Clone, Copy)]
 struct Tail {
     end: u64,
     length: usize,
     bytes: [u8; TAIL],
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { end: 0, length: 0, bytes: [0; TAIL] }
+    }
 }
 
 /// Bytes after `from`, up to `to`.

@@ -13,6 +13,7 @@ struct Talk {
     sent: u64,
     received: u64,
     requests: usize,
+    answers: usize,
     /// Rows that were written, of each answer of a database.
     written: Vec<Option<u64>>,
 }
@@ -28,25 +29,38 @@ impl Talk {
     }
 
     fn of(streams: Streams) -> Self {
-        Self { streams, time: 0, sent: 0, received: 0, requests: 0, written: Vec::new() }
+        Self {
+            streams,
+            time: 0,
+            sent: 0,
+            received: 0,
+            requests: 0,
+            answers: 0,
+            written: Vec::new(),
+        }
     }
 
     fn data(&mut self, direction: Direction, text: &str) {
+        self.cut(direction, text, text.len() as u64, "");
+    }
+
+    /// More than is captured, of which the last bytes are known.
+    fn cut(&mut self, direction: Direction, head: &str, length: u64, tail: &str) {
         self.time += 1;
         let reached = match direction {
             Direction::Sent => &mut self.sent,
             Direction::Received => &mut self.received,
         };
         let position = *reached;
-        *reached += text.len() as u64;
+        *reached += length;
         let data = Data {
             id: ConnectionId(1),
             time: Time(self.time),
             direction,
             position,
-            length: text.len() as u64,
-            bytes: text.as_bytes(),
-            tail: b"",
+            length,
+            bytes: head.as_bytes(),
+            tail: tail.as_bytes(),
             pending: false,
             thread: Thread::default(),
             waited: 0,
@@ -68,6 +82,7 @@ impl Talk {
 
     fn count(&mut self, out: &[Timed]) {
         self.requests += out.iter().filter(|t| matches!(t.part, Part::Request { .. })).count();
+        self.answers += out.iter().filter(|t| matches!(t.part, Part::Response { .. })).count();
         self.written.extend(out.iter().filter_map(|timed| match &timed.part {
             Part::Response { response: Response::Database(response), .. } => {
                 Some(response.affected)
@@ -86,6 +101,24 @@ fn what_went_by_is_counted_and_the_next_message_is_read() {
     assert_eq!(talk.streams.take_missed(), Some(2));
     talk.data(Direction::Sent, REQUEST);
     assert_eq!((talk.requests, talk.streams.take_missed()), (2, Some(0)));
+}
+
+/// What is skipped by its length ends among the last bytes: nothing is missing.
+#[test]
+fn the_last_bytes_join_what_was_skipped() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n";
+    let end = head.len() as u64 + 100_000;
+    let mut talk = Talk::new();
+    talk.data(Direction::Sent, &[REQUEST, REQUEST].concat());
+    talk.cut(Direction::Received, head, end + 26, "xxxHTTP/1.1 204 No Content\r\n\r");
+    talk.data(Direction::Received, "\n");
+    assert_eq!(talk.answers, 2);
+    // One byte less is known.
+    let mut talk = Talk::new();
+    talk.data(Direction::Sent, &[REQUEST, REQUEST].concat());
+    talk.cut(Direction::Received, head, end + 26, "TTP/1.1 204 No Content\r\n\r");
+    talk.data(Direction::Received, "\n");
+    assert_eq!(talk.answers, 1);
 }
 
 #[test]

@@ -9,8 +9,9 @@
 //!   because a text may have several; such a text has neither attribute here.
 //! - `db.response.returned_rows` counts rows that came back, `tracebee.db.affected_rows` rows that
 //!   were written.
-//! - `tracebee.db.response_cut`: not all of the answer was seen; its rows, and an error that came
-//!   late in it, are unknown.
+//! - `tracebee.db.response_cut`: not all of the answer was seen. Rows that are told are all; where none
+//!   are, they are unknown, and so is an error that came late in it. A warning may be missing in any
+//!   case.
 //! - `tracebee.db.waits`: the call waits, on purpose, until something happens (`BLPOP`). It is not
 //!   slow, whatever `--slow` says, and no answer within `--request-timeout` is not an error of it.
 //! - `tracebee.trimmed`: the text was left out under load.
@@ -19,8 +20,9 @@
 
 use std::sync::Arc;
 
-use super::{Attributes, Described, Known, MAX_TEXT, Tracer, Value, bounded};
+use super::{Attributes, Described, Known, MAX_TEXT, Tracer, bounded};
 use crate::protocol::database::{Batches, Request, Response};
+use crate::value::Value;
 
 /// Attributes of a span that has them all.
 const CAPACITY: usize = 20;
@@ -39,21 +41,19 @@ pub(super) fn describe(
     let statement = request.statement.as_deref();
     let batch = batch(request);
     let command = response.and_then(|response| response.command.as_deref());
-    let operation = match (statement, request.operation) {
-        (Some(statement), _) => statement.operation.as_deref(),
-        (None, Some(operation)) => Some(operation),
-        (None, None) => command,
+    let operation: Option<Arc<str>> = match (statement, request.operation) {
+        (Some(statement), _) => statement.operation.clone(),
+        (None, Some(operation)) => Some(operation.into()),
+        (None, None) => command.map(Into::into),
     };
-    let collection = statement.and_then(|statement| statement.collection.as_deref());
-    let procedure = statement.and_then(|statement| statement.procedure.as_deref());
-    let summary = statement.map(|statement| &*statement.summary).filter(|text| !text.is_empty());
-    let operation: Option<Box<str>> = match (batch, operation) {
-        (Some(_), operation) if request.system.batches == Batches::Named => {
-            operation.map(Into::into)
-        }
+    let collection = statement.and_then(|statement| statement.collection.as_ref());
+    let procedure = statement.and_then(|statement| statement.procedure.as_ref());
+    let summary = statement.map(|statement| &statement.summary).filter(|text| !text.is_empty());
+    let operation = match (batch, operation) {
+        (Some(_), operation) if request.system.batches == Batches::Named => operation,
         (Some(_), Some(operation)) => Some(format!("BATCH {operation}").into()),
         (Some(_), None) => Some("BATCH".into()),
-        (None, operation) => operation.map(Into::into),
+        (None, operation) => operation,
     };
 
     let mut attributes = Attributes::with_capacity(CAPACITY);
@@ -61,17 +61,20 @@ pub(super) fn describe(
     let namespace = request.namespace.as_ref();
     attributes.extend(namespace.map(|name| ("db.namespace", Value::Shared(Arc::clone(name)))));
     if let Some(statement) = statement.filter(|statement| !statement.text.is_empty()) {
-        let text = bounded(statement.text.clone(), MAX_TEXT);
-        attributes.push(("db.query.text", Value::Text(text)));
+        let text = match statement.text.len() {
+            ..=MAX_TEXT => Value::Shared(Arc::clone(&statement.text)),
+            _ => Value::Text(bounded((&*statement.text).into(), MAX_TEXT)),
+        };
+        attributes.push(("db.query.text", text));
     }
     let texts = [
         ("db.query.summary", summary),
-        ("db.operation.name", operation.as_deref()),
+        ("db.operation.name", operation.as_ref()),
         ("db.collection.name", collection),
         ("db.stored_procedure.name", procedure),
     ];
     for (key, text) in texts {
-        attributes.extend(text.map(|text| (key, Value::Text(text.into()))));
+        attributes.extend(text.map(|text| (key, Value::Shared(Arc::clone(text)))));
     }
     attributes.extend(batch.map(|size| ("db.operation.batch.size", Value::Int(size.into()))));
     if request.waits {
@@ -113,9 +116,9 @@ pub(super) fn describe(
         None => attributes.push(("network.transport", Value::Static("unix"))),
     }
 
-    let target = collection.or(procedure).or(namespace.map(|name| &**name));
+    let target = collection.or(procedure).or(namespace).map(|name| &**name);
     let target = target.filter(|_| request.system.target_names);
-    let name = match (summary, operation.as_deref(), target) {
+    let name = match (summary.map(|summary| &**summary), operation.as_deref(), target) {
         (Some(summary), _, _) => tracer.names.plain(call.service, summary, first_word(summary)),
         (None, Some(operation), Some(target)) => {
             tracer.names.plain(call.service, &format!("{operation} {target}"), operation)

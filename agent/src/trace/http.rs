@@ -16,10 +16,11 @@ use std::sync::Arc;
 use super::client_address::Origin;
 use super::method::Method;
 use super::target::{Target, default_port, split_port};
-use super::{Attributes, Described, Kind, Known, MAX_TEXT, Tracer, Value, bounded, redact};
+use super::{Attributes, Described, Kind, Known, MAX_TEXT, Tracer, bounded, redact};
 use crate::call::{Endpoint, NoAnswer};
 use crate::protocol::http1;
 use crate::source::Address;
+use crate::value::Value;
 
 /// Longest unknown method that is kept; the longest registered one has 17 letters.
 const MAX_METHOD: usize = 32;

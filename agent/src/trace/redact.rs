@@ -129,8 +129,8 @@ pub(super) fn path(path: &str) -> Cow<'_, str> {
 
 /// The userinfo of an authority (`user:password@host`) and what follows it.
 pub(super) fn split_userinfo(authority: &str) -> (Option<&str>, &str) {
-    match authority.rsplit_once('@') {
-        Some((userinfo, host)) => (Some(userinfo), host),
+    match memchr::memrchr(b'@', authority.as_bytes()) {
+        Some(at) => (Some(&authority[..at]), &authority[at + 1..]),
         None => (None, authority),
     }
 }
@@ -138,6 +138,11 @@ pub(super) fn split_userinfo(authority: &str) -> (Option<&str>, &str) {
 /// Where the first secret value of a pair begins.
 fn secret_value(pair: &str) -> Option<usize> {
     let bytes = pair.as_bytes();
+    // Nearly all pairs are plain: one key, one value, nothing encoded.
+    if memchr::memchr3(b'%', b';', b'?', bytes).is_none() {
+        let equals = memchr::memchr(b'=', bytes).filter(|at| at + 1 < bytes.len())?;
+        return is_secret_bytes(&bytes[..equals]).then_some(equals + 1);
+    }
     let (mut key, mut at) = (Some(0), 0);
     while at < bytes.len() {
         let (byte, width) = decoded(&bytes[at..]);

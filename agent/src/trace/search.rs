@@ -4,7 +4,7 @@
 //! - A span is the client's. The server's end of the same call is a span of HTTP.
 //! - Of a `_bulk` request that was seen whole, the operation is `bulk index` if all it does is that,
 //!   and `index` if it is a single one; its index is that of the path or of all its operations. Of
-//!   any other it is `bulk`.
+//!   any other it is `bulk`. The size of a batch is that of its operations or, of `_msearch`, queries.
 //! - `_bulk` answers 200 also if some of its operations failed. So does the span.
 //! - `db.query.text` is the masked body of a search, a query or a count, `db.operation.parameter.*`
 //!   what is in the path.
@@ -17,12 +17,13 @@ use percent_encoding::percent_decode_str;
 use super::http::{asked_server, error_type, full_url};
 use super::method::Method;
 use super::target::Target;
-use super::{Attributes, Described, Kind, Known, MAX_TEXT, Tracer, Value, bounded};
+use super::{Attributes, Described, Kind, Known, MAX_TEXT, Tracer, bounded};
 use crate::protocol::http1::{self, Content};
 use crate::protocol::search::bulk::Bulk;
 use crate::protocol::search::endpoints::INDEX;
 use crate::protocol::search::{self, PORT, Request};
 use crate::source::Address;
+use crate::value::Value;
 
 /// Attributes of a span that has them all, with three parts of a path.
 const CAPACITY: usize = 20;
@@ -38,8 +39,8 @@ pub(super) fn describe(
     let status = response.map(|response| response.status);
     let method = Method::of(&http.method);
     let target = Target::of(method, &http.target);
-    let (text, bulk) = match http.content.map(|content| *content) {
-        Some(Content::Search(search::Content::Query(text))) => (Some(text), None),
+    let (query, bulk) = match http.content.map(|content| *content) {
+        Some(Content::Search(search::Content::Query(query))) => (Some(query), None),
         Some(Content::Search(search::Content::Bulk(bulk))) => (None, Some(bulk)),
         _ => (None, None),
     };
@@ -62,6 +63,11 @@ pub(super) fn describe(
             attributes.extend(name.as_deref().map(|name| (key, text_of(name))));
         }
     }
+    let size = match (&bulk, &query) {
+        (Some(bulk), _) => Some(bulk.operations),
+        (None, query) => query.as_ref().and_then(|query| query.queries),
+    };
+    let text = query.map(|query| query.text).filter(|text| !text.is_empty());
     attributes.extend(text.map(|text| ("db.query.text", Value::Text(bounded(text, MAX_TEXT)))));
     attributes.push(("db.operation.name", Value::Static(operation)));
     let name = collection.as_deref();
@@ -69,7 +75,7 @@ pub(super) fn describe(
     for (key, value) in parts() {
         attributes.push((*key, text_of(&decoded(value))));
     }
-    if let Some(size) = bulk.as_ref().map(|bulk| bulk.operations).filter(|size| *size != 1) {
+    if let Some(size) = size.filter(|size| *size != 1) {
         let size = size.try_into().unwrap_or(i64::MAX);
         attributes.push(("db.operation.batch.size", Value::Int(size)));
     }

@@ -52,9 +52,10 @@ pub(super) fn split_port(authority: &str) -> (&str, Option<u16>) {
     {
         return (host, port.strip_prefix(':').and_then(|port| port.parse().ok()));
     }
-    match authority.split_once(':') {
+    let mut colons = memchr::memchr_iter(b':', authority.as_bytes());
+    match (colons.next(), colons.next()) {
+        (Some(at), None) => (&authority[..at], authority[at + 1..].parse().ok()),
         // Two colons: IPv6 that lacks its brackets.
-        Some((host, port)) if !port.contains(':') => (host, port.parse().ok()),
         _ => (authority, None),
     }
 }

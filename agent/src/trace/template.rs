@@ -107,15 +107,45 @@ fn fold_segment(segment: &str, is_first: bool, template: &mut String) {
     }
 }
 
+/// What a byte may be part of, as bits: a name, hexadecimal digits, letters alone.
+const NAME: u8 = 1;
+const HEX: u8 = 2;
+const LETTER: u8 = 4;
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        let c = byte as u8;
+        if c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b'~' | b'$') {
+            classes[byte] |= NAME;
+        }
+        if c.is_ascii_hexdigit() {
+            classes[byte] |= HEX;
+        }
+        if c.is_ascii_alphabetic() {
+            classes[byte] |= LETTER;
+        }
+        byte += 1;
+    }
+    classes
+};
+
 /// True if a segment names a kind of thing, false if it may identify one.
 fn is_name(segment: &str, is_first: bool) -> bool {
-    let known = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b'~' | b'$');
-    if segment.len() > MAX_WORD || !segment.bytes().all(known) {
+    let bytes = segment.as_bytes();
+    if bytes.len() > MAX_WORD {
         return false;
     }
-    let bytes = segment.as_bytes();
-    if bytes.len() >= 8 && bytes.iter().all(u8::is_ascii_hexdigit) {
+    let class = bytes.iter().fold(!0, |class, byte| class & CLASSES[usize::from(*byte)]);
+    if class & NAME == 0 {
         return false;
+    }
+    // Eight hex digits are more likely an id than a word.
+    if bytes.len() >= 8 && class & HEX != 0 {
+        return false;
+    }
+    if class & LETTER != 0 {
+        return looks_spoken(bytes);
     }
     let mut words = 0;
     let mut version = false;

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::{MAX_PROCESSES, Resource};
 use crate::stats::{Loss, Stats};
-use crate::trace::Value;
+use crate::value::Value;
 
 /// Most bytes of texts that are remembered: several times what as many processes take at home.
 const MAX_BYTES: usize = 64 << 20;

@@ -169,6 +169,7 @@ fn a_process_that_is_gone_is_what_the_kernel_saw() {
         comm: "python3".into(),
         arguments,
         environment: b"A=b\0OTEL_RESOURCE_ATTRIBUTES=service.version=3\0",
+        contexts: false,
     };
     workloads.runs(&program(b"python3\0-m\0till\0"));
     let resource = workloads.resource(9);

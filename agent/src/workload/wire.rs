@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::Resource;
 use crate::call::Endpoint;
 use crate::source::{Address, Role};
-use crate::trace::Value;
+use crate::value::Value;
 
 /// Most services that are remembered. At the limit all are forgotten: spans keep what they have,
 /// and a service that is seen again costs one allocation.

@@ -8,6 +8,7 @@ use tracebee::source::{
     Time,
 };
 
+use tracebee_common::record::TAIL;
 use tracebee_tests::capture::message::{request, response};
 use tracebee_tests::capture::random::Random;
 
@@ -36,6 +37,7 @@ impl Told {
                 comm: "made-up".into(),
                 arguments: arguments.as_bytes(),
                 environment: environment.as_bytes(),
+                contexts: false,
             })),
             Told::Data { data, bytes, tail } => Ok(Event::Data(Data { bytes, tail, ..*data })),
             Told::Other(event) => Ok(event.clone()),
@@ -213,7 +215,7 @@ impl Story<'_> {
         }
         let captured = if self.random.chance(20) { bytes.len() / 2 } else { bytes.len() };
         let tail =
-            if captured < bytes.len() { &bytes[bytes.len().saturating_sub(8)..] } else { b"" };
+            if captured < bytes.len() { &bytes[bytes.len().saturating_sub(TAIL)..] } else { b"" };
         let data = Data {
             id: socket.id,
             time: Time(self.time),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tracebee::replay::Replay;
 use tracebee::select::Selection;
 use tracebee::stats::{Loss, Stats};
-use tracebee::trace::{Kind, Span, Tracer, Value};
+use tracebee::trace::{Kind, Span, Tracer};
+use tracebee::value::Value;
 use tracebee_tests::capture::generator::Seen;
 
 /// Spans and losses of a run.

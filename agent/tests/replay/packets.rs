@@ -2,11 +2,39 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 use tracebee::trace::Span;
+use tracebee_tests::capture::random::Random;
 
 use crate::outcome::{Outcome, replay};
+
+/// Captures with one packet in a hundred missing that are made of each.
+const DAMAGED: u64 = 60;
+
+/// Files of `fixtures` whose names do not begin with this: captures and recordings of other
+/// protocols.
+pub(crate) fn fixtures_but(prefix: &str) -> Vec<(String, Vec<u8>)> {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
+    let read = |path: &Path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let of_traffic = name.ends_with(".pcap") || name.ends_with(".rec");
+        (of_traffic && !name.starts_with(prefix)).then(|| (name, std::fs::read(path).unwrap()))
+    };
+    let found: Vec<_> = files.unwrap().filter_map(|file| read(&file.unwrap().path())).collect();
+    assert!(found.len() >= 5, "{}", found.len());
+    found
+}
+
+/// What is told of a capture that begins, or ends, before one of its packets.
+pub(crate) struct Cut {
+    /// Number and time of that packet.
+    pub(crate) at: usize,
+    pub(crate) time: u64,
+    pub(crate) after: Vec<Span>,
+    pub(crate) before: Vec<Span>,
+}
 
 /// A capture file in parts: its header, and its packets with theirs.
 pub(crate) struct Capture<'a> {
@@ -59,5 +87,36 @@ impl<'a> Capture<'a> {
             u64::from(u32::from_le_bytes(self.packets[number][at..at + 4].try_into().unwrap()))
         };
         number_at(0) * 1_000_000_000 + number_at(4) * 1_000
+    }
+
+    /// Cuts it at any packet.
+    pub(crate) fn cut_anywhere(&self, check: impl FnMut(Cut)) {
+        let cut = |at| Cut {
+            at,
+            time: self.time(at),
+            after: self.with(|n| n >= at).spans,
+            before: self.with(|n| n < at).spans,
+        };
+        (0..self.packets.len()).map(cut).for_each(check);
+    }
+
+    /// Packets are missing at random: what is told is checked, what is not told must be counted. How
+    /// many calls were told, and how many there are.
+    #[track_caller]
+    pub(crate) fn damaged(&self, name: &str, mut check: impl FnMut(&Span, &str)) -> [usize; 2] {
+        let whole = self.with(|_| true).spans.len();
+        let mut told = 0;
+        for seed in 0..DAMAGED {
+            let mut random = Random::new(seed);
+            let missing: HashSet<usize> =
+                (0..self.packets.len()).filter(|_| random.chance(1)).collect();
+            let outcome = self.with(|n| !missing.contains(&n));
+            let context = format!("{name}, seed {seed}");
+            outcome.spans.iter().for_each(|span| check(span, &context));
+            let counted = outcome.spans.len() == whole || outcome.lost() > 0;
+            assert!(counted, "{context}: nothing is counted");
+            told += outcome.spans.len();
+        }
+        [told, whole * DAMAGED as usize]
     }
 }

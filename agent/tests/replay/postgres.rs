@@ -22,6 +22,8 @@ fn as_it_was() {
         (count("COPY fix"), count("SELECT generate_series"), count("CREATE TABLE fix")),
         (2, 1, 1)
     );
+    let long = truth.values().filter(|seen| seen.cut).map(|seen| (&*seen.name, seen.rows));
+    assert_eq!(long.collect::<Vec<_>>(), [("SELECT generate_series", [Some(40), None])]);
     assert_eq!((code("42P01"), code("25P02"), code("23505")), (1, 1, 1));
     assert_eq!(truth.values().filter(|seen| seen.batch == Some(20)).count(), 1);
     assert!(

@@ -16,7 +16,8 @@ use tracebee::select::{PortArgs, SelectArgs, Selection};
 use tracebee::source::recording::{Ending, HEADER, Item, encode, header};
 use tracebee::source::{ConnectionId, Data, Direction, Event, Opened, Role, Thread, Time};
 use tracebee::stats::{Loss, Stats};
-use tracebee::trace::{Span, Tracer, Value};
+use tracebee::trace::{Span, Tracer};
+use tracebee::value::Value;
 
 use crate::live::{Told, generate};
 use crate::outcome::Outcome;

@@ -16,8 +16,7 @@ use serde::Deserialize;
 use tracebee::trace::{Kind, Span};
 
 use crate::outcome::{int, replay, text};
-use crate::packets::Capture;
-use tracebee_tests::capture::random::Random;
+use crate::packets::{Capture, Cut, fixtures_but};
 
 const RUNS: [(&str, &[u8], &str); 2] = [
     (
@@ -31,9 +30,6 @@ const RUNS: [(&str, &[u8], &str); 2] = [
         include_str!("../fixtures/redis-py-resp3.log"),
     ),
 ];
-
-/// Captures with one packet in a hundred missing that are made of each run.
-const DAMAGED: u64 = 60;
 
 #[derive(Deserialize)]
 struct Truth {
@@ -114,57 +110,41 @@ fn cut_anywhere() {
         let all: HashSet<String> = whole.iter().map(essence).collect();
         let connections = capture.connections();
         assert_eq!(connections.iter().map(Vec::len).sum::<usize>(), whole.len());
-        for cut in 0..capture.packets.len() {
-            let after = capture.with(|n| n >= cut);
-            let told: HashSet<String> = after.spans.iter().map(essence).collect();
+        capture.cut_anywhere(|Cut { at, time, after, before }| {
+            let told: HashSet<String> = after.iter().map(essence).collect();
             for span in &told {
-                assert!(all.contains(span), "{name}, from packet {cut}: {span}");
+                assert!(all.contains(span), "{name}, from packet {at}: {span}");
             }
-            let begin = capture.time(cut);
             for spans in &connections {
-                let later = spans.iter().filter(|span| span.start > begin).skip(1);
+                let later = spans.iter().filter(|span| span.start > time).skip(1);
                 let last = spans.last().map(essence);
                 for span in later.filter(|span| !of_subscriber(span)).map(essence) {
                     let found = told.contains(&span) || Some(&span) == last.as_ref();
-                    assert!(found, "{name}, from packet {cut}: not told: {span}");
+                    assert!(found, "{name}, from packet {at}: not told: {span}");
                 }
             }
-            let before = capture.with(|n| n < cut);
-            for span in &before.spans {
-                let span = essence(span);
-                assert!(all.contains(&span), "{name}, to packet {cut}: {span}");
+            for span in before.iter().map(essence) {
+                assert!(all.contains(&span), "{name}, to packet {at}: {span}");
             }
-        }
+        });
     }
 }
 
 /// Packets are missing at random: nothing wrong is told, and what is not told is counted.
 #[test]
 fn one_packet_in_a_hundred_missing() {
-    let mut told = 0;
-    let mut calls = 0;
+    let (mut told, mut calls) = (0, 0);
     for (name, file, _) in RUNS {
         let capture = Capture::new(file);
         let whole = capture.with(|_| true).spans;
         let all: HashSet<String> = whole.iter().flat_map(|s| [essence(s), frame(s)]).collect();
-        for seed in 0..DAMAGED {
-            let mut random = Random::new(seed);
-            let missing: HashSet<usize> =
-                (0..capture.packets.len()).filter(|_| random.chance(1)).collect();
-            let outcome = capture.with(|n| !missing.contains(&n));
-            for span in &outcome.spans {
-                let cut = span.attribute("tracebee.db.response_cut").is_some();
-                let unseen = &*span.name == "PIPELINE" && all.contains(&frame(span));
-                let span = essence(span);
-                assert!(cut || unseen || all.contains(&span), "{name}, seed {seed}: {span}");
-            }
-            assert!(
-                outcome.spans.len() == whole.len() || outcome.lost() > 0,
-                "{name}, seed {seed}: nothing is counted"
-            );
-            told += outcome.spans.len();
-            calls += whole.len();
-        }
+        let [some, every] = capture.damaged(name, |span, context| {
+            let cut = span.attribute("tracebee.db.response_cut").is_some();
+            let unseen = &*span.name == "PIPELINE" && all.contains(&frame(span));
+            let span = essence(span);
+            assert!(cut || unseen || all.contains(&span), "{context}: {span}");
+        });
+        (told, calls) = (told + some, calls + every);
     }
     // Each loss costs a call or two.
     assert!(told * 100 > calls * 90, "{told} of {calls}");
@@ -175,27 +155,14 @@ fn one_packet_in_a_hundred_missing() {
 #[test]
 fn each_to_its_own() {
     let is_redis = |span: &Span| text(span, "db.system.name") == Some("redis");
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
-    let mut foreign = 0;
-    for file in files.unwrap().map(|file| file.unwrap().path()) {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let capture = name.ends_with(".pcap");
-        if name.starts_with("redis") || !(capture || name.ends_with(".rec")) {
-            continue;
-        }
-        let bytes = std::fs::read(&file).unwrap();
+    for (name, bytes) in fixtures_but("redis") {
         let mut all = replay(&[&bytes]).spans;
         assert!(!all.is_empty(), "{name} has no calls at all");
-        if capture {
-            let capture = Capture::new(&bytes);
-            for cut in 0..capture.packets.len() {
-                all.extend(capture.with(|packet| packet >= cut).spans);
-            }
+        if name.ends_with(".pcap") {
+            Capture::new(&bytes).cut_anywhere(|cut| all.extend(cut.after));
         }
         assert!(!all.iter().any(is_redis), "{name} has calls of Redis");
-        foreign += 1;
     }
-    assert!(foreign > 0);
     for (name, file, _) in RUNS {
         let spans = Capture::new(file).with(|_| true).spans;
         assert!(spans.iter().all(is_redis), "{name}");

@@ -154,7 +154,7 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
             emit::count(counter::UNREADABLE);
             Body::Pages
         };
-        let Copied { captured, tail, .. } = send::copy(scratch, state, u64::from(step), body);
+        let Copied { captured, .. } = send::copy(scratch, state, u64::from(step), body);
         let flags = FLAG_SENT | if first { FLAG_FIRST } else { 0 };
         scratch.data = Data {
             header: emit::header(state, record::DATA, flags, last),
@@ -165,8 +165,7 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
             tid: who.tid,
             // Rounded up: the first byte did not go later than that.
             waited: socket::micros(last - began + 999),
-            tail_length: tail.length,
-            tail: tail.bytes,
+            tail: 0,
             messages,
             left_out: state.calls,
             sent: 0,

@@ -3,6 +3,7 @@
 //! The id of each call begins with the id of the request that it is made for; nothing but the check
 //! looks at it.
 
+pub(super) mod go;
 mod proxies;
 mod threads;
 
@@ -114,7 +115,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
             Client::Go.run(&plan(setting, &shop, &loop_id, in_flight, calls), dir, in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
-        for ((endpoint, in_flight), cell) in cells(setting, &spans, &shop, &loop_id) {
+        for ((endpoint, in_flight), cell) in cells(setting, &spans, &shop, &loop_id, Span::call) {
             if setting.table {
                 println!("{}", cell.row(&service, endpoint, in_flight));
             }
@@ -174,21 +175,24 @@ fn plan(
     plan
 }
 
-/// The calls that a service made, by endpoint and requests in flight.
+/// The calls that a service made, by endpoint and requests in flight; `call` says which one a span of
+/// its own is of.
 fn cells<'a>(
     setting: &'a Setting,
     spans: &'a [Span],
     server: &Server,
     service: &str,
+    call: impl Fn(&'a Span) -> Option<&'a str>,
 ) -> BTreeMap<(&'a str, usize), Cell> {
     let (pids, start) = (server.pids(), setting.id(&[service, ""]));
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let mut cells = BTreeMap::<_, Cell>::new();
     for span in spans.iter().filter(|s| s.kind == Kind::Client && pids.contains(&s.pid())) {
-        let Some(rest) = span.call().and_then(|call| call.strip_prefix(&start)) else { continue };
+        let Some(id) = call(span) else { continue };
+        let Some(rest) = id.strip_prefix(&start) else { continue };
         let mut parts = rest.split('.');
         let (Some(endpoint), Some(in_flight)) = (parts.next(), parts.next()) else { continue };
-        let of = span.call().and_then(|call| call.rsplit_once('.'));
+        let of = id.rsplit_once('.');
         let request = of.and_then(|(request, _)| asked_for(request, setting.permuted));
         let (Ok(in_flight), Some(request)) = (in_flight.parse(), request) else { continue };
         let cell = cells.entry((endpoint, in_flight)).or_default();

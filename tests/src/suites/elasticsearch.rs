@@ -2,7 +2,6 @@
 //! aiohttp and Go's net/http, which do not say whom they ask, against a real OpenSearch. Truth is the
 //! clients' own logs and the server's counters.
 
-use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,13 +11,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use tracebee_tests::agent::Agent;
-use tracebee_tests::check;
 use tracebee_tests::paths::{free_port, installed, workload};
 use tracebee_tests::process::Process;
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::python;
 use tracebee_tests::span::{Kind, Span};
 
+use super::database::{ByWord, in_full};
 use crate::Setting;
 
 /// Longest that the server may take to start, on a busy machine.
@@ -80,7 +79,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
 
     let spans = stopped.spans()?;
     calls(report, &spans, &log);
-    totals(report, &spans, port, &counts);
+    totals(report, &spans, port, counts);
     report.check(!stopped.stdout()?.contains(SECRET), || "a secret is in the output".into());
     for loss in ["gap", "joined_midway", "ring_full", "table_full"] {
         report.equal(loss, 0, stopped.summary(loss));
@@ -135,23 +134,18 @@ fn client(program: &str, port: u16, tag: &str, more: &[&str], dir: &Path) -> Res
 
 /// Every logged call is one client span, says what the log says, and has the server's below it.
 fn calls(report: &mut Report, spans: &[Span], log: &[(u16, Vec<Truth>)]) {
-    let mut by_word: HashMap<&str, Vec<&Span>> = HashMap::new();
+    let mut by_word = ByWord::default();
     for span in spans.iter().filter(|span| span.kind == Kind::Client) {
         let url = span.text("url.full").unwrap_or_default();
         match url.split_once("filter_path=-").map(|(_, word)| &word[..word.len().min(6)]) {
-            Some(word) => by_word.entry(word).or_default().push(span),
-            None => report.fail(format!("of no call: {}", brief(span))),
+            Some(word) => by_word.add(word, span),
+            None => report.fail(format!("of no call: {}", in_full(span))),
         }
     }
     let servers: Vec<&Span> = spans.iter().filter(|span| span.kind == Kind::Server).collect();
     for (port, truth) in log.iter().flat_map(|(port, calls)| calls.iter().map(move |c| (port, c))) {
-        let found = by_word.remove(&*truth.call).unwrap_or_default();
         let name = format!("{} {}", truth.operation, truth.call);
-        let [span] = found[..] else {
-            let found: Vec<_> = found.iter().map(|span| brief(span)).collect();
-            report.fail(format!("{name}: {} spans: {found:#?}", found.len()));
-            continue;
-        };
+        let Some(span) = by_word.take(report, &name, &truth.call) else { continue };
         report.equal(&name, truth.pid, span.pid());
         report.equal(&name, truth.system.as_deref(), span.text("db.system.name"));
         report.equal(&name, truth.status >= 400, span.error);
@@ -159,14 +153,14 @@ fn calls(report: &mut Report, spans: &[Span], log: &[(u16, Vec<Truth>)]) {
         let error = (truth.status >= 400).then_some(&*status);
         report.equal(&name, error, span.text("error.type"));
         report.check(truth.start <= span.start && span.end <= truth.end, || {
-            format!("{name}: not within the client's own times: {}", brief(span))
+            format!("{name}: not within the client's own times: {}", in_full(span))
         });
         if truth.system.is_some() {
             database(report, &name, truth, span, *port);
         } else {
             report.equal(&name, Some(truth.status), span.int("http.response.status_code"));
             report.check(!span.attributes.keys().any(|key| key.starts_with("db.")), || {
-                format!("{name}: taken for more than HTTP: {}", brief(span))
+                format!("{name}: taken for more than HTTP: {}", in_full(span))
             });
         }
         let below: Vec<_> =
@@ -177,9 +171,7 @@ fn calls(report: &mut Report, spans: &[Span], log: &[(u16, Vec<Truth>)]) {
             report.equal(&name, None, server.text("db.system.name"));
         }
     }
-    for span in by_word.values().flatten() {
-        report.fail(format!("of no call: {}", brief(span)));
-    }
+    by_word.finish(report);
 }
 
 /// What a call to the server says as one to a database.
@@ -201,47 +193,86 @@ fn database(report: &mut Report, name: &str, truth: &Truth, span: &Span, port: u
     report.equal(name, Some("127.0.0.1"), span.text("server.address"));
 }
 
+/// What a server counts of its indices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    searches: u64,
+    scrolls: u64,
+    /// Documents written, and deleted.
+    indexed: u64,
+    deleted: u64,
+}
+
 /// What the spans tell adds up to what the server counted on its indices.
-fn totals(report: &mut Report, spans: &[Span], port: u16, counts: &[u64; 2]) {
+fn totals(report: &mut Report, spans: &[Span], port: u16, counts: Counts) {
     let of_server = |span: &&Span| {
         span.kind == Kind::Client && span.int("network.peer.port") == Some(i64::from(port))
     };
-    let mut told = [0; 2];
+    let mut told = Counts::default();
     for span in spans.iter().filter(of_server) {
-        let url = span.text("url.full").unwrap_or_default();
         let status =
             span.text("db.response.status_code").and_then(|status| status.parse::<i64>().ok());
         let status = status.or(span.int("http.response.status_code"));
-        if status.is_some_and(|status| status >= 400) {
+        if status.is_none_or(|status| status >= 400) {
             continue;
         }
+        let url = span.text("url.full").unwrap_or_default();
         let path = url.split('?').next().unwrap_or_default();
-        if ["/_search", "/_count"].iter().any(|end| path.ends_with(end)) {
-            told[0] += 1;
-        } else if path.ends_with("/_search/scroll") && span.name == "scroll" {
+        let size = span.int("db.operation.batch.size").map(|size| size.unsigned_abs());
+        // Of those that are no more than HTTP: the same requests as the client made that is known.
+        let operation = span.text("db.operation.name").unwrap_or_else(|| {
+            let last = path.rsplit('/').next().unwrap_or_default();
+            match (span.text("http.request.method").unwrap_or_default(), last) {
+                (_, "_bulk") => "bulk index",
+                (_, "_search") => "search",
+                ("PUT", _) if path.contains("/_doc/") => "index",
+                _ => "",
+            }
+        });
+        match operation {
+            "search" | "count" => told.searches += 1,
+            "msearch" => told.searches += size.unwrap_or(1),
             // The next page is a query, too.
-            told[0] += 1;
-            told[1] += 1;
-        } else if path.ends_with("/_msearch") {
-            // Two, as the workload has it.
-            told[0] += 2;
+            "scroll" => (told.searches, told.scrolls) = (told.searches + 1, told.scrolls + 1),
+            "index" | "create" | "update" => told.indexed += 1,
+            "delete" => told.deleted += 1,
+            "bulk index" => told.indexed += size.unwrap_or(PLAIN),
+            "bulk delete" => told.deleted += size.unwrap_or(1),
+            // One is there already, the other is none: both are refused.
+            "bulk create" => {}
+            // Different ones, or too many to be seen.
+            "bulk" => match size {
+                Some(_) => (told.indexed, told.deleted) = (told.indexed + 3, told.deleted + 1),
+                None => told.indexed += LARGE,
+            },
+            _ => {}
         }
     }
-    report.equal("searches, scrolls", counts.to_vec(), told.to_vec());
+    report.equal("searches and documents by the server's counters", counts, told);
 }
 
-/// How many searches and scrolls the server carried out, on indices that are gone, too.
-fn counts(port: u16) -> Result<[u64; 2]> {
+/// Documents of a `_bulk` request of `plain.py`, and of the one of `client.py` that is longer than
+/// what is captured.
+const PLAIN: u64 = 40;
+const LARGE: u64 = 1000;
+
+/// What the server carried out, on indices that are gone, too.
+fn counts(port: u16) -> Result<Counts> {
     let answer = ask(port, "/_nodes/stats/indices")?;
     let body = answer.split_once("\r\n\r\n").context("no body")?.1;
     let stats: serde_json::Value = serde_json::from_str(body)?;
     let nodes = stats.get("nodes").and_then(serde_json::Value::as_object).context("nodes")?;
     let (_, node) = nodes.iter().next().context("a node")?;
-    let search = node.pointer("/indices/search").context("search")?;
-    let number = |key: &str| {
-        search.get(key).and_then(serde_json::Value::as_u64).with_context(|| key.to_owned())
+    let number = |path: &str| {
+        let count = node.pointer(&format!("/indices/{path}"));
+        count.and_then(serde_json::Value::as_u64).with_context(|| path.to_owned())
     };
-    Ok([number("query_total")?, number("scroll_total")?])
+    Ok(Counts {
+        searches: number("search/query_total")?,
+        scrolls: number("search/scroll_total")?,
+        indexed: number("indexing/index_total")?,
+        deleted: number("indexing/delete_total")?,
+    })
 }
 
 /// Asks the server by hand.
@@ -254,8 +285,4 @@ fn ask(port: u16, path: &str) -> Result<String> {
     stream.read_to_string(&mut answer)?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
     Ok(answer)
-}
-
-fn brief(span: &Span) -> String {
-    format!("{} {:?}", check::brief(span), span.attributes)
 }

@@ -13,7 +13,7 @@ use tracebee_tests::paths::installed;
 use tracebee_tests::process::Process;
 use tracebee_tests::quota::Quota;
 use tracebee_tests::report::Report;
-use tracebee_tests::servers::{self, Server};
+use tracebee_tests::servers::{self, Server, Which};
 use tracebee_tests::sink::{Keep, Sink};
 use tracebee_tests::span::{Kind, Span};
 
@@ -25,6 +25,12 @@ const CONNECTIONS: usize = 2000;
 const PAUSE: u64 = 300;
 /// Most memory that the agent is told to take, in MiB.
 const MEMORY: u64 = 64;
+/// The same, for what all connections have under way at once to be too much: each end of a call keeps
+/// its target.
+const LITTLE_MEMORY: u64 = 40;
+/// Bytes of such a target, and for how long it is under way, in milliseconds.
+const LONG_TARGET: usize = 6000;
+const LONG_DELAY: u64 = 1000;
 /// The smallest ring that holds what comes while a capped agent stands still, and not more.
 const SMALL_RING: &str = "512KiB";
 /// For records that are still in the ring when the load ends.
@@ -56,12 +62,18 @@ struct Line {
 /// One run of the load.
 struct Case<'a> {
     name: &'a str,
+    /// What each call asks for; `{}` stands for its id.
+    target: &'a str,
     /// More flags of the agent.
     flags: &'a [&'a str],
+    /// Most memory that it takes, in MiB.
+    memory: u64,
     /// Processors that it gets.
     share: Option<f64>,
     /// Something must be left out, or the case proves nothing.
     sheds: Option<&'a str>,
+    /// Why it leaves out calls, as it says itself.
+    why: Option<&'a str>,
     /// When the agent stops.
     stops: Stops,
 }
@@ -101,7 +113,16 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let quota = quota.ok();
     use Stops::{Absent, AtTheEnd, InBetween, StandingStill};
     let small = ["--ring-size", SMALL_RING];
-    let case = Case { name: "uncapped", flags: &[], share: None, sheds: None, stops: AtTheEnd };
+    let case = Case {
+        name: "uncapped",
+        target: "/hello?call={}",
+        flags: &[],
+        memory: MEMORY,
+        share: None,
+        sheds: None,
+        why: None,
+        stops: AtTheEnd,
+    };
     let free = connections(report, setting, &nginx, None, &case)?;
     if let Some(quota) = &quota {
         let share = |parts| Some(free.share / parts);
@@ -122,6 +143,13 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     connections(report, setting, &nginx, None, &case)?;
     let case = Case { name: "absent", stops: Absent, ..case };
     connections(report, setting, &nginx, None, &case)?;
+    // A path, which is told under load, too.
+    let target = format!("/delay/{LONG_DELAY}/call={{}}/{}", "p".repeat(LONG_TARGET));
+    let (target, memory, sheds) = (target.as_str(), LITTLE_MEMORY, Some("shed"));
+    let slow = servers::start(Which::Go, setting.dir.path())?;
+    let why = Some("overload: memory for");
+    let case = Case { name: "memory", target, memory, sheds, why, stops: AtTheEnd, ..case };
+    connections(report, setting, &slow, None, &case)?;
     if let Some(quota) = &quota {
         throughput(report, setting, &nginx, quota)?;
     }
@@ -132,13 +160,13 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
 fn connections(
     report: &mut Report,
     setting: &Setting,
-    nginx: &Server,
+    server: &Server,
     quota: Option<&Quota>,
     case: &Case<'_>,
 ) -> Result<Outcome> {
     let dir = setting.dir.path();
     let (name, seconds) = (case.name, if setting.full { 60 } else { 6 });
-    let (port, memory) = (nginx.port.to_string(), format!("{MEMORY}MiB"));
+    let (port, memory) = (server.port.to_string(), format!("{}MiB", case.memory));
     let mut flags = vec!["--output", "json", "--port", &port, "--max-memory", &memory];
     // At the end of each connection on which something was lost: how much.
     flags.extend(["--log-level", "info"]);
@@ -151,8 +179,8 @@ fn connections(
     let log = dir.join(format!("load-{}.log", name.replace(", ", "-")));
     let id = setting.id(&[&name.replace(", ", "-")]);
     let mut command = Command::new(installed("go/load"));
-    command.arg(format!("127.0.0.1:{}", nginx.port)).arg(&log).arg(CONNECTIONS.to_string());
-    command.arg(seconds.to_string()).arg(PAUSE.to_string()).arg(&id);
+    command.arg(format!("127.0.0.1:{}", server.port)).arg(&log).arg(CONNECTIONS.to_string());
+    command.arg(seconds.to_string()).arg(PAUSE.to_string()).arg(case.target).arg(&id);
     if case.stops.in_between() {
         command.arg("hold");
     }
@@ -191,14 +219,19 @@ fn connections(
         load.succeed(Duration::from_secs(5))?;
     }
 
-    report.check(most <= MEMORY * 1024, || {
-        format!("{name}: the agent took {most} KiB, at most {MEMORY} MiB allowed")
+    report.check(most <= case.memory * 1024, || {
+        format!("{name}: the agent took {most} KiB, at most {} MiB allowed", case.memory)
     });
     let lines = read(&log)?;
     let told = account(report, name, &id, &lines, &stopped)?;
     if let Some(reason) = case.sheds {
         report.check(stopped.summary(reason) > 0, || {
             format!("{name}: nothing counted as {reason}: the case proves nothing")
+        });
+    }
+    if let Some(why) = case.why {
+        report.check(stopped.stderr.contains(why), || {
+            format!("{name}: it was not for {why}:\n{}", stopped.stderr)
         });
     }
     report.note(format!(

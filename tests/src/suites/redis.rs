@@ -1,7 +1,7 @@
 //! Redis: redis-py (sync and asyncio) and go-redis, RESP2 and RESP3, against a real server. Truth
 //! is the clients' own logs and the server's count of each command.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -11,13 +11,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use tracebee_tests::agent::Agent;
-use tracebee_tests::check;
 use tracebee_tests::paths::{free_port, installed};
 use tracebee_tests::process::Process;
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::python;
 use tracebee_tests::span::{Kind, Span};
 
+use super::database::{ByWord, in_full};
 use crate::Setting;
 
 /// Longest that a client may take.
@@ -81,9 +81,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     calls(report, &spans, &log);
     totals(report, &spans, &counts);
     for span in &spans {
-        report.check(span.kind == Kind::Client, || format!("not a client's: {}", brief(span)));
+        report.check(span.kind == Kind::Client, || format!("not a client's: {}", in_full(span)));
         report.equal("port", Some(i64::from(port)), span.int("server.port"));
-        report.check(span.parent.is_none(), || format!("has a parent: {}", brief(span)));
+        report.check(span.parent.is_none(), || format!("has a parent: {}", in_full(span)));
     }
     report.check(!stopped.stdout()?.contains(SECRET), || "a secret is in the output".into());
     for loss in ["gap", "joined_midway", "ring_full", "unanswered", "table_full"] {
@@ -104,7 +104,7 @@ fn client(program: &str, mode: &str, tag: &str, port: u16, dir: &Path, log: &Pat
 
 /// Every logged call is one span, and says what the log says.
 fn calls(report: &mut Report, spans: &[&Span], log: &[Truth]) {
-    let mut by_word: HashMap<&str, Vec<&Span>> = HashMap::new();
+    let mut by_word = ByWord::default();
     for span in spans {
         let text = span.text("db.query.text").unwrap_or_default();
         let words = text.split(|c: char| !c.is_ascii_alphanumeric());
@@ -112,19 +112,14 @@ fn calls(report: &mut Report, spans: &[&Span], log: &[Truth]) {
             words.filter(|word| CLIENTS.iter().any(|(_, _, tag)| is_call(word, tag))).collect();
         tagged.sort_unstable();
         tagged.dedup();
-        report.check(tagged.len() <= 1, || format!("calls that were joined: {}", brief(span)));
+        report.check(tagged.len() <= 1, || format!("calls that were joined: {}", in_full(span)));
         for word in tagged {
-            by_word.entry(word).or_default().push(span);
+            by_word.add(word, span);
         }
     }
     for truth in log {
-        let found = by_word.remove(&*truth.call).unwrap_or_default();
         let name = format!("{} {}", truth.operation, truth.call);
-        let [span] = found[..] else {
-            let found: Vec<_> = found.iter().map(|span| brief(span)).collect();
-            report.fail(format!("{name}: {} spans: {found:#?}", found.len()));
-            continue;
-        };
+        let Some(span) = by_word.take(report, &name, &truth.call) else { continue };
         report.equal(&name, truth.pid, span.pid());
         report.equal(&name, truth.operation.as_str(), span.name.as_str());
         let operation = span.text("db.operation.name");
@@ -138,7 +133,7 @@ fn calls(report: &mut Report, spans: &[&Span], log: &[Truth]) {
         let waits = span.attributes.contains_key("tracebee.db.waits");
         report.equal(&name, truth.waits, waits);
         report.check(!span.attributes.contains_key("tracebee.db.response_cut"), || {
-            format!("{name}: its answer is called cut: {}", brief(span))
+            format!("{name}: its answer is called cut: {}", in_full(span))
         });
         report.check(truth.start <= span.start && span.end <= truth.end, || {
             let outside = |span, log| i128::from(span) - i128::from(log);
@@ -146,9 +141,7 @@ fn calls(report: &mut Report, spans: &[&Span], log: &[Truth]) {
             format!("{name}: begins {start} ns after, ends {end} ns after the client's")
         });
     }
-    for span in by_word.values().flatten() {
-        report.fail(format!("of no call: {}", brief(span)));
-    }
+    by_word.finish(report);
 }
 
 /// True for a word that a client made of its tag and three letters.
@@ -166,7 +159,7 @@ fn totals(report: &mut Report, spans: &[&Span], executed: &BTreeMap<String, u64>
         let each = if commands.len() == 1 { size } else { 1 };
         // What is between the large values of MSET is not captured; RPUSH has thousands.
         let whole = !text.contains("...") || matches!(&*span.name, "MSET" | "RPUSH");
-        report.check(whole, || format!("text is cut: {}", brief(span)));
+        report.check(whole, || format!("text is cut: {}", in_full(span)));
         for command in commands {
             let mut words = command.split(' ').map(str::to_ascii_lowercase);
             let name = words.next().unwrap_or_default();
@@ -210,8 +203,4 @@ fn ask(port: u16, command: &str) -> Result<String> {
     stream.read_to_string(&mut answer)?;
     ensure!(!answer.starts_with('-'), "{command}: {answer}");
     Ok(answer)
-}
-
-fn brief(span: &Span) -> String {
-    format!("{} {:?}", check::brief(span), span.attributes)
 }

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+
+use super::{BETWEEN, frames};
 
 /// A command that makes a call, with its answer.
 #[derive(Clone, Debug, Default)]
@@ -20,11 +22,7 @@ pub struct Told {
     pub affected: i64,
 }
 
-const FIELDS: [&str; 11] = [
-    "frame.number",
-    "tcp.segment",
-    "tcp.dstport",
-    "tcp.stream",
+const FIELDS: [&str; 7] = [
     "mysql.packet_length",
     "mysql.packet_number",
     "mysql.command",
@@ -33,9 +31,6 @@ const FIELDS: [&str; 11] = [
     "mysql.error_code",
     "mysql.affected_rows",
 ];
-
-/// Between values of one field: nobody writes it.
-const BETWEEN: char = '\u{1f}';
 
 /// Commands: those with a text, those that make a call, those without an answer.
 const QUERY: &str = "3";
@@ -50,48 +45,32 @@ const LONGEST: &str = "16777215";
 /// What was asked of the server at `port`, by connections that are used one after the other, up to
 /// the first message on each that takes more than one packet.
 pub fn told(file: &Path, port: u16) -> Result<Vec<Told>> {
-    let times = super::times(file)?;
-    let time = |frame: u64| times.get(&frame).copied().context("a packet without a time");
-    let output = super::tshark(file, &[port], "mysql", &FIELDS, BETWEEN)?;
     let mut all = Vec::new();
     let mut open: Option<(Told, bool)> = None;
     // The text that was prepared last.
     let mut prepared = String::new();
     let mut texts = HashMap::new();
     let mut long = HashSet::new();
-    for line in output.lines() {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let [
-            frame,
-            segments,
-            to,
-            stream,
-            lengths,
-            numbers,
-            commands,
-            query,
-            statement,
-            errors,
-            affected,
-        ] = <[&str; FIELDS.len()]>::try_from(fields).ok().context("as many fields")?;
-        let frame: u64 = frame.parse()?;
+    let is_call = |(told, call): &(Told, bool)| *call || !told.error.is_empty();
+    frames(file, port, "mysql", FIELDS, |frame, fields| {
+        let [lengths, numbers, commands, query, statement, errors, affected] = fields;
         if lengths.split(BETWEEN).any(|length| length == LONGEST) {
-            long.insert(stream.to_owned());
+            long.insert(frame.stream.to_owned());
             open = None;
         }
-        if long.contains(stream) {
-            continue;
+        if long.contains(frame.stream) {
+            return Ok(());
         }
-        if to == port.to_string() {
+        if frame.asks {
             if !numbers.split(BETWEEN).any(|number| number == "0") {
-                continue; // part of a file
+                return Ok(()); // part of a file
             }
             let answered = commands.split(BETWEEN).rfind(|command| !UNANSWERED.contains(command));
-            let Some(command) = answered.filter(|command| !command.is_empty()) else { continue };
-            let is_call = |(told, call): &(Told, bool)| *call || !told.error.is_empty();
+            let Some(command) = answered.filter(|command| !command.is_empty()) else {
+                return Ok(());
+            };
             all.extend(open.take().filter(is_call).map(|(told, _)| told));
-            let first = segments.split(BETWEEN).filter_map(|frame| frame.parse().ok()).min();
-            let mut told = Told { start: time(first.unwrap_or(frame))?, ..Told::default() };
+            let mut told = Told { start: frame.start, ..Told::default() };
             match command {
                 QUERY => told.text = query.to_owned(),
                 PREPARE => {
@@ -105,7 +84,7 @@ pub fn told(file: &Path, port: u16) -> Result<Vec<Told>> {
             }
             open = Some((told, CALLS.contains(&command)));
         } else if let Some((told, call)) = &mut open {
-            told.end = time(frame)?;
+            told.end = frame.end;
             told.error.push_str(errors);
             let numbers = affected.split(BETWEEN).filter_map(|n| n.parse::<i64>().ok());
             told.affected += numbers.sum::<i64>();
@@ -113,8 +92,8 @@ pub fn told(file: &Path, port: u16) -> Result<Vec<Told>> {
                 texts.insert(statement.to_owned(), prepared.clone());
             }
         }
-    }
-    let is_call = |(told, call): &(Told, bool)| *call || !told.error.is_empty();
+        Ok(())
+    })?;
     all.extend(open.take().filter(is_call).map(|(told, _)| told));
     Ok(all)
 }

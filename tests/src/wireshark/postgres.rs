@@ -3,7 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
+
+use super::{BETWEEN, frames};
 
 /// A statement that the server was asked to carry out.
 #[derive(Clone, Debug, Default)]
@@ -23,11 +25,7 @@ pub struct Told {
     pub affected: i64,
 }
 
-const FIELDS: [&str; 11] = [
-    "frame.number",
-    "tcp.segment",
-    "tcp.dstport",
-    "tcp.stream",
+const FIELDS: [&str; 7] = [
     "pgsql.type",
     "pgsql.query",
     "pgsql.statement",
@@ -37,31 +35,22 @@ const FIELDS: [&str; 11] = [
     "pgsql.code",
 ];
 
-/// Between values of one field: nobody writes it.
-const BETWEEN: char = '\u{1f}';
-
 /// What was asked of the server at `port`, in the order of the cycles' ends.
 pub fn told(file: &Path, port: u16) -> Result<Vec<Told>> {
-    let times = super::times(file)?;
-    let output = super::tshark(file, &[port], "pgsql", &FIELDS, BETWEEN)?;
-    let mut sessions: HashMap<&str, Session> = HashMap::new();
+    let mut sessions: HashMap<String, Session> = HashMap::new();
     let mut all = Vec::new();
-    for line in output.lines() {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let [frame, segments, to, stream, rest @ ..] =
-            <[&str; FIELDS.len()]>::try_from(fields).ok().context("as many fields")?;
-        let [kinds, lists @ ..] = rest.map(|list| list.split(BETWEEN).collect::<VecDeque<_>>());
-        let frame: u64 = frame.parse()?;
-        let first = segments.split(BETWEEN).filter_map(|frame| frame.parse().ok()).min();
-        let time = |frame| times.get(&frame).copied().context("a packet without a time");
-        let mut packet =
-            Packet { start: time(first.unwrap_or(frame))?, end: time(frame)?, kinds, lists };
-        let session = sessions.entry(stream).or_default();
-        match to == port.to_string() {
-            true => session.client(&mut packet).with_context(|| line.to_owned())?,
-            false => session.server(&mut packet, &mut all),
+    frames(file, port, "pgsql", FIELDS, |frame, fields| {
+        let [kinds, lists @ ..] = fields.map(|list| list.split(BETWEEN).collect());
+        let mut packet = Packet { start: frame.start, end: frame.end, kinds, lists };
+        let session = sessions.entry(frame.stream.to_owned()).or_default();
+        match frame.asks {
+            true => session.client(&mut packet),
+            false => {
+                session.server(&mut packet, &mut all);
+                Ok(())
+            }
         }
-    }
+    })?;
     Ok(all)
 }
 

@@ -85,10 +85,12 @@ public class Jdbc {
         }
     }
 
-    static void read(PreparedStatement statement) throws SQLException {
+    static int read(PreparedStatement statement) throws SQLException {
+        int count = 0;
         try (ResultSet rows = statement.executeQuery()) {
-            while (rows.next()) rows.getString(1);
+            for (; rows.next(); count++) rows.getString(1);
         }
+        return count;
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -123,8 +125,10 @@ public class Jdbc {
         asked("42P01", () -> plain.executeQuery("SELECT * FROM nowhere"), call("SELECT nowhere", null, null, "42P01", null, false));
         asked(null, () -> plain.executeQuery("SELECT * FROM jd WHERE name <> 'secret1'").close(), selected("SELECT jd", 9));
         PreparedStatement large = connection.prepareStatement("SELECT repeat('x', 1000) FROM generate_series(1, ?)");
-        large.setInt(1, 20000);
-        asked(null, () -> read(large), call("SELECT generate_series", 20000, null, null, null, true));
+        large.setInt(1, 100000);
+        asked(null, () -> {
+            if (read(large) != 100000) throw new IllegalStateException("rows");
+        }, call("SELECT generate_series", 100000, null, null, null, true));
         connection.setAutoCommit(false);
         PreparedStatement steps = connection.prepareStatement("SELECT id FROM jd ORDER BY id");
         steps.setFetchSize(4);

@@ -1,6 +1,7 @@
 """asyncpg: named statements, prepared on first use; BEGIN and COMMIT as simple queries."""
 
 import asyncio
+import os
 
 import asyncpg
 
@@ -40,6 +41,11 @@ async def main():
         await transaction.commit()
     with asked(port, call("SELECT generate_series", returned=20000, long=True)):
         await connection.fetch("SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", 20000)
+    with asked(port, call("SELECT generate_series", returned=100000, long=True)):
+        # The end of a result as a value at the end of one, which is sent as it is.
+        end = b"C\0\0\0\x0dSELECT 5\0Z\0\0\0\x05I"
+        found = await connection.fetch("SELECT $1::bytea FROM generate_series(1, 100000)", end)
+        assert len(found) == 100000
     # The last: where neither value nor result is seen, what is prepared meanwhile is not known.
     for size in (10, 3_000_000):
         with asked(port, call("SELECT", returned=1, long=size > 16000)):
@@ -48,6 +54,9 @@ async def main():
         await connection.execute("SELECT * FROM ap; UPDATE ap SET name = 'secret'")
     with asked(port, call('COPY "ap"', affected=5000)):
         await connection.copy_records_to_table("ap", records=[(n, "secret" * 3) for n in range(1000, 6000)])
+    with asked(port, call('COPY "ap"', affected=5053, long=True)):
+        said = await connection.copy_from_table("ap", output=os.devnull)
+        assert said == "COPY 5053", said
     with asked(port, call("SELECT", returned=1)):
         await connection.fetchval("SELECT pg_sleep(0.05)")
     with asked(port, call("SELECT", code="57014"), error=asyncio.TimeoutError):

@@ -109,7 +109,7 @@ async def searches(client):
     await ask("search", INDEX, client.search, index=INDEX, body=broken, text='{"query":{"no_such_query":{"name":?}}}', status=400)
     await ask("count", INDEX, client.count, index=INDEX, body=NAME, text=NAME_TEXT)
     pair = [{"index": INDEX}, NAME, {}, {"size": 0}]
-    await ask("msearch", INDEX, client.msearch, index=INDEX, body=pair, text='{"index":?}; %s; {}; {"size":?}' % NAME_TEXT)
+    await ask("msearch", INDEX, client.msearch, index=INDEX, body=pair, size=2, text='{"index":?}; %s; {}; {"size":?}' % NAME_TEXT)
     scrolled = await ask("search", INDEX, client.search, index=INDEX, body=NAME, scroll="1m", text=NAME_TEXT)
     await ask("scroll", None, client.scroll, body={"scroll_id": scrolled["_scroll_id"], "scroll": "1m"})
     await ask("clear_scroll", None, client.clear_scroll, body={"scroll_id": scrolled["_scroll_id"]})

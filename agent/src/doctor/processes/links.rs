@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::runtime::Runtime;
-use crate::runtime::{proxy, python};
+use crate::runtime::{go, proxy, python};
 
 /// The rules that hold for a process, each as `tracebee.link` calls it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -50,8 +50,17 @@ fn follows(proc: &Path, pid: u32, runtime: &str) -> (bool, Option<String>) {
     }
     match proxy::find(proc, pid) {
         // Whether it is one is not known.
-        Err(proxy::Unknown::Io(_)) => (false, None),
+        Ok(None) | Err(proxy::Unknown::Io(_)) => tell(goroutines(proc, pid)),
         found => tell(found),
+    }
+}
+
+/// What runs of Go in a process, if its goroutines can be followed.
+fn goroutines(proc: &Path, pid: u32) -> Result<Option<()>, go::Unknown> {
+    match go::process(proc, pid) {
+        Ok(Some(process)) => go::image(&process.file).map(|_| Some(())),
+        Ok(None) | Err(go::Unknown::Io(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

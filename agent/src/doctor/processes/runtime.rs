@@ -9,6 +9,7 @@ use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, ReadCache};
 use serde::Serialize;
 
+use crate::runtime::go;
 use crate::workload::runtime_of;
 
 /// The runtime of a process.
@@ -25,8 +26,6 @@ pub(in crate::doctor) struct Runtime {
 
 /// Most bytes of a process's mappings that are read; some have tens of thousands.
 const MAX_MAPS: u64 = 4 << 20;
-/// Longest version that is believed.
-const MAX_VERSION: usize = 40;
 
 /// Programs that are their own runtime and pass calls on.
 const PROXIES: [&str; 5] = ["nginx", "haproxy", "envoy", "traefik", "caddy"];
@@ -118,32 +117,13 @@ fn compiled(path: &Path) -> io::Result<Compiled> {
     let cache = ReadCache::new(File::open(path)?);
     let file = ElfFile64::<Endianness, _>::parse(&cache).map_err(invalid)?;
     let go = file.section_by_name(".go.buildinfo").map(|section| {
-        let size = section.size().min(MAX_BUILD_INFO);
+        let size = section.size().min(go::MAX_BUILD_INFO);
         let head = section.data_range(section.address(), size).ok().flatten();
-        head.and_then(go_version).unwrap_or_default()
+        head.and_then(go::version).unwrap_or_default()
     });
     let go = go.or_else(|| file.section_by_name(".gopclntab").map(|_| String::new()));
     let stripped = file.section_by_name(".symtab").is_none();
     Ok(Compiled { go, stripped })
-}
-
-/// Bytes of the section that hold the version: its header and a short text.
-const MAX_BUILD_INFO: u64 = 32 + 1 + MAX_VERSION as u64;
-
-/// The version in `.go.buildinfo` since Go 1.18 (`debug/buildinfo`): a magic number, pointer size,
-/// flags with bit 1 for texts in place, then at byte 32 the length and the version. Older ones have
-/// pointers there.
-fn go_version(section: &[u8]) -> Option<String> {
-    let rest = section.strip_prefix(b"\xff Go buildinf:")?;
-    let inline = rest.get(1)? & 2 != 0;
-    let length = usize::from(*section.get(32)?);
-    if !inline || length > MAX_VERSION {
-        return None;
-    }
-    let version = std::str::from_utf8(section.get(33..33 + length)?).ok()?;
-    // `go1.26.8 X:experiment`
-    let version = version.strip_prefix("go")?.split(' ').next()?;
-    version.bytes().all(|c| c.is_ascii_graphic()).then(|| version.to_owned())
 }
 
 #[cfg(test)]
@@ -172,28 +152,6 @@ mod tests {
         assert_eq!(mapped(maps, &TLS), Some("OpenSSL"));
         assert_eq!(mapped(maps, &EMBEDDED), Some("java"));
         assert_eq!(mapped("", &TLS), None);
-    }
-
-    #[test]
-    fn build_information() {
-        let info = |flags: u8, version: &str| {
-            let mut bytes = b"\xff Go buildinf:".to_vec();
-            bytes.extend([8, flags]);
-            bytes.resize(32, 0);
-            bytes.push(version.len() as u8);
-            bytes.extend(version.as_bytes());
-            bytes
-        };
-        assert_eq!(go_version(&info(2, "go1.26.8")).as_deref(), Some("1.26.8"));
-        assert_eq!(go_version(&info(2, "go1.25 X:nodwarf5")).as_deref(), Some("1.25"));
-        assert_eq!(go_version(&info(0, "go1.17")), None, "a pointer");
-        let whole = info(2, "go1.26.8");
-        for end in 0..whole.len() {
-            assert_eq!(go_version(&whole[..end]), None, "{end}");
-        }
-        let mut long = info(2, "go1");
-        long[32] = 255;
-        assert_eq!(go_version(&long), None);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use opentelemetry_proto::tonic::trace::v1::{
 };
 
 use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, span_flags};
-use crate::trace::{Kind, Span, Value};
+use crate::trace::{Kind, Span};
+use crate::value::Value;
 use crate::workload;
 
 /// One request with all of `spans`, grouped by resource.

@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 use crate::export::queue::Item;
 use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, span_flags};
-use crate::trace::{Kind, Span, Value};
+use crate::trace::{Kind, Span};
+use crate::value::Value;
 use crate::workload::Resource;
 
 /// A span as it goes over the wire: the field `spans` of `ScopeSpans`, tag and length included.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::export::tests::{client_span, set, span};
-use crate::trace::Value;
+use crate::value::Value;
 
 fn render(look: Look, spans: &[Span]) -> String {
     let mut renderer = Renderer::new(look);

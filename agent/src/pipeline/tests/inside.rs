@@ -48,6 +48,7 @@ impl Service {
             comm: "service".into(),
             arguments,
             environment,
+            contexts: false,
         }));
         for (n, id) in IN.into_iter().chain(OUTS).enumerate() {
             let role = if OUTS.contains(&id) { Role::Client } else { Role::Server };

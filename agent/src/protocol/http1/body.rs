@@ -1,7 +1,5 @@
 //! Where a message ends: body framing (RFC 9112 6) and the chunked coding (RFC 9112 7.1).
 
-use super::head::Method;
-
 /// The longest chunk-size or trailer line accepted. Extensions are rare and short; hyper and
 /// nginx refuse more than that, too.
 const MAX_LINE: usize = 8 * 1024;
@@ -22,6 +20,17 @@ pub(super) enum Framing {
     Tunnel,
     /// The head contradicts itself, and recipients differ in what they make of it.
     Unknown,
+}
+
+/// What the answer's framing depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// Its answer has no body.
+    Head,
+    /// Its answer may make a tunnel of the connection.
+    Connect,
+    /// Any other.
+    Other,
 }
 
 /// The header fields that decide on framing.

@@ -9,8 +9,8 @@ mod responses;
 use std::collections::VecDeque;
 
 use self::reading::{BodyGap, Reading};
-use super::body::{self, Chunked, Framing};
-use super::head::{Head, Method, RequestHead, ResponseHead};
+use super::body::{self, Chunked, Framing, Method};
+use super::head::{Head, RequestHead, ResponseHead};
 use crate::protocol::{MAX_UNPARSED, Parser, Part, Side, Step};
 
 /// Until the first line is complete it is judged at each byte up to here, so that what is not

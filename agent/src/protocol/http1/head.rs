@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
-use super::body::{Fields, Framing};
+use super::body::{Fields, Framing, Method};
 use super::detect::{Seen, registered, request_line, status_line};
 use super::{AnswerSigns, Forwarded, Propagated, Request, Response, Signs};
 
@@ -37,17 +37,6 @@ const MAX_PROPAGATED: usize = 512;
 
 /// Each of the fields of proxies: room for some 50 hops. Longer, all lines: dropped.
 const MAX_FORWARDED: usize = 2 * 1024;
-
-/// What the answer's framing depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    /// Its answer has no body.
-    Head,
-    /// Its answer may make a tunnel of the connection.
-    Connect,
-    /// Any other.
-    Other,
-}
 
 /// A head as far as it could be read.
 #[derive(Debug)]

@@ -153,7 +153,7 @@ const UNUSED: u16 = 0x0004;
 
 /// Whether these, the last bytes of a turn, end the last result of an answer.
 pub(super) fn ends_with_result(tail: &[u8]) -> Option<Status> {
-    let status = match *tail {
+    let status = match *tail.last_chunk::<8>()? {
         // Packet of 5: `EOF`.
         [0, 0, _, 0xfe, _, _, a, b] => u16::from_le_bytes([a, b]),
         // Packet of 7: `OK` that says nothing of rows.

@@ -106,6 +106,6 @@ impl Session {
             Err(error) => cut && error.error_len().is_none() && !self.unsafe_encoding,
         };
         let dialect = if known { self.dialect } else { UNKNOWN };
-        readable.then(|| Arc::new(Statement::read(text, dialect, cut)))
+        readable.then(|| Statement::shared(text, dialect, cut))
     }
 }

@@ -22,6 +22,11 @@ use crate::sql::{Backslash, Dialect};
 /// the answers at all.
 const MAX_CYCLES: usize = 512;
 
+/// Bytes of one turn beyond which a client that pipelines is to be seen whole, with room up to what is
+/// captured of a turn. Many send a `BEGIN` along with the first of a transaction: that is no reason to
+/// copy a result of a hundred megabytes that follows.
+const WIDE: u64 = 8 * 1024;
+
 /// Before the server told its settings, or when it may have changed them unseen.
 const UNKNOWN: Dialect = Dialect { backslash: Backslash::Unknown, ..Dialect::POSTGRES };
 
@@ -63,6 +68,10 @@ pub(super) struct Conversation {
     pipelined: bool,
     /// The client's requests are longer than what is captured of a turn.
     long: bool,
+    /// The same may be, with several under way, or their answers.
+    wide: bool,
+    /// Who spoke last, and where that began.
+    turn: Option<(Side, u64)>,
     /// Nothing more is said of this connection.
     left: bool,
 }
@@ -126,6 +135,8 @@ impl Default for Conversation {
             doubt: false,
             pipelined: false,
             long: false,
+            wide: false,
+            turn: None,
             left: false,
         }
     }
@@ -144,6 +155,11 @@ impl Parser for Conversation {
             Side::Response => self.parse_response(at, bytes, parts),
         };
         self.reached[side as usize] = step.reaches(at);
+        let (_, begun) = *self.turn.insert(match self.turn {
+            Some((speaker, begun)) if speaker == side => (side, begun),
+            _ => (side, at),
+        });
+        self.wide |= self.cycles.len() > 1 && self.reached[side as usize] - begun > WIDE;
         step
     }
 
@@ -191,7 +207,7 @@ impl Parser for Conversation {
     }
 
     fn needs_everything(&self, _open: usize) -> bool {
-        self.long || self.cycles.len() > 1
+        self.long || self.wide
     }
 }
 

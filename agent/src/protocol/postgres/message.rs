@@ -72,6 +72,24 @@ pub(super) fn ready_for_query(tail: &[u8]) -> Option<u8> {
     }
 }
 
+/// The tag of the `CommandComplete` before the `ReadyForQuery` with which `tail`, the last bytes of an
+/// answer, ends; none if it does not end like this.
+///
+/// Nothing else that the server may say right before a `ReadyForQuery` ends in the same bytes,
+/// whatever values it has, but a `FunctionCallResponse`: rows and COPY data never come last, errors,
+/// notices and descriptions of rows end in other bytes, the other messages have a fixed length, and
+/// what a `NotificationResponse` or `ParameterStatus` ends with are two texts, the first of which is
+/// not empty: before the last of them there are no three zeros.
+pub(super) fn last_command(tail: &[u8]) -> Option<Tag<'_>> {
+    ready_for_query(tail)?;
+    let (rest, _) = tail.split_at_checked(tail.len() - (HEADER + 1))?;
+    let zero = memchr::memrchr(0, rest.split_last()?.1)?;
+    let message = rest.get(zero.checked_sub(HEADER - 2)?..)?;
+    let (header, body) = message.split_at_checked(HEADER)?;
+    let length = u32::try_from(body.len() + HEADER - 1).ok()?.to_be_bytes();
+    (header[0] == b'C' && header[1..] == length).then(|| tag(body))?
+}
+
 /// Fields of an `ErrorResponse` or `NoticeResponse`. The server writes these three first; the
 /// message text, which may hold values, is not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

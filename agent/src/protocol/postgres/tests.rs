@@ -9,6 +9,7 @@ mod detection;
 mod doubt;
 mod gaps;
 mod hostile;
+mod last;
 mod oracle;
 mod splits;
 mod tags;

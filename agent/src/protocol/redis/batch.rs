@@ -76,7 +76,7 @@ pub(super) struct Told {
     /// All of it, masked.
     pub(super) text: String,
     /// The script or function that it calls.
-    pub(super) procedure: Option<Box<str>>,
+    pub(super) procedure: Option<Arc<str>>,
 }
 
 impl Told {

@@ -31,8 +31,10 @@ pub struct Endpoint {
 pub enum Body {
     /// Nothing.
     None,
-    /// A query, or several.
+    /// A query.
     Query,
+    /// Several, in pairs of lines.
+    Queries,
     /// Operations.
     Bulk,
 }
@@ -40,14 +42,12 @@ pub enum Body {
 /// The attribute of the part that names what is asked of.
 pub const INDEX: &str = "db.operation.parameter.index";
 
-/// Endpoints of the search type (semantic conventions, `db.query.text`).
+/// Endpoints of the search type (semantic conventions, `db.query.text`) with one query each.
 const QUERIES: &[&str] = &[
     "async_search.submit",
     "count",
     "eql.search",
     "esql.query",
-    "msearch",
-    "msearch_template",
     "search",
     "search_template",
     "sql.query",
@@ -142,6 +142,7 @@ fn read(table: &'static str) -> Place {
         }
         let body = match name {
             "bulk" => Body::Bulk,
+            "msearch" | "msearch_template" => Body::Queries,
             _ if QUERIES.contains(&name) => Body::Query,
             _ => Body::None,
         };

@@ -5,8 +5,8 @@
 //! hold (`attributes.550e8400-...`), and anything may be a key where an object is a map. What is cut
 //! ends in ` ...`.
 
-use super::Content;
 use super::json::{Lexer, Token};
+use super::{Content, Query};
 use crate::protocol::http1;
 
 /// Bytes of a body that are looked at: as many as the kernel captures of a turn.
@@ -38,6 +38,15 @@ const MORE: &str = " ...";
 pub struct Reader {
     body: Vec<u8>,
     cut: bool,
+    /// In pairs of lines.
+    several: bool,
+}
+
+impl Reader {
+    /// Of an endpoint that takes several queries.
+    pub fn of_several() -> Self {
+        Self { several: true, ..Self::default() }
+    }
 }
 
 impl http1::Reader for Reader {
@@ -50,9 +59,19 @@ impl http1::Reader for Reader {
 
     fn finish(self: Box<Self>, whole: bool) -> Option<http1::Content> {
         let text = mask(&self.body, self.cut || !whole);
+        let understood = whole && !self.cut && !text.ends_with(MORE);
+        let queries = (self.several && understood).then(|| pairs(&self.body));
+        let query = Query { text: text.into(), queries };
         // What these endpoints take is objects; other formats than JSON are not read.
-        text.starts_with('{').then(|| http1::Content::Search(Content::Query(text.into())))
+        query.text.starts_with('{').then_some(http1::Content::Search(Content::Query(query)))
     }
+}
+
+/// How many queries there are in pairs of lines, each of which ends, and of which the first of a pair
+/// may be empty; before the first pair an empty line means nothing.
+fn pairs(body: &[u8]) -> u64 {
+    let body = body.strip_prefix(b"\n").unwrap_or(body);
+    memchr::memchr_iter(b'\n', body).count() as u64 / 2
 }
 
 /// Masks a body, of which there is more if it is `cut`.

@@ -65,27 +65,29 @@ impl Tcp {
         }
         let from = usize::from(segment.from > segment.to);
         let key = if from == 0 { [segment.from, segment.to] } else { [segment.to, segment.from] };
-        let known = match self.connections.get(&key).map(|c| c.belongs(from, segment, time)) {
-            Some(Belongs::Late) => return,
-            Some(Belongs::Here) => true,
-            Some(Belongs::Elsewhere) => {
-                self.remove(&key, time, on);
-                false
-            }
-            None => false,
+        let known = match self.connections.get_mut(&key) {
+            Some(known) => match known.belongs(from, segment, time) {
+                Belongs::Late => return,
+                Belongs::Here => Some(known),
+                Belongs::Elsewhere => {
+                    self.remove(&key, time, on);
+                    None
+                }
+            },
+            None => None,
         };
-        if !known {
+        let connection = match known {
+            Some(known) => known,
             // What carries nothing and begins nothing is the rest of something older.
-            if segment.reset || !(segment.syn || segment.length > 0) {
-                return;
+            None if segment.reset || !(segment.syn || segment.length > 0) => return,
+            None => {
+                self.make_room(time, on);
+                self.ids += 1;
+                let id = ConnectionId(self.ids);
+                self.by_id.insert(id, key);
+                self.connections.entry(key).or_insert_with(|| Connection::new(id, key))
             }
-            self.make_room(time, on);
-            self.ids += 1;
-            let id = ConnectionId(self.ids);
-            self.by_id.insert(id, key);
-            self.connections.insert(key, Connection::new(id, key));
-        }
-        let Some(connection) = self.connections.get_mut(&key) else { return };
+        };
         self.segments += 1;
         connection.touched = self.segments;
         let (cost, gaps) = (connection.cost(), connection.gaps);

@@ -76,7 +76,9 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("MM_ARG_END", "mm_struct", "arg_end"),
     ("MM_ENV_START", "mm_struct", "env_start"),
     ("MM_ENV_END", "mm_struct", "env_end"),
+    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
     ("SKC_COOKIE", "sock_common", "skc_cookie"),
+    ("SK_PROTOCOL", "sock", "sk_protocol"),
     ("TASK_FILES", "task_struct", "files"),
     ("FILES_FDT", "files_struct", "fdt"),
     ("FDTABLE_MAX_FDS", "fdtable", "max_fds"),
@@ -98,17 +100,12 @@ const SOCKET_MEMBERS: &[(&str, &str, &str)] = &[
 /// These where sends are told of when they are over.
 const LENGTHS_MEMBERS: &[(&str, &str, &str)] = &[
     ("SKC_STATE", "sock_common", "skc_state"),
-    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
     ("TP_TCP_WSTAMP_NS", "tcp_sock", "tcp_wstamp_ns"),
     ("TP_FIRST_TX_MSTAMP", "tcp_sock", "first_tx_mstamp"),
 ];
 
 /// These by the hooks of system calls.
-const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[
-    ("SK_PROTOCOL", "sock", "sk_protocol"),
-    ("SK_WMEM_ALLOC", "sock", "sk_wmem_alloc"),
-    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
-];
+const SYSCALL_MEMBERS: &[(&str, &str, &str)] = &[("SK_WMEM_ALLOC", "sock", "sk_wmem_alloc")];
 
 /// These where the kernel has them; zero otherwise.
 const OPTIONAL_MEMBERS: &[(&str, &str, &str)] = &[

@@ -8,20 +8,23 @@ use std::path::Path;
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError, UProbe, uprobe::UProbeScope},
+    programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
 use tracebee_common::{
     Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter,
     record::{Conn, State},
-    runtime::{Proxy, Python},
+    runtime::{Go, Proxy, Python, Start},
 };
 
 use super::gauges::Gauges;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
 use super::remaining::Remaining;
+pub use super::watch::Watch;
+use super::watch::Watcher;
 use crate::cli::Capture;
 use crate::privilege::Privileges;
+use crate::runtime::go::Point;
 
 /// The kernel programs, compiled from `ebpf/` by `cargo xtask ebpf` and committed.
 static OBJECT: &[u8] =
@@ -101,11 +104,14 @@ pub struct Kernel {
     last_conns: HashMap<MapData, u64, ConnValue>,
     python: HashMap<MapData, u32, PythonValue>,
     proxies: HashMap<MapData, u32, ProxyValue>,
+    go: HashMap<MapData, u32, GoValue>,
+    starts: HashMap<MapData, StartKey, u32>,
     current_generation: u32,
     log: EbpfLogger<&'static dyn log::Log>,
     /// What can be read at any time.
     pub gauges: Gauges,
     remaining: Option<Remaining>,
+    watcher: Watcher,
     /// None once everything is detached.
     ebpf: Option<Ebpf>,
 }
@@ -151,6 +157,20 @@ struct ProxyValue(Proxy);
 
 // SAFETY: as `Control`.
 unsafe impl aya::Pod for ProxyValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct GoValue(Go);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for GoValue {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct StartKey(Start);
+
+// SAFETY: as `Control`.
+unsafe impl aya::Pod for StartKey {}
 
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
@@ -241,6 +261,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         })
         .ok();
     let descriptors = descriptors(&ebpf, programs).map_err(LoadError::Gauges)?;
+    let watcher = Watcher::load(OBJECT, &ebpf);
     let mut take = |name: &'static str| {
         ebpf.take_map(name)
             .ok_or(LoadError::Map(name, MapError::InvalidName { name: name.to_owned() }))
@@ -257,6 +278,8 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
             .map_err(|e| LoadError::Map("COUNTERS", e))?,
         python: HashMap::try_from(take("PYTHON")?).map_err(|e| LoadError::Map("PYTHON", e))?,
         proxies: HashMap::try_from(take("PROXIES")?).map_err(|e| LoadError::Map("PROXIES", e))?,
+        go: HashMap::try_from(take("GO")?).map_err(|e| LoadError::Map("GO", e))?,
+        starts: HashMap::try_from(take("STARTS")?).map_err(|e| LoadError::Map("STARTS", e))?,
         older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
         last: HashMap::try_from(take("LAST")?).map_err(|e| LoadError::Map("LAST", e))?,
         last_conns: HashMap::try_from(take("LAST_CONNS")?)
@@ -268,6 +291,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         ring,
         gauges,
         remaining,
+        watcher,
         ebpf: Some(ebpf),
     })
 }
@@ -388,14 +412,11 @@ impl Kernel {
         name: &'static str,
         file: &Path,
         offset: u64,
-    ) -> Result<(), ProgramError> {
-        let Some(ebpf) = &mut self.ebpf else { return Ok(()) };
-        let program: &mut UProbe =
-            ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
-        if program.fd().is_err() {
-            program.load()?;
-        }
-        program.attach(offset, file, UProbeScope::AllProcesses).map(drop)
+    ) -> Result<Watch, ProgramError> {
+        let ebpf = self.ebpf.as_mut().ok_or(ProgramError::NotLoaded)?;
+        let mut watch = Watch::default();
+        watch.add(ebpf, name, file, offset.into())?;
+        Ok(watch)
     }
 
     /// From now on the process runs CPython, and is laid out so.
@@ -424,6 +445,51 @@ impl Kernel {
     pub fn forget_proxy(&mut self, pid: u32) {
         // Absent is what is wanted.
         let _ = self.proxies.remove(&pid);
+    }
+
+    /// Has places of a Go executable watched, in every process that runs it.
+    ///
+    /// # Errors
+    /// The kernel does not take the program or the places.
+    pub fn watch_go(&mut self, file: &Path, points: &[Point]) -> Result<Watch, ProgramError> {
+        let ebpf = self.ebpf.as_mut().ok_or(ProgramError::NotLoaded)?;
+        self.watcher.watch(ebpf, file, points)
+    }
+
+    /// From now on the process runs a Go executable, which is laid out so.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn follow_go(&mut self, pid: u32, layout: Go) -> Result<(), MapError> {
+        self.go.insert(pid, GoValue(layout), 0)
+    }
+
+    /// Forgets what [`follow_go`](Self::follow_go) said.
+    pub fn forget_go(&mut self, pid: u32) {
+        // Absent is what is wanted.
+        let _ = self.go.remove(&pid);
+    }
+
+    /// Tells where goroutines are started that are not part of what the starting one works on.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn know_starts(
+        &mut self,
+        starts: impl Iterator<Item = (Start, u32)>,
+    ) -> Result<(), MapError> {
+        for (start, what) in starts {
+            self.starts.insert(StartKey(start), what, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what [`know_starts`](Self::know_starts) said.
+    pub fn forget_starts(&mut self, starts: impl Iterator<Item = (Start, u32)>) {
+        for (start, _) in starts {
+            // Absent is what is wanted.
+            let _ = self.starts.remove(&StartKey(start));
+        }
     }
 
     /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData};
@@ -15,6 +15,7 @@ use tracebee_common::record;
 use zerocopy::FromBytes as _;
 
 use super::layout::Backend;
+use super::sys::bpf;
 
 /// How long that may take, of the two seconds that a stop may take: some 500,000 sockets.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -153,17 +154,4 @@ struct LinkInfo {
 struct IterCreate {
     link: u32,
     flags: u32,
-}
-
-/// A command whose answer is a descriptor.
-fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<OwnedFd> {
-    // SAFETY: attributes of this size, without padding; what they point to lives as long.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>() as u32)
-    };
-    match i32::try_from(fd) {
-        // SAFETY: a new descriptor, of which nothing else knows.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

@@ -10,7 +10,7 @@ use crate::source::{
     Time, Work,
 };
 use crate::stats::Loss;
-use crate::trace::Value;
+use crate::value::Value;
 use crate::workload::Resource;
 
 /// The record with this kind and content. `None` if the kind is unknown or the content makes no
@@ -25,6 +25,7 @@ pub fn decode(bytes: &[u8]) -> Option<Item<'_>> {
             comm: fields.text()?.into(),
             arguments: b"",
             environment: b"",
+            contexts: fields.u8().is_some_and(|contexts| contexts != 0),
         })),
         kind::OPENED => {
             let (opened, refused) = opened(fields)?;

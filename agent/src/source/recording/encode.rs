@@ -3,7 +3,7 @@
 use super::bytes::Put as _;
 use super::{Ending, FRAME, HEADER, Item, MAGIC, VERSION, checksum, end, flag, kind};
 use crate::source::{Data, Direction, End, Event, Lost, Opened, Pair, Role};
-use crate::trace::Value;
+use crate::value::Value;
 use crate::workload::Resource;
 
 /// The header of a recording that begins with this clock offset (Unix time minus boot time, in
@@ -84,6 +84,7 @@ fn encode_event(event: &Event<'_>, out: &mut Vec<u8>) {
             out.u32(program.pid);
             out.u64(program.started.0);
             out.bytes(program.comm.as_bytes());
+            out.u8(program.contexts.into());
         }
         Event::Opened(opened) => encode_opened(opened, false, out),
         Event::Data(data) => encode_data(data, out),

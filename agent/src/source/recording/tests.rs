@@ -11,7 +11,7 @@ use crate::source::capture::file::{Fault, OpenError};
 use crate::source::{
     Address, ConnectionId, Data, Direction, End, Lost, Pair, Program, Role, Thread, Work,
 };
-use crate::trace::Value;
+use crate::value::Value;
 
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0..1000u64, 0..=MAX_NUMBER, Just(MAX_NUMBER)]
@@ -119,16 +119,19 @@ fn event() -> impl Strategy<Value = Event<'static>> {
     let id = || any::<u64>().prop_map(ConnectionId);
     let time = || number().prop_map(Time);
     prop_oneof![
-        (any::<u32>(), number(), "\\PC{0,15}").prop_map(|(pid, started, comm)| {
-            let started = Time(started);
-            Event::Program(Program {
-                pid,
-                started,
-                comm: comm.into(),
-                arguments: b"",
-                environment: b"",
-            })
-        }),
+        (any::<u32>(), number(), "\\PC{0,15}", any::<bool>()).prop_map(
+            |(pid, started, comm, contexts)| {
+                let started = Time(started);
+                Event::Program(Program {
+                    pid,
+                    started,
+                    comm: comm.into(),
+                    arguments: b"",
+                    environment: b"",
+                    contexts,
+                })
+            }
+        ),
         opened().prop_map(Event::Opened),
         data().prop_map(Event::Data),
         (id(), time(), number()).prop_map(|(id, time, position)| Event::Sent {
@@ -276,6 +279,7 @@ fn secrets_of_processes_are_not_written() {
         comm: "shop".into(),
         arguments: b"shop\0--password=hunter2\0",
         environment: b"TOKEN=hunter2\0",
+        contexts: false,
     };
     let bytes = written(0, &[Item::Event(Event::Program(program))]);
     assert!(!String::from_utf8_lossy(&bytes).contains("hunter2"));

@@ -1,5 +1,7 @@
 //! What statements do to what.
 
+use std::sync::Arc;
+
 use super::{mysql, postgres};
 use crate::sql::{Dialect, Statement};
 
@@ -81,7 +83,7 @@ fn summaries() {
 fn single_operations_and_tables() {
     let parts = |text: &str| {
         let Statement { operation, collection, procedure, statements, .. } = postgres(text);
-        let text = |part: Option<Box<str>>| part.map(String::from).unwrap_or_default();
+        let text = |part: Option<Arc<str>>| part.map_or_else(String::new, |part| part.to_string());
         (text(operation), text(collection), text(procedure), statements)
     };
     let expect = |operation: &str, collection: &str, procedure: &str, statements| {

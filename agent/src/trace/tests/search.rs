@@ -38,7 +38,10 @@ fn has(span: &Span, line: &str) -> bool {
 
 #[test]
 fn a_query() {
-    let text = Content::Query("{\"query\":{\"match_all\":{}}}".into());
+    let text = Content::Query(search::Query {
+        text: "{\"query\":{\"match_all\":{}}}".into(),
+        queries: None,
+    });
     let span = search_span("POST", "/a%2Cb*/_search?token=s3cret", Some(text), call());
     assert_eq!(&*span.name, "search a,b*");
     assert_eq!((span.kind, span.error), (Kind::Client, false));

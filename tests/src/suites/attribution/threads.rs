@@ -13,6 +13,7 @@ use tracebee_tests::postgres::Postgres;
 use tracebee_tests::process::Process;
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::Server;
+use tracebee_tests::span::Span;
 
 use super::{CALLS, CALLS_FULL, RECALL, Tally, cells};
 use crate::Setting;
@@ -48,7 +49,7 @@ const NONE: Option<&str> = None;
 
 /// Each thread serves one request at a time; or each process does, and has no need of threads; or
 /// it is not so.
-const SERVICES: [Service; 11] = [
+const SERVICES: [Service; 10] = [
     Service {
         name: "flask-threads",
         endpoints: &[
@@ -113,15 +114,6 @@ const SERVICES: [Service; 11] = [
         command: |port, _| {
             let mut command = Command::new("node");
             command.arg(workload("services/desk.js")).arg(port);
-            command
-        },
-    },
-    Service {
-        name: "go",
-        endpoints: &[endpoint("work", 3, NONE)],
-        command: |port, _| {
-            let mut command = Command::new(installed("go/desk"));
-            command.arg(port);
             command
         },
     },
@@ -196,7 +188,7 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
             Client::Go.run(&plan, dir, in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
-        let mut cells = cells(setting, &spans, &server, service.name);
+        let mut cells = cells(setting, &spans, &server, service.name, Span::call);
         for endpoint in service.endpoints {
             for in_flight in IN_FLIGHT {
                 let cell = cells.remove(&(endpoint.name, in_flight)).unwrap_or_default();

@@ -1,10 +1,10 @@
 // Many connections, each with a log of its own.
-// Usage: load ADDRESS LOG CONNECTIONS SECONDS PAUSE_MS CALL [hold]
+// Usage: load ADDRESS LOG CONNECTIONS SECONDS PAUSE_MS TARGET CALL [hold]
 //
-// Every connection asks for /hello?call=CALL.CONNECTION.NUMBER, one call after the other with a
-// pause in between, and is closed in the end; with "hold", not before SIGTERM. The log, which is
-// there when all calls are made, has a line for each connection: how many calls it made, numbered
-// from 0, and the port that it made them from.
+// Every connection asks for TARGET, in which {} stands for CALL.CONNECTION.NUMBER, one call after
+// the other with a pause in between, and is closed in the end; with "hold", not before SIGTERM. The
+// log, which is there when all calls are made, has a line for each connection: how many calls it
+// made, numbered from 0, and the port that it made them from.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -44,12 +45,13 @@ func number(text string) int {
 }
 
 func main() {
-	address, connections, call := os.Args[1], number(os.Args[3]), os.Args[6]
+	address, connections := os.Args[1], number(os.Args[3])
+	pattern, call := os.Args[6], os.Args[7]
 	seconds := time.Duration(number(os.Args[4])) * time.Second
 	pause := time.Duration(number(os.Args[5])) * time.Millisecond
 
 	over := make(chan os.Signal, 1)
-	if hold := len(os.Args) > 7 && os.Args[7] == "hold"; hold {
+	if hold := len(os.Args) > 8 && os.Args[8] == "hold"; hold {
 		signal.Notify(over, syscall.SIGTERM)
 	} else {
 		close(over)
@@ -74,7 +76,8 @@ func main() {
 			time.Sleep(time.Duration(rand.Int63n(int64(pause) + 1)))
 			reader := bufio.NewReader(connection)
 			for end := time.Now().Add(seconds); time.Now().Before(end); time.Sleep(pause) {
-				target := fmt.Sprintf("/hello?call=%s.%d.%d", call, n, lines[n].Calls)
+				id := fmt.Sprintf("%s.%d.%d", call, n, lines[n].Calls)
+				target := strings.ReplaceAll(pattern, "{}", id)
 				_, err := fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, address)
 				fatal(err)
 				response, err := http.ReadResponse(reader, nil)

@@ -67,7 +67,12 @@ func main() {
 			if err != nil {
 				return err
 			}
+			found := int64(0)
 			for rows.Next() {
+				found++
+			}
+			if said := rows.CommandTag().RowsAffected(); rows.Err() == nil && said != found {
+				log.Fatalf("%d rows, the server says %d", found, said)
 			}
 			return rows.Err()
 		}
@@ -101,14 +106,15 @@ func main() {
 		return connection.SendBatch(ctx, batch).Close()
 	}, call{Summary: "INSERT gx", Affected: n(50), Batch: n(50)})
 	asked(query("SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", 20000), call{Summary: "SELECT generate_series", Returned: n(20000), Long: true})
+	asked(query("SELECT n FROM generate_series(1, $1::int) n", 100000), call{Summary: "SELECT generate_series", Returned: n(100000), Long: true})
 	asked(func() error {
 		rows := [][]any{}
-		for i := range 20000 {
+		for i := range 100000 {
 			rows = append(rows, []any{1000 + i, "secret"})
 		}
 		_, err := connection.CopyFrom(ctx, pgx.Identifier{"gx"}, []string{"id", "name"}, pgx.CopyFromRows(rows))
 		return err
-	}, call{Summary: `copy "gx"`, Affected: n(20000)})
+	}, call{Summary: `copy "gx"`, Affected: n(100000)})
 	check(connection.Close(ctx))
 }
 

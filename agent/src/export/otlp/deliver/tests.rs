@@ -6,7 +6,8 @@ use super::super::Transport;
 use super::*;
 use crate::export::tests::{otlp_config, span};
 use crate::stats::{Loss, Stats};
-use crate::trace::{Span, Value};
+use crate::trace::Span;
+use crate::value::Value;
 
 /// Gives scripted answers, then takes everything; notes how many spans came and when.
 #[derive(Debug, Default)]

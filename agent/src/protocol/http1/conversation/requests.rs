@@ -1,10 +1,10 @@
 //! The stream of requests.
 
-use super::super::body::{Chunked, Framing, Progress};
+use super::super::body::{Chunked, Framing, Method, Progress};
 use super::super::detect::{
     Seen, begins_with_registered_method, leading_blank, request_line, status_line,
 };
-use super::super::head::{self, Head, Method, RequestHead};
+use super::super::head::{self, Head, RequestHead};
 use super::super::over;
 use super::reading::{Reading, advance};
 use super::{Conversation, Hidden, Requests, Responses, Waiting};

@@ -1,6 +1,7 @@
 //! What is kept of a head, and what is not.
 
-use super::super::head::{Head, Method, RequestHead, request};
+use super::super::body::Method;
+use super::super::head::{Head, RequestHead, request};
 use super::super::{Forwarded, Propagated, Request, Signs};
 
 fn head(bytes: &[u8]) -> RequestHead {

@@ -85,7 +85,7 @@ fn found(driver: &Driver) -> (Vec<String>, Vec<String>) {
         let number = messages.iter().position(|message| message == at).unwrap();
         let Content::Search(content) = &**content;
         contents.push(match content {
-            search::Content::Query(text) => format!("{number}: {text}"),
+            search::Content::Query(query) => format!("{number}: {}", query.text),
             search::Content::Bulk(bulk) => {
                 format!("{number}: {} operations, {:?}", bulk.operations, bulk.action)
             }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
+use tracebee_common::record::TAIL;
 
 use super::bytes::*;
 use super::conversations::{Conversation, LOGIN, all, in_mode};
@@ -75,7 +76,7 @@ fn play(player: &mut Player, side: Side, bytes: &[u8], seen: Seen) {
             player.data(side, &bytes[..to]);
             if to < bytes.len() {
                 player.gap(side, bytes.len() - to);
-                player.driver.tail(side, &bytes[bytes.len().saturating_sub(8)..]);
+                player.driver.tail(side, &bytes[bytes.len().saturating_sub(TAIL)..]);
             }
         }
         Seen::Lost => {

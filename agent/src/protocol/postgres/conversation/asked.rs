@@ -9,7 +9,7 @@ use super::call::{Asked, Call};
 use super::cycle::Cycle;
 use super::{Conversation, MAX_CYCLES, Responses};
 use crate::protocol::{self, Part, database};
-use crate::sql::Statement;
+use crate::sql::{Backslash, Statement};
 
 /// Each is `None` if there are more cycles than are told apart.
 impl Conversation {
@@ -26,29 +26,38 @@ impl Conversation {
             None => (body, whole),
         };
         let statement = self.statement(text, !whole);
+        // Where a string ends must be certain, too.
+        let strings = self.dialect.backslash != Backslash::Unknown
+            || memchr::memmem::find(text, b"\\'").is_none();
+        let whole = whole && strings;
         self.statements.forget_unnamed();
         if let Some(statement) = &statement {
             self.statements.executed(statement);
         }
         let request = database::Request { statement, ..self.request(None) };
-        self.simple(at, end, request, parts)
+        self.simple(at, end, request, whole, parts)
     }
 
     pub(super) fn function(&mut self, at: u64, end: u64, parts: &mut Vec<Part>) -> Option<()> {
         let request = database::Request { operation: Some("FunctionCall"), ..self.request(None) };
-        self.simple(at, end, request, parts)
+        self.simple(at, end, request, false, parts)
     }
 
-    /// A message that is a cycle of its own.
+    /// A message that is a cycle of its own; `whole` if its text says how many commands it has.
     fn simple(
         &mut self,
         at: u64,
         end: u64,
         request: database::Request,
+        whole: bool,
         parts: &mut Vec<Part>,
     ) -> Option<()> {
         self.cycle()?.synced = true;
+        let commands = request.statement.as_deref().filter(|_| whole).map(commands);
         self.begin(at, None, request, parts);
+        if let Some(call) = self.cycles.back_mut().and_then(Cycle::last) {
+            call.commands = commands;
+        }
         self.end_request(end, parts);
         Some(())
     }
@@ -219,6 +228,13 @@ impl Conversation {
                 std::str::from_utf8(text).map_or_else(|e| cut && e.error_len().is_none(), |_| true)
             }
         };
-        readable.then(|| Arc::new(Statement::read(text, self.dialect, cut)))
+        readable.then(|| Statement::shared(text, self.dialect, cut))
     }
+}
+
+/// How many commands a text has, each of which is answered by its own `CommandComplete`; or more:
+/// inside the body of a function a semicolon ends none.
+fn commands(statement: &Statement) -> u32 {
+    let commands = statement.text.split(';').filter(|command| !command.trim().is_empty());
+    commands.fold(0, |count, _| count.saturating_add(1))
 }

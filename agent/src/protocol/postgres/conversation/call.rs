@@ -38,6 +38,10 @@ pub(super) struct Call {
     request: database::Request,
     /// How often it was executed; 0 if it was only prepared.
     pub(super) executions: u32,
+    /// Of a `Query`: how many commands it has at the most, where that is known, and how many of them
+    /// are complete.
+    pub(super) commands: Option<u32>,
+    completed: u32,
     /// Messages that have no answer yet, by [`Asked`].
     pending: [u32; 5],
     /// Where its last answer ended.
@@ -66,6 +70,8 @@ impl Call {
             prepared,
             request,
             executions: 0,
+            commands: None,
+            completed: 0,
             pending: [0; 5],
             end: None,
             answering: false,
@@ -149,6 +155,7 @@ impl Call {
     }
 
     fn complete(&mut self, tag: Option<Tag<'_>>) {
+        self.completed = self.completed.saturating_add(1);
         let seen = std::mem::take(&mut self.rows);
         let described = std::mem::take(&mut self.described);
         let Some(tag) = tag else { return };
@@ -222,11 +229,31 @@ impl Call {
         parts.push(Part::ResponseEnd { at: end.or(self.end), body: None });
     }
 
-    /// The same of an answer of which bytes are missing: what it says is not known.
-    pub(super) fn finish_cut(mut self, end: u64, parts: &mut Vec<Part>) {
-        let database::Response { returned, affected, cut, .. } = &mut self.outcome;
-        (*returned, *affected, *cut) = (None, None, true);
+    /// The same of an answer of which bytes are missing: what they say is not known, but for the
+    /// `last` command's rows.
+    pub(super) fn finish_cut(mut self, end: u64, last: Option<Tag<'_>>, parts: &mut Vec<Part>) {
+        let last = last.filter(|tag| self.is_last() && (self.has_rows() || tag.command == "COPY"));
+        match last {
+            Some(tag) => self.complete(Some(tag)),
+            None => (self.outcome.returned, self.outcome.affected) = (None, None),
+        }
+        self.outcome.cut = true;
         self.finish(Some(end), parts);
+    }
+
+    /// The next command that is complete is the last that was asked for.
+    fn is_last(&self) -> bool {
+        let [parse, bind, describe, execute, close] = self.pending;
+        match self.is_simple() {
+            // A text may have fewer than it seems: then more would be complete.
+            true => self.commands == Some(self.completed + 1),
+            false => [parse, bind, describe, close] == [0; 4] && execute == 1,
+        }
+    }
+
+    /// The command under way was seen to return rows.
+    fn has_rows(&self) -> bool {
+        self.described || self.rows > 0
     }
 
     /// This call failed, which was told, or one before it did.

@@ -1,6 +1,8 @@
 //! The stream of responses.
 
-use super::super::message::{self, Frame, HEADER, of_server, ready_for_query, report, tag};
+use super::super::message::{
+    self, Frame, HEADER, last_command, of_server, ready_for_query, report, tag,
+};
 use super::super::statements::names;
 use super::cycle::Heard;
 use super::hole::Hole;
@@ -232,7 +234,7 @@ impl Conversation {
             self.statements.end_transaction();
         }
         self.statements.fail(cycle.number, cycle.parsed);
-        cycle.end_cut(at, parts);
+        cycle.end_cut(at, last_command(tail), parts);
     }
 
     /// This is not what we take it for.

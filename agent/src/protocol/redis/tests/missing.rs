@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use proptest::prelude::*;
+use tracebee_common::record::TAIL;
 use tracebee_tests::capture::random::Random;
 
 use super::{A, DETECTOR, Driver, Q, array, at_least};
@@ -278,7 +279,7 @@ fn play(talk: &Talk, shown: Range<usize>, holes: &Holes, tails: bool) -> Driver 
                 driver.gap(*side, length as u64);
                 if tails {
                     // The kernel tells how what it left out ends.
-                    driver.tail(*side, &piece[length.saturating_sub(8)..]);
+                    driver.tail(*side, &piece[length.saturating_sub(TAIL)..]);
                 }
             } else {
                 driver.data(*side, piece);

@@ -1,7 +1,7 @@
 //! Queries as text.
 
-use super::super::Content;
 use super::super::text::{Reader, mask};
+use super::super::{Content, Query};
 use super::read;
 
 #[test]
@@ -85,14 +85,58 @@ fn what_is_not_json_ends_there() {
 fn a_long_body_is_cut() {
     let body = format!("{{{}\"last\":1}}", "\"field\":1,".repeat(10_000));
     let found = read(Reader::default(), &[body.as_bytes()], true).unwrap();
-    let Content::Query(text) = found else { panic!("{found:?}") };
+    let Content::Query(Query { text, .. }) = found else { panic!("{found:?}") };
     assert!(text.len() <= 4096 && text.ends_with(" ..."), "{}", text.len());
     // A long value is no reason to cut.
     let body = format!("{{\"a\":\"{}\",\"b\":1}}", "x".repeat(10_000));
     let (front, back) = body.as_bytes().split_at(777);
     let found = read(Reader::default(), &[front, back], true);
-    assert_eq!(found, Some(Content::Query("{\"a\":?,\"b\":?}".into())));
+    assert_eq!(
+        found,
+        Some(Content::Query(Query { text: "{\"a\":?,\"b\":?}".into(), queries: None }))
+    );
     for none in [&b""[..], b"q=secret", b"\xbfsecret\xff", b"\"secret\""] {
         assert_eq!(read(Reader::default(), &[none], true), None);
     }
+}
+
+#[test]
+fn several_are_counted() {
+    let count = |body: &str| {
+        let found = read(Reader::of_several(), &[body.as_bytes()], true);
+        found.and_then(|content| match content {
+            Content::Query(query) => query.queries,
+            other => panic!("{other:?}"),
+        })
+    };
+    for (body, queries) in [
+        ("{}\n{\"size\":1}\n", Some(1)),
+        ("{\"index\":\"p\"}\n{\"size\":1}\n{}\n{}\n", Some(2)),
+        // An empty line before the first pair is none of it; any other is.
+        ("\n{\"size\":1}\n\n{\"size\":2}\n", Some(1)),
+        ("{}\n{\"size\":1}\n\n{\"size\":2}\n\n", Some(2)),
+        ("{}\r\n{\"size\":1}\r\n", Some(1)),
+        // What follows the last end of a line is refused, or ignored.
+        ("{}\n{\"size\":1}\n{}\n{\"size\":2}", Some(1)),
+        // Whatever this is, nobody counts it.
+        ("{}\n{\"size\":1\n", None),
+        ("size\n", None),
+    ] {
+        assert_eq!(count(body), queries, "{body:?}");
+    }
+    let body = "{}\n{\"size\":1}\n".as_bytes();
+    let cut = |body: &[u8], whole| match read(Reader::of_several(), &[body], whole) {
+        Some(Content::Query(query)) => query.queries,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(cut(body, false), None);
+    assert_eq!(cut(&body.repeat(2000), true), None, "more than is looked at");
+    assert_eq!(
+        read(Reader::default(), &[body], true).map(|content| match content {
+            Content::Query(query) => query.queries,
+            other => panic!("{other:?}"),
+        }),
+        Some(None),
+        "not of an endpoint that takes several"
+    );
 }

@@ -1,5 +1,6 @@
 //! How a cycle ends: what is said of the calls that are still open.
 
+use super::super::super::message::Tag;
 use super::super::call::Call;
 use super::Cycle;
 use crate::protocol::Part;
@@ -62,8 +63,15 @@ impl Cycle {
         parts.extend(unknown.then_some(Part::Orphan));
     }
 
-    /// The last bytes of its answer, before `end`, are its `ReadyForQuery`; others are missing.
-    pub(in super::super) fn end_cut(mut self, end: u64, parts: &mut Vec<Part>) {
+    /// The last bytes of its answer, before `end`, are its `ReadyForQuery`, after the
+    /// `CommandComplete` that says `last` where that is known; others are missing.
+    pub(in super::super) fn end_cut(
+        mut self,
+        end: u64,
+        last: Option<Tag<'_>>,
+        parts: &mut Vec<Part>,
+    ) {
+        let last = last.filter(|_| self.hole.is_none());
         if let Some(hole) = &self.hole {
             let (filled, more) = (hole.is_filled() && !hole.failed, hole.executions);
             match self.calls.back_mut() {
@@ -77,7 +85,7 @@ impl Cycle {
                 self.calls.drain(..).for_each(|call| call.skip(end, parts));
             }
             Some(call) if self.calls.is_empty() && call.executions > 0 && !self.full => {
-                call.finish_cut(end, parts);
+                call.finish_cut(end, last, parts);
             }
             // Nobody saw where one answer ended and the next began, or whether it failed.
             Some(call) => {
