@@ -8,10 +8,13 @@ use aya_ebpf::{
         generated::{bpf_get_attach_cookie, bpf_get_current_task_btf, bpf_task_pt_regs},
     },
     macros::{map, uprobe},
-    maps::HashMap,
+    maps::{HashMap, LruHashMap},
     programs::ProbeContext,
 };
-use tracebee_common::runtime::{Go, MAX_PROCESSES, MAX_STARTS, Start, point, start};
+use tracebee_common::{
+    record::Work,
+    runtime::{Go, MAX_PROCESSES, MAX_STARTS, Start, point, start},
+};
 
 use crate::{
     arch, layout,
@@ -28,6 +31,11 @@ static GO: HashMap<u32, Go> = HashMap::with_max_entries(MAX_PROCESSES, 0);
 /// [`start`].
 #[map]
 static STARTS: HashMap<Start, u32> = HashMap::with_max_entries(MAX_STARTS, 0);
+
+/// What the goroutine is about that has taken a connection, by the cookie of its socket; zeros if
+/// that is not known. Others drive the connection: this goes before what these are about.
+#[map]
+static TAKEN: LruHashMap<u64, Work> = LruHashMap::with_max_entries(65_536, 0);
 
 /// `runtime.g.stack`, of two addresses, is what a `g` begins with.
 const STACK: u32 = 0;
@@ -150,7 +158,7 @@ unsafe fn drives(go: &Go, process: u64, regs: *const pt_regs) {
     let Some(cookie) = socket(file) else { return };
     let number = running(go, g);
     let about = if number == 0 { None } else { work::of(Context { process, number }) };
-    work::taken(process, cookie, about);
+    let _ = TAKEN.insert(cookie, about.unwrap_or_default(), 0);
 }
 
 /// The socket of a `net.netFD`, if that is one: what is wrapped in another type is not.
@@ -169,4 +177,11 @@ fn socket(file: u64) -> Option<u64> {
         return None;
     }
     syscall::cookie(user(file, DESCRIPTOR))
+}
+
+/// What a connection is taken for: zeros if that is not known, none if nobody took it.
+#[inline(always)]
+pub(crate) fn taken(cookie: u64) -> Option<Work> {
+    // SAFETY: a copy; a torn one names bytes that were never read, which user space finds.
+    unsafe { TAKEN.get(cookie).copied() }
 }

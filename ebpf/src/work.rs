@@ -43,23 +43,45 @@ impl Doing {
     /// What the thread `tid` of process `pid`, the current one, is doing.
     #[inline(always)]
     pub(crate) fn of(pid: u32, tid: u32) -> Self {
-        if let Some(python) = python::of(pid) {
-            return Self {
-                context: python::context(python, tid),
-                process: pid.into(),
-                reads_outside: python.reads_outside != 0,
-                takes: false,
-            };
+        let runtime = runtime(pid);
+        Self {
+            context: if runtime & (PYTHON | GO) == 0 { 0 } else { context(pid, tid) },
+            process: runtime & !u64::from(u32::MAX) | u64::from(pid),
+            reads_outside: runtime & READS_OUTSIDE != 0,
+            takes: runtime & GO != 0,
         }
-        match go::of(pid) {
-            Some(go) => Self {
-                context: go::in_call(go),
-                process: go::process(go, pid),
-                reads_outside: false,
-                takes: true,
-            },
-            None => Self { context: 0, process: pid.into(), reads_outside: false, takes: false },
-        }
+    }
+}
+
+/// What [`runtime`] says; the upper half tells programs apart that a process has executed.
+const PYTHON: u64 = 1;
+const READS_OUTSIDE: u64 = 2;
+const GO: u64 = 4;
+
+/// What executes a process. This and [`context`] are functions of their own to the verifier, as
+/// [`sender`] is.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn runtime(pid: u32) -> u64 {
+    if let Some(python) = python::of(pid) {
+        return if python.reads_outside == 0 { PYTHON } else { PYTHON | READS_OUTSIDE };
+    }
+    match go::of(pid) {
+        Some(go) => go::process(go, 0) | GO,
+        None => 0,
+    }
+}
+
+/// The context that the current thread is in, 0 for none that is known.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn context(pid: u32, tid: u32) -> u64 {
+    if let Some(python) = python::of(pid) {
+        return python::context(python, tid);
+    }
+    match go::of(pid) {
+        Some(go) => go::in_call(go),
+        None => 0,
     }
 }
 
@@ -85,15 +107,6 @@ static ENTERED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16_384, 0);
 /// Beside the number of a thread: what it sends for a task that is not running any more.
 const WRITES: u64 = 1 << 62;
 
-/// Beside the cookie of a socket: what it is taken for, whoever sends on it.
-const TAKEN: u64 = 1 << 61;
-
-/// From now on, what goes out on the socket is about `work`, or about nothing that is known.
-#[inline(always)]
-pub(crate) fn taken(process: u64, cookie: u64, work: Option<Work>) {
-    set(Context { process, number: TAKEN | cookie }, Some(work.unwrap_or_default()));
-}
-
 /// Under which number it is kept what a context is about, in which the current thread is.
 #[inline(always)]
 fn stands_for(tid: u32, number: u64) -> u64 {
@@ -118,18 +131,18 @@ pub(crate) fn of(context: Context) -> Option<Work> {
 
 /// The current thread enters a context, with what it has read for it or for something else.
 #[inline(always)]
-pub(crate) fn entered(pid: u64, tid: u32, number: u64, read: Option<Work>) {
+pub(crate) fn entered(process: u64, tid: u32, number: u64, read: Option<Work>) {
     let _ = match read {
         Some(_) => ENTERED.insert(tid, number, 0),
         None => ENTERED.remove(tid),
     };
-    set(Context { process: pid, number: tid.into() }, read);
+    set(Context { process, number: tid.into() }, read);
 }
 
 /// The current thread sends for others what is about `work`, until it is said that it does not.
 #[inline(always)]
-pub(crate) fn writing(pid: u64, tid: u32, work: Option<Work>) {
-    set(Context { process: pid, number: WRITES | u64::from(tid) }, work);
+pub(crate) fn writing(process: u64, tid: u32, work: Option<Work>) {
+    set(Context { process, number: WRITES | u64::from(tid) }, work);
 }
 
 /// `child` is forked from `parent`, and about the same.
@@ -183,67 +196,31 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 #[inline(always)]
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
     let Doing { context, process, reads_outside, takes } = who.doing;
-    let accepted = if state.accepted != 0 { ACCEPTED } else { 0 };
-    let flags = flags(takes, reads_outside) | accepted;
-    let bytes = u64::from(length) << 32 | u64::from(who.tid);
-    if reader(process, bytes, context, state.cookie, position | flags) == 0 {
-        return Work::default();
-    }
-    Work { cookie: state.cookie, position, length, how: 0 }
-}
-
-/// What a thread reads in `context`, how many `bytes` (beside its number, in the upper half), on the
-/// socket with this cookie, at `position` with flags beside it. Not 0: from now on that is what the
-/// context is about. A function of its own to the verifier, which looks through it once and not on
-/// every way that leads to it.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn reader(process: u64, bytes: u64, context: u64, cookie: u64, position: u64) -> u64 {
-    let (tid, length) = (bytes as u32, (bytes >> 32) as u32);
-    let reads_outside = position & READS_OUTSIDE != 0;
     if reads_outside {
         // Should its end have been missed.
-        writing(process, tid, None);
+        writing(who.pid.into(), who.tid, None);
     }
-    if position & ACCEPTED == 0 {
+    if state.accepted == 0 {
         // An answer, most likely: whatever the thread enters next is not about a request.
         if reads_outside {
-            let _ = READ.remove(tid);
+            let _ = READ.remove(who.tid);
         }
-        return 0;
+        return Work::default();
     }
-    let work = Work { cookie, position: position & !FLAGS, length, how: 0 };
+    let work = Work { cookie: state.cookie, position, length, how: 0 };
     if context != 0 {
-        let number = Context { process, number: context };
-        if !(position & TAKES != 0 && of(number).is_some_and(|work| work.how == NEVER)) {
-            set(number, Some(work));
+        let context = Context { process, number: context };
+        if !(takes && of(context).is_some_and(|work| work.how == NEVER)) {
+            set(context, Some(work));
         }
     } else if reads_outside {
-        let _ = READ.insert(tid, work, 0);
-    } else if proxy::is(process as u32) {
-        set(Context { process, number: cookie }, Some(work));
+        let _ = READ.insert(who.tid, work, 0);
+    } else if proxy::is(who.pid) {
+        set(Context { process: who.pid.into(), number: state.cookie }, Some(work));
     } else {
-        return 0;
+        return Work::default();
     }
-    1
-}
-
-/// Beside a number that is never so high: [`Doing::takes`], [`Doing::reads_outside`], and that a socket
-/// was accepted.
-const TAKES: u64 = 1 << 61;
-const READS_OUTSIDE: u64 = 1 << 62;
-const ACCEPTED: u64 = 1 << 63;
-const FLAGS: u64 = TAKES | READS_OUTSIDE | ACCEPTED;
-
-#[inline(always)]
-fn flags(takes: bool, reads_outside: bool) -> u64 {
-    if takes {
-        TAKES
-    } else if reads_outside {
-        READS_OUTSIDE
-    } else {
-        0
-    }
+    work
 }
 
 /// What the current thread sends on a connection, the `struct sock` at `sk`, is about; zeros if that is
@@ -254,30 +231,34 @@ pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
         return Work::default();
     }
     let Doing { context, process, reads_outside, takes } = who.doing;
-    let thread = u64::from(who.tid) | flags(takes, reads_outside);
-    let number = sender(process, thread, context, state.cookie, proxy::file(sk));
+    if takes && let Some(work) = go::taken(state.cookie) {
+        return work;
+    }
+    if context == 0 && !reads_outside && !proxy::is(who.pid) {
+        return Work::default();
+    }
+    let file = if context == 0 { proxy::file(sk) } else { 0 };
+    let thread = u64::from(who.pid) << 32 | u64::from(who.tid);
+    let number = sender(thread, context, reads_outside as u64, file);
     of(Context { process, number }).unwrap_or_default()
 }
 
-/// The number under which it is kept what is sent about: by `thread` in `context`, on the socket with
-/// this cookie and `struct file`. 0 if it is not known. A function of its own to the verifier, which
-/// looks through it once and not on every way that leads to it.
+/// The number of the unit of work that sends, on the socket of a `struct file`, 0 if it is not known. A
+/// function of its own to the verifier, which looks through it once and not on every way that leads to
+/// it.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn sender(process: u64, thread: u64, context: u64, cookie: u64, file: u64) -> u64 {
-    let tid = thread as u32;
-    if thread & TAKES != 0 {
-        let number = TAKEN | cookie;
-        return if of(Context { process, number }).is_some() { number } else { context };
-    }
-    if thread & READS_OUTSIDE != 0 {
-        let number = WRITES | u64::from(tid);
-        if of(Context { process, number }).is_some() {
-            return number;
+extern "C" fn sender(thread: u64, context: u64, reads_outside: u64, file: u64) -> u64 {
+    let (pid, tid) = ((thread >> 32) as u32, thread as u32);
+    if reads_outside != 0 {
+        let writes = Context { process: pid.into(), number: WRITES | u64::from(tid) };
+        // SAFETY: only looked up.
+        if unsafe { WORK.get(writes).is_some() } {
+            return writes.number;
         }
         if context != 0 {
             return stands_for(tid, context);
         }
     }
-    if context == 0 { proxy::client(file, process as u32) } else { context }
+    if context == 0 { proxy::client(file, pid) } else { context }
 }

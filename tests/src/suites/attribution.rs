@@ -115,7 +115,8 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
             Client::Go.run(&plan(setting, &shop, &loop_id, in_flight, calls), dir, in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
-        for ((endpoint, in_flight), cell) in cells(setting, &spans, &shop, &loop_id, Span::call) {
+        let cells = cells(setting, &spans, &shop, &loop_id, Span::call);
+        for ((endpoint, in_flight), cell) in cells {
             if setting.table {
                 println!("{}", cell.row(&service, endpoint, in_flight));
             }

@@ -12,6 +12,7 @@ use tracebee_tests::plan::Plan;
 use tracebee_tests::process::Process;
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::Server;
+use tracebee_tests::span::Span;
 
 use super::{CALLS, CALLS_FULL, IN_FLIGHT, RECALL, Tally, cells};
 use crate::Setting;
@@ -113,7 +114,7 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
             Client::Go.run(&plan, setting.dir.path(), in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
-        let mut cells = cells(setting, &spans, &server, proxy.name);
+        let mut cells = cells(setting, &spans, &server, proxy.name, Span::call);
         for (endpoint, each) in proxy.endpoints {
             for in_flight in IN_FLIGHT {
                 let cell = cells.remove(&(endpoint, in_flight)).unwrap_or_default();
