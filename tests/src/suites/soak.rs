@@ -93,8 +93,8 @@ impl fmt::Display for Held {
     }
 }
 
-/// Entries of the agent's maps that have keys; a table of fixed size (an array, the ring) has as
-/// many as ever.
+/// Entries of the agent's maps that have keys. A table of fixed size (an array, the ring) has as many
+/// as ever, and one that forgets the oldest by itself as many as it holds.
 fn entries(agent: &Agent) -> Result<u64> {
     let mut total = 0;
     for (_, id) in owned(agent.pid())?.into_iter().filter(|(kind, _)| *kind == "map") {
@@ -106,7 +106,7 @@ fn entries(agent: &Agent) -> Result<u64> {
         };
         let kind = bpftool("show")?;
         let kind = kind.get("type").and_then(|kind| kind.as_str()).context("a map has a type")?;
-        if kind.ends_with("hash") {
+        if kind.ends_with("hash") && !kind.starts_with("lru") {
             total += bpftool("dump")?.as_array().context("a list")?.len() as u64;
         }
     }
