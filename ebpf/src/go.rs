@@ -55,12 +55,6 @@ pub(crate) fn of(pid: u32) -> Option<&'static Go> {
     }
 }
 
-/// The process, as contexts are told apart by.
-#[inline(always)]
-pub(crate) fn process(go: &Go, pid: u32) -> u64 {
-    u64::from(go.generation) << 32 | u64::from(pid)
-}
-
 /// The goroutine that is in a system call, 0 if none is: C code has its own stacks, and the
 /// scheduler's goroutines have no number.
 #[inline(always)]
@@ -85,7 +79,7 @@ fn running(go: &Go, (g, sp): (u64, u64)) -> u64 {
 pub(crate) fn go_at(ctx: ProbeContext) -> u32 {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let Some(go) = of(pid) else { return 0 };
-    let process = process(go, pid);
+    let process = work::process(go.generation, pid);
     let regs: *const pt_regs = ctx.as_ptr().cast();
     // SAFETY: the argument of the program.
     let what = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };

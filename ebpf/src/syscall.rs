@@ -56,6 +56,7 @@ pub(crate) fn sys_enter(ctx: BtfTracePointContext) -> i32 {
 
 /// `sys_exit(regs, ret)`: any system call of any process ends.
 #[btf_tracepoint(function = "sys_exit")]
+#[inline(always)]
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: *const pt_regs = ctx.arg(0);
     // SAFETY: typed argument of the tracepoint.

@@ -51,10 +51,13 @@ impl Cell {
             .links
             .iter()
             .map(|(link, count)| format!("{link} {:.1} %", 100.0 * share(*count, given)));
+        let precision = match given {
+            0 => "     -".to_owned(),
+            _ => format!("{:.4}", share(right, given)),
+        };
         format!(
-            "{service:16} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {:.4}  recall {:.4}  {}",
+            "{service:16} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {precision}  recall {:.4}  {}",
             self.made,
-            share(right, given),
             share(right, self.made),
             links.collect::<Vec<_>>().join(", ")
         )

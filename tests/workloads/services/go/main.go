@@ -5,8 +5,6 @@
 package main
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -16,12 +14,10 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-	_ "github.com/lib/pq"
-	"github.com/redis/go-redis/v9"
 )
+
+// databases has what adds the endpoints that ask one.
+var databases []func()
 
 // Every client has a pool of so many connections.
 const pool = 8
@@ -195,84 +191,6 @@ func timer(call string) {
 	ask(call, "two")
 }
 
-func statement(call, n string) string {
-	return fmt.Sprintf(`SELECT 1 AS "call=%s.%s"`, others(call), n)
-}
-
-func pq(db *sql.DB, call string) {
-	for _, n := range []string{"one", "two"} {
-		var one int
-		if err := db.QueryRow(statement(call, n)).Scan(&one); err != nil {
-			log.Print(err)
-		}
-		rest(call, n)
-	}
-	var group sync.WaitGroup
-	group.Add(1)
-	go func() {
-		defer group.Done()
-		if _, err := db.Exec(statement(call, "three")); err != nil {
-			log.Print(err)
-		}
-	}()
-	group.Wait()
-}
-
-func pgxPool(db *pgxpool.Pool, call string) {
-	var group sync.WaitGroup
-	for _, n := range []string{"one", "two", "three"} {
-		group.Add(1)
-		go func(n string) {
-			defer group.Done()
-			rows, err := db.Query(context.Background(), statement(call, n))
-			if err == nil {
-				_, err = pgx.CollectRows(rows, pgx.RowTo[int])
-			}
-			if err != nil {
-				log.Print(err)
-			}
-		}(n)
-	}
-	group.Wait()
-}
-
-var (
-	naming sync.Mutex
-	names  int
-)
-
-// key names a call by a word, because numbers are not shown, and says which: `WORD CALL`.
-func key(call, n string) string {
-	naming.Lock()
-	defer naming.Unlock()
-	word := []byte("desk")
-	for rest := names; len(word) < 8; rest /= 26 {
-		word = append(word, byte('a'+rest%26))
-	}
-	names++
-	fmt.Printf("%s %s.%s\n", word, others(call), n)
-	return string(word)
-}
-
-func cached(db *redis.Client, call string) {
-	ctx := context.Background()
-	for _, n := range []string{"one", "two"} {
-		if err := db.Get(ctx, key(call, n)).Err(); err != nil && err != redis.Nil {
-			log.Print(err)
-		}
-		rest(call, n)
-	}
-	var group sync.WaitGroup
-	group.Add(1)
-	go func() {
-		defer group.Done()
-		if err := db.Set(ctx, key(call, "three"), "x", 0).Err(); err != nil {
-			log.Print(err)
-		}
-	}()
-	group.Wait()
-}
-
 func serve(name string, work func(call string)) {
 	http.HandleFunc("/"+name, func(w http.ResponseWriter, r *http.Request) {
 		work(r.URL.Query().Get("call"))
@@ -292,24 +210,8 @@ func main() {
 	serve("queued", queued)
 	serve("house", house)
 	serve("timer", timer)
-	if port := os.Getenv("POSTGRES"); port != "" {
-		url := "postgres://postgres@127.0.0.1:" + port + "/postgres?sslmode=disable"
-		db, err := sql.Open("postgres", url)
-		if err != nil {
-			log.Fatal(err)
-		}
-		db.SetMaxOpenConns(pool)
-		db.SetMaxIdleConns(pool)
-		serve("pq", func(call string) { pq(db, call) })
-		other, err := pgxpool.New(context.Background(), fmt.Sprintf("%s&pool_max_conns=%d", url, pool))
-		if err != nil {
-			log.Fatal(err)
-		}
-		serve("pgx", func(call string) { pgxPool(other, call) })
-	}
-	if port := os.Getenv("REDIS"); port != "" {
-		db := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port, PoolSize: pool, Protocol: 2, PoolTimeout: time.Minute})
-		serve("redis", func(call string) { cached(db, call) })
+	for _, setUp := range databases {
+		setUp()
 	}
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
 }
