@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use crate::link::{Link, MessageKey};
+use crate::link::{Ancestor, Link, MessageKey};
 use crate::source::Time;
 use crate::trace::{Identity, Parent, Span};
 use crate::value::Value;
@@ -21,24 +21,34 @@ const MAX_WAITING: usize = 1024;
 /// The spans that wait.
 #[derive(Default)]
 pub(super) struct Early {
-    spans: FxHashMap<MessageKey, Span>,
+    /// And whether it has children, which are told already.
+    spans: FxHashMap<MessageKey, (Span, bool)>,
     /// Since when, oldest first; of those that are gone, too.
     since: VecDeque<(Time, MessageKey)>,
 }
 
 impl Early {
     /// Has the span of the call `key`, which ended at `ended`, wait; gives back what waited too
-    /// long for it.
-    pub(super) fn hold(&mut self, key: MessageKey, ended: Time, span: Span) -> Option<Span> {
+    /// long for it. `settled`: it has children, and no other trace than theirs.
+    pub(super) fn hold(
+        &mut self,
+        key: MessageKey,
+        ended: Time,
+        span: Span,
+        settled: bool,
+    ) -> Option<Span> {
         let oldest = if self.since.len() >= MAX_WAITING { self.oldest() } else { None };
         self.since.push_back((ended, key));
         // No two calls have one key.
-        self.spans.insert(key, span).or(oldest)
+        self.spans.insert(key, (span, settled)).map(|(span, _)| span).or(oldest)
     }
 
-    /// The span of the call `key`, under the client's, if it waits.
+    /// The span of the call `key`, under the client's if it can be, if it waits.
     pub(super) fn join(&mut self, key: MessageKey, client: &Identity) -> Option<Span> {
-        let mut span = self.spans.remove(&key)?;
+        let (mut span, settled) = self.spans.remove(&key)?;
+        if settled && span.trace_id != client.trace_id {
+            return Some(span);
+        }
         span.trace_id = client.trace_id;
         span.depth = client.depth.saturating_add(1);
         span.flags = client.flags;
@@ -64,33 +74,55 @@ impl Early {
 
     fn oldest(&mut self) -> Option<Span> {
         let (_, key) = self.since.pop_front()?;
-        self.spans.remove(&key)
+        self.spans.remove(&key).map(|(span, _)| span)
     }
 }
 
 /// Requests whose clients have not had their answers: of them the youngest are known, twice as many
-/// at most, 32 bytes each.
+/// at most, 64 bytes each.
 const MAX_READS: usize = 16_384;
 
-/// When servers on this host began to read requests.
+/// A request that a server on this host began to read.
+#[derive(Clone, Copy)]
+struct Read {
+    /// When it did.
+    began: Time,
+    /// The server's span, if nothing is known to be above it.
+    root: Option<Ancestor>,
+}
+
+/// What servers on this host began to read.
 #[derive(Default)]
 pub(super) struct Reads {
-    young: FxHashMap<MessageKey, Time>,
-    old: FxHashMap<MessageKey, Time>,
+    young: FxHashMap<MessageKey, Read>,
+    old: FxHashMap<MessageKey, Read>,
 }
 
 impl Reads {
     /// A server read the first byte of the request `key`.
-    pub(super) fn began(&mut self, key: MessageKey, time: Time) {
+    pub(super) fn began(&mut self, key: MessageKey, began: Time) {
         if self.young.len() >= MAX_READS {
             self.old.clear();
             std::mem::swap(&mut self.young, &mut self.old);
         }
-        self.young.insert(key, time);
+        self.young.insert(key, Read { began, root: None });
     }
 
-    /// When that was, once.
+    /// Nothing is known to be above the server's span of the request `key`.
+    pub(super) fn is_root(&mut self, key: MessageKey, span: Ancestor) {
+        if let Some(read) = self.young.get_mut(&key) {
+            read.root = Some(span);
+        }
+    }
+
+    /// The server's span, if nothing is known to be above it: that of a long request may have
+    /// children before its client is heard of.
+    pub(super) fn root(&self, key: MessageKey) -> Option<Ancestor> {
+        self.young.get(&key).or_else(|| self.old.get(&key))?.root
+    }
+
+    /// When it was read, once.
     pub(super) fn take(&mut self, key: MessageKey) -> Option<Time> {
-        self.young.remove(&key).or_else(|| self.old.remove(&key))
+        self.young.remove(&key).or_else(|| self.old.remove(&key)).map(|read| read.began)
     }
 }

@@ -165,7 +165,7 @@ impl Sink<Identity> for CallsOf<'_> {
             }
             return None;
         }
-        let identity = match remote {
+        let mut identity = match remote {
             Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
                 trace_id,
                 span_id: calls.ids.span_id(),
@@ -179,8 +179,19 @@ impl Sink<Identity> for CallsOf<'_> {
         let Self { calls, opened, .. } = self;
         if role == Role::Server {
             calls.serving.began(opened.id, position, started, thread.pid, (&identity).into());
+            if let Some(key) = key
+                && identity.parent.is_none()
+            {
+                calls.reads.is_root(key, (&identity).into());
+            }
             self.read(position, thread);
         } else if let Some(key) = key {
+            if identity.parent.is_none()
+                && let Some(server) = calls.reads.root(key)
+            {
+                // It has read the front of a long request, and asked others for it.
+                (identity.trace_id, identity.flags) = (server.trace_id, server.flags);
+            }
             match calls.early.join(key, &identity) {
                 Some(span) => calls.tell(span),
                 None => calls.same_host.sent(key, started, (&identity).into()),
@@ -211,10 +222,10 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         // A server may read the front of a long head before its client has sent the rest.
         if call.endpoint.role == Role::Server
-            && !settled
             && identity.parent.as_ref().is_none_or(|parent| parent.link != Link::Sequence)
             && let Some(key) = MessageKey::new(opened.pair, Role::Server, call.position)
             && let Some(client) = calls.same_host.received(key)
+            && (!settled || client.trace_id == identity.trace_id)
         {
             let remote = match &call.request {
                 Request::Http(http) => calls.tracer.propagators().extract(http),
@@ -235,7 +246,7 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         let awaited = match &identity.parent {
             Some(Parent { link: Link::Sequence, .. }) => None,
-            _ if opened.after && !settled && call.endpoint.role == Role::Server => {
+            _ if opened.after && call.endpoint.role == Role::Server => {
                 MessageKey::new(opened.pair, Role::Server, call.position)
             }
             _ => None,
@@ -263,7 +274,7 @@ impl Sink<Identity> for CallsOf<'_> {
         let resource = calls.owners.of(&call);
         let span = calls.tracer.span(call, identity, resource, &calls.clock);
         let ready = match awaited {
-            Some(key) => calls.early.hold(key, ended, span),
+            Some(key) => calls.early.hold(key, ended, span, settled),
             None => Some(span),
         };
         if let Some(span) = ready {
