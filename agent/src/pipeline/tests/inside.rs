@@ -344,3 +344,37 @@ fn a_capture_has_no_processes_and_so_no_only_request() {
     let span = service.pipeline.spans().pop().expect("a call of PostgreSQL");
     assert_eq!((span.kind, link(&span)), (Kind::Client, None));
 }
+
+/// A request that its server has read, and has asked others for, before its client is heard of.
+fn long_request(answered_first: bool) -> [Span; 3] {
+    let mut service = Service::with_contexts();
+    for (id, role) in [(CLIENT, Role::Client), (SERVER, Role::Server)] {
+        service.pipeline.on(Event::Opened(Opened { pid: PID, ..unix(id, role) }));
+    }
+    let work = service.data(SERVER, Direction::Received, REQUEST, None);
+    let inner = service.calls(Some(work));
+    if answered_first {
+        service.answers(SERVER);
+    }
+    service.data(CLIENT, Direction::Sent, REQUEST, None);
+    if !answered_first {
+        service.answers(SERVER);
+    }
+    service.data(CLIENT, Direction::Received, ANSWER, None);
+    let mut spans: Vec<Span> = service.pipeline.spans().drain(..).collect();
+    spans.sort_by_key(|span| span.kind != Kind::Client);
+    let [client, server] = spans.try_into().expect("two spans");
+    [client, server, inner]
+}
+
+#[test]
+fn a_client_that_is_heard_of_late_begins_the_trace_that_its_server_is_in() {
+    for answered_first in [false, true] {
+        let [client, server, inner] = long_request(answered_first);
+        assert_eq!(client.parent, None);
+        let above = |span: &Span| span.parent.map(|parent| (parent.span_id, parent.link));
+        assert_eq!(above(&server), Some((client.span_id, Link::Sequence)), "{answered_first}");
+        assert_eq!(above(&inner), Some((server.span_id, Link::Context)));
+        assert!(client.trace_id == server.trace_id && server.trace_id == inner.trace_id);
+    }
+}
