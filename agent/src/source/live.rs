@@ -61,6 +61,34 @@ pub struct Live {
     read: u64,
     reported: [u64; counter::COUNT as usize],
     recursion_misses: u64,
+    /// What was said of connections that were open just before the programs were detached, as in
+    /// [`Left`].
+    before: Vec<(u64, u32, bool, Box<[u8]>)>,
+}
+
+/// Such records that are kept.
+const MAX_LEFT: usize = 2 * crate::limit::budget::MAX_CONNECTIONS;
+
+/// What the kernel says in the end of a connection that is open.
+struct Left<'a> {
+    cookie: u64,
+    number: u32,
+    /// It announces the connection, which may not have been.
+    announces: bool,
+    record: &'a [u8],
+}
+
+/// How far each open connection has come.
+fn remaining(kernel: &loader::Kernel, mut on: impl FnMut(Left<'_>)) {
+    let told = kernel.remaining(|record| {
+        if let Ok((header, _)) = record::Header::ref_from_prefix(record) {
+            let (cookie, number) = (header.cookie, header.number);
+            on(Left { cookie, number, announces: header.kind == record::CONN, record });
+        }
+    });
+    if let Err(error) = told {
+        tracing::warn!("asking the kernel what became of open connections: {error}");
+    }
 }
 
 impl Live {
@@ -95,6 +123,7 @@ impl Live {
             controlled: FxHashSet::default(),
             reported: [0; counter::COUNT as usize],
             recursion_misses: 0,
+            before: Vec::new(),
         })
     }
 
@@ -169,6 +198,14 @@ impl Live {
 
     /// Detaches the programs: nothing more comes than what is there.
     pub fn detach(&mut self) {
+        // Of what is closed while they are detached, nobody will say anything after that.
+        let mut open = Vec::new();
+        remaining(&self.kernel, |left| {
+            if open.len() < MAX_LEFT {
+                open.push((left.cookie, left.number, left.announces, Box::from(left.record)));
+            }
+        });
+        self.before = open;
         self.kernel.detach();
     }
 
@@ -180,21 +217,27 @@ impl Live {
             unread += 1;
         }
         self.stats.lose(Loss::RingFull, unread);
+        let before = std::mem::take(&mut self.before);
         let Self { kernel, order, unix, left_out, .. } = self;
         last(kernel, order, unix, left_out, &mut on);
-        let told = kernel.remaining(|bytes| {
-            let Ok((header, _)) = record::Header::ref_from_prefix(bytes) else { return };
-            let announces = header.kind == record::CONN;
+        let mut open = FxHashSet::default();
+        let mut take = |Left { cookie, number, announces, record }: Left<'_>| {
             // Others were announced, or, where they are not, are over.
-            if order.knows(header.cookie) != announces {
-                let id = ConnectionId(header.cookie);
-                order.take(header.cookie, (header.number, announces), bytes, |next| {
-                    give(id, next, unix, left_out, &mut on);
+            if order.knows(cookie) != announces {
+                order.take(cookie, (number, announces), record, |next| {
+                    give(ConnectionId(cookie), next, unix, left_out, &mut on);
                 });
             }
+        };
+        remaining(kernel, |left| {
+            open.insert(left.cookie);
+            take(left);
         });
-        if let Err(error) = told {
-            tracing::warn!("asking the kernel what became of open connections: {error}");
+        for (cookie, number, announces, record) in &before {
+            if !open.contains(cookie) {
+                let (cookie, number, announces) = (*cookie, *number, *announces);
+                take(Left { cookie, number, announces, record });
+            }
         }
         order.finish(|cookie, next| give(ConnectionId(cookie), next, unix, left_out, &mut on));
         unix.sweep_now(&mut on);
