@@ -2,8 +2,8 @@
 //! that request.
 //!
 //! Nothing says of a process whether its threads are like that, and an event loop with little to do
-//! looks the same. So a process has to prove it ([`PROOFS`]), under circumstances in which others
-//! give themselves away, and one act of which a thread like that is not capable ([`Deed`]) ends it:
+//! looks the same. So a process has to prove it (`PROOFS` of them), under circumstances in which others
+//! give themselves away, and one act of which a thread like that is not capable (a `Deed`) ends it:
 //! until then, and after that, nothing is told of its threads.
 
 use std::fmt;
