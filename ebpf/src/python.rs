@@ -214,3 +214,46 @@ pub(crate) fn uvloop_wrote(_ctx: RetProbeContext) -> u32 {
     }
     0
 }
+
+/// The bytes that a request of aiohttp's server was found in, by the address of what its parser made of
+/// it.
+#[map]
+static PARSED: LruHashMap<Context, Work> = LruHashMap::with_max_entries(16_384, 0);
+
+/// `_new_request_message(...)` returns: aiohttp's parser, in the context that has read, found a request.
+/// One task serves a connection for as long as it lives, and is older than what is read.
+#[uretprobe]
+pub(crate) fn aiohttp_parsed(ctx: RetProbeContext) -> u32 {
+    let Some((python, pid, tid)) = current() else { return 0 };
+    let process = u64::from(pid);
+    let number = context(python, tid);
+    // Requests that had to wait in the parser are found by the task that takes up another: their bytes
+    // are not those that it is about.
+    let about = if number == 0 {
+        None
+    } else {
+        work::has_read(tid, Context { process, number }, python.reads_outside != 0)
+    };
+    let request = Context { process, number: ctx.ret() };
+    let _ = match about {
+        Some(about) => PARSED.insert(request, about, 0),
+        None => PARSED.remove(request),
+    };
+    0
+}
+
+/// `RawRequestMessage.method`: asked for once, when that task takes the request up.
+#[uprobe]
+pub(crate) fn aiohttp_takes(ctx: ProbeContext) -> u32 {
+    let (Some((python, pid, tid)), Some(number)) = (current(), ctx.arg::<u64>(0)) else { return 0 };
+    let process = u64::from(pid);
+    let request = Context { process, number };
+    // SAFETY: as above.
+    let about = unsafe { PARSED.get(request).copied() };
+    let _ = PARSED.remove(request);
+    let number = context(python, tid);
+    if number != 0 {
+        work::takes_up(Context { process, number }, about);
+    }
+    0
+}

@@ -155,6 +155,18 @@ pub(crate) fn inherit(child: Context, parent: Context) {
     set(child, work);
 }
 
+/// `context` takes up what was read in another.
+#[inline(always)]
+pub(crate) fn takes_up(context: Context, work: Option<Work>) {
+    set(context, work.map(|work| Work { how: INHERITED, ..work }));
+}
+
+/// What a context is about that has read it, and not taken it up.
+#[inline(always)]
+pub(crate) fn has_read(tid: u32, context: Context, reads_outside: bool) -> Option<Work> {
+    now(tid, context, reads_outside).filter(|work| work.how == 0)
+}
+
 /// Whatever `context` reads or sends is not its own.
 #[inline(always)]
 pub(crate) fn never(context: Context) {

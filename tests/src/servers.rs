@@ -195,22 +195,51 @@ fn uvicorn(
     Ok(Server { name, port, processes, socket: None, upstream: None, pids: OnceLock::new() })
 }
 
-/// Starts the FastAPI service that asks `down` while it answers, under uvicorn on an event loop. Its
-/// calls bear the ids of other requests if they are to be `permuted`.
-pub fn shop(event_loop: &str, down: &Server, dir: &Path, permuted: bool) -> Result<Server> {
+/// What serves the shop, a service that asks another while it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shop {
+    /// FastAPI under uvicorn.
+    FastApi,
+    /// aiohttp's own server.
+    Aiohttp,
+}
+
+/// Starts the shop on an event loop. Its calls to `down` bear the ids of other requests if they are to be
+/// `permuted`.
+pub fn shop(
+    shop: Shop,
+    event_loop: &str,
+    down: &Server,
+    dir: &Path,
+    permuted: bool,
+) -> Result<Server> {
     let port = free_port();
-    let mut command = Command::new(installed("venv/bin/uvicorn"));
     // `uvloop-0.22.1` is that version, which lies apart.
     let (event_loop, version) = match event_loop.split_once('-') {
         Some((name, _)) => (name, Some(event_loop)),
         None => (event_loop, None),
     };
+    let mut command = match shop {
+        Shop::FastApi => {
+            let mut command = Command::new(installed("venv/bin/uvicorn"));
+            command.args(["shop:app", "--no-access-log", "--log-level", "warning"]).args([
+                "--loop",
+                event_loop,
+                "--port",
+                &port.to_string(),
+            ]);
+            command
+        }
+        Shop::Aiohttp => {
+            let mut command = Command::new(installed("venv/bin/python"));
+            command.args(["shop_aiohttp.py", &port.to_string(), event_loop]);
+            command
+        }
+    };
     if let Some(version) = version {
         command.env("PYTHONPATH", installed(version));
     }
     command
-        .args(["shop:app", "--no-access-log", "--log-level", "warning", "--loop", event_loop])
-        .args(["--port", &port.to_string()])
         .current_dir(workload("services"))
         .env("DOWN", down.base(false))
         .env("PYTHONDONTWRITEBYTECODE", "1");

@@ -13,8 +13,9 @@ use object::{Object as _, ObjectSection as _, ReadCache};
 use tracebee_common::runtime::{Python, reads};
 
 use super::elf::{Elf, bias, exported, in_file};
+use super::library::Library;
 use super::maps::{self, Mapping};
-use super::uvloop::{self, Old};
+use super::{aiohttp, uvloop};
 
 /// CPython in a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +32,8 @@ pub struct Found {
     pub copy: u64,
     /// Offset of `PyContext_Enter`, if something in the process (uvloop) calls it.
     pub enter: Option<u64>,
-    /// How uvloop is followed, if it is an old one.
-    pub old_uvloop: Option<Old>,
+    /// Libraries that are watched, too: an old uvloop, aiohttp's parser.
+    pub libraries: Vec<Library>,
     /// Why calls by uvloop are not linked, if they are not.
     pub lacks: Option<String>,
 }
@@ -160,8 +161,9 @@ pub fn find(proc: &Path, pid: u32) -> Result<Option<Found>, Unknown> {
         return Err(Unknown::Elsewhere(version));
     }
     let identity = (metadata.dev(), metadata.ino());
-    let old_uvloop = old.unwrap_or_default();
-    Ok(Some(Found { version, layout, file, identity, copy, enter, old_uvloop, lacks }))
+    let aiohttp = aiohttp::find(proc, pid, &mappings);
+    let libraries = old.unwrap_or_default().into_iter().chain(aiohttp).collect();
+    Ok(Some(Found { version, layout, file, identity, copy, enter, libraries, lacks }))
 }
 
 /// The minor version in a file's name: 11 of `python3.11` and `libpython3.11.so.1.0`.

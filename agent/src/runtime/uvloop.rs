@@ -1,36 +1,24 @@
 //! uvloop, an event loop of CPython. Since version 0.23 it enters contexts by `PyContext_Enter`, and a task
 //! writes at once. Before that its own functions tell.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
-use object::{Object as _, ObjectSymbol as _, ReadCache};
-
-use super::elf::{Elf, in_file};
+use super::library::{self, Library};
 use super::maps::Mapping;
 use super::python::Unknown;
 
-/// How an event loop is followed that does not enter contexts as the interpreter does, and writes when
-/// the task that did is not running any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Old {
-    /// The file that the functions are in, as it can be opened from here.
-    pub file: PathBuf,
-    /// Which file that is, by device and inode.
-    pub identity: (u64, u64),
-    /// Offset of `run_in_context1` in the file: there it passes on what it has read.
-    pub runs: u64,
-    /// Offset of `UVStream._buffer_write`: there it keeps what is written.
-    pub keeps: u64,
-    /// Offset of `UVStream._exec_write`: there it sends that.
-    pub writes: u64,
-}
-
 /// The first version that is followed by the interpreter's functions alone.
 const PLAIN: (u32, u32) = (0, 23);
-const RUNS: &str = "__pyx_f_6uvloop_4loop_run_in_context1";
-const KEEPS: &str = "__pyx_f_6uvloop_4loop_8UVStream__buffer_write";
+/// How an older one is followed, which does not enter contexts as the interpreter does, and writes when
+/// the task that did is not running any more: where it sends what it has kept, where it keeps it, and
+/// where it passes on what it has read. The return first: what begins must be seen to end.
+const FUNCTIONS: [(&str, &str); 4] = [
+    ("uvloop_wrote", WRITES),
+    ("uvloop_writes", WRITES),
+    ("uvloop_keeps", "__pyx_f_6uvloop_4loop_8UVStream__buffer_write"),
+    ("uvloop_runs", "__pyx_f_6uvloop_4loop_run_in_context1"),
+];
 const WRITES: &str = "__pyx_f_6uvloop_4loop_8UVStream__exec_write";
 
 /// The mapping of uvloop in a process.
@@ -44,26 +32,15 @@ pub(super) fn mapping(mappings: &[Mapping]) -> Option<&Mapping> {
 ///
 /// # Errors
 /// It is an old one, without the symbols that say where its functions are.
-pub(super) fn old(proc: &Path, pid: u32, mapping: &Mapping) -> Result<Option<Old>, Unknown> {
-    let file = proc.join(format!("{pid}/root{}", mapping.path));
-    let version = version(&file);
+pub(super) fn old(proc: &Path, pid: u32, mapping: &Mapping) -> Result<Option<Library>, Unknown> {
+    let version = version(&library::path(proc, pid, mapping));
     if version.is_some_and(|version| version >= PLAIN) {
         return Ok(None);
     }
-    let opened = File::open(&file)?;
-    let metadata = opened.metadata()?;
-    let cache = ReadCache::new(opened);
-    let elf = Elf::parse(&cache)?;
-    let symbol = |name| {
-        let found = elf.symbols().find(|symbol| symbol.name() == Ok(name));
-        found.and_then(|symbol| in_file(&elf, symbol.address()))
-    };
-    let (Some(runs), Some(keeps), Some(writes)) = (symbol(RUNS), symbol(KEEPS), symbol(WRITES))
-    else {
-        return Err(Unknown::Lacks("symbols in its uvloop, which is older than 0.23"));
-    };
-    let identity = (metadata.dev(), metadata.ino());
-    Ok(Some(Old { file, identity, runs, keeps, writes }))
+    match library::find(proc, pid, mapping, &FUNCTIONS)? {
+        None => Err(Unknown::Lacks("symbols in its uvloop, which is older than 0.23")),
+        found => Ok(found),
+    }
 }
 
 /// The version that is installed: what describes it lies beside it.

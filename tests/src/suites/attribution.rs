@@ -14,18 +14,32 @@ use tracebee_tests::agent::Agent;
 use tracebee_tests::clients::Client;
 use tracebee_tests::plan::Plan;
 use tracebee_tests::report::Report;
-use tracebee_tests::servers::{self, Server, Which};
+use tracebee_tests::servers::{self, Server, Shop, Which};
 use tracebee_tests::span::{Kind, Span};
 
 use crate::Setting;
 
 /// Requests in flight.
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
-/// Event loops of uvicorn.
-const LOOPS: [&str; 4] = ["asyncio", "uvloop", "uvloop-0.21.0", "uvloop-0.22.1"];
-/// Endpoints of the service, and how many calls each makes for a request.
-const ENDPOINTS: [(&str, usize); 5] =
-    [("aiohttp", 5), ("httpx", 5), ("thread", 3), ("sync", 2), ("after", 2)];
+/// How the shop is served: what its calls are called by, by what, on which event loop, and its endpoints.
+const SHOPS: [(&str, Shop, &str, &[Endpoint]); 8] = [
+    ("fastapi-asyncio", Shop::FastApi, "asyncio", &FASTAPI),
+    ("fastapi-uvloop", Shop::FastApi, "uvloop", &FASTAPI),
+    ("fastapi-uvloop-0.21.0", Shop::FastApi, "uvloop-0.21.0", &FASTAPI),
+    ("fastapi-uvloop-0.22.1", Shop::FastApi, "uvloop-0.22.1", &FASTAPI),
+    ("aiohttp-asyncio", Shop::Aiohttp, "asyncio", &AIOHTTP),
+    ("aiohttp-uvloop", Shop::Aiohttp, "uvloop", &AIOHTTP),
+    ("aiohttp-uvloop-0.21.0", Shop::Aiohttp, "uvloop-0.21.0", &AIOHTTP),
+    ("aiohttp-uvloop-0.22.1", Shop::Aiohttp, "uvloop-0.22.1", &AIOHTTP),
+];
+/// An endpoint of the shop, how many calls it makes for a request, and how large a request's body is.
+type Endpoint = (&'static str, usize, usize);
+const FASTAPI: [Endpoint; 5] =
+    [("aiohttp", 5, 0), ("httpx", 5, 0), ("thread", 3, 0), ("sync", 2, 0), ("after", 2, 0)];
+/// More than is read at a time.
+const BODY: usize = 300_000;
+const AIOHTTP: [Endpoint; 5] =
+    [("aiohttp", 5, 0), ("httpx", 5, 0), ("thread", 3, 0), ("after", 2, 0), ("body", 2, BODY)];
 /// Calls that are made in each cell, at least.
 const CALLS: usize = 600;
 const CALLS_FULL: usize = 20_000;
@@ -56,7 +70,7 @@ impl Cell {
             _ => format!("{:.4}", share(right, given)),
         };
         format!(
-            "{service:16} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {precision}  recall {:.4}  {}",
+            "{service:21} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {precision}  recall {:.4}  {}",
             self.made,
             share(right, self.made),
             links.collect::<Vec<_>>().join(", ")
@@ -105,30 +119,33 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let down = servers::start(Which::Go, dir)?;
     let calls = if setting.full { CALLS_FULL } else { CALLS };
     let mut tally = Tally::default();
-    for event_loop in LOOPS {
-        let service = format!("fastapi-{event_loop}");
-        if !setting.wants(&service) {
+    for (service, shop, event_loop, endpoints) in SHOPS {
+        if !setting.wants(service) {
             continue;
         }
-        let shop = servers::shop(event_loop, &down, dir, setting.permuted)?;
-        // Its ids are parted by dots.
-        let loop_id = event_loop.replace('.', "_");
+        let shop = servers::shop(shop, event_loop, &down, dir, setting.permuted)?;
+        // Ids are parted by dots.
+        let name = service.replace('.', "_");
         let agent = Agent::json(&setting.binary, dir)?;
         for in_flight in IN_FLIGHT {
-            Client::Go.run(&plan(setting, &shop, &loop_id, in_flight, calls), dir, in_flight)?;
+            let plan = plan(setting, &shop, (&name, endpoints), in_flight, calls);
+            Client::Go.run(&plan, dir, in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
-        let cells = cells(setting, &spans, &shop, &loop_id, Span::call);
-        for ((endpoint, in_flight), cell) in cells {
-            if setting.table {
-                println!("{}", cell.row(&service, endpoint, in_flight));
+        let mut cells = cells(setting, &spans, &shop, &name, Span::call);
+        for &(endpoint, each, _) in endpoints {
+            for in_flight in IN_FLIGHT {
+                let cell = cells.remove(&(endpoint, in_flight)).unwrap_or_default();
+                if setting.table {
+                    println!("{}", cell.row(service, endpoint, in_flight));
+                }
+                let name = format!("{service} {endpoint} at {in_flight}");
+                let expected = requests(calls, each) * each;
+                report.equal(&format!("{name}: calls"), expected, cell.made);
+                cell.check_precision(report, &name);
+                cell.check_recall(report, &name, RECALL);
+                tally.add(cell);
             }
-            let name = format!("{event_loop} {endpoint} at {in_flight}");
-            let expected = number(calls, endpoint);
-            report.equal(&format!("{name}: calls"), expected, cell.made);
-            cell.check_precision(report, &name);
-            cell.check_recall(report, &name, RECALL);
-            tally.add(cell);
         }
     }
     tally.tell(report, "of event loops");
@@ -140,12 +157,6 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
 /// those that are permuted ([`Setting::permuted`]).
 fn requests(calls: usize, each: usize) -> usize {
     calls.div_ceil(each).next_multiple_of(10)
-}
-
-/// Calls that the requests to an endpoint make together.
-fn number(calls: usize, endpoint: &str) -> usize {
-    let each = ENDPOINTS.iter().find(|(name, _)| *name == endpoint).map_or(1, |(_, each)| *each);
-    requests(calls, each) * each
 }
 
 /// The id of the request that a call is made for, whose own id begins with `id`.
@@ -163,17 +174,19 @@ fn asked_for(id: &str, permuted: bool) -> Option<String> {
 fn plan(
     setting: &Setting,
     shop: &Server,
-    event_loop: &str,
+    (service, endpoints): (&str, &[Endpoint]),
     in_flight: usize,
     calls: usize,
 ) -> Plan {
     let mut plan = Plan::default();
-    let requests = ENDPOINTS.map(|(endpoint, each)| (endpoint, requests(calls, each)));
-    let most = requests.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let most = endpoints.iter().map(|(_, each, _)| requests(calls, *each)).max().unwrap_or(0);
     for n in 0..most {
-        for (endpoint, _) in requests.iter().filter(|(_, count)| n < *count) {
-            let id = setting.id(&[event_loop, endpoint, &in_flight.to_string(), &n.to_string()]);
-            plan.get(&id, &shop.base(false), &format!("/{endpoint}"));
+        for (endpoint, each, body) in endpoints {
+            if n < requests(calls, *each) {
+                let id = setting.id(&[service, endpoint, &in_flight.to_string(), &n.to_string()]);
+                let method = if *body > 0 { "POST" } else { "GET" };
+                plan.call(&id, method, &shop.base(false), &format!("/{endpoint}"), *body, "");
+            }
         }
     }
     plan

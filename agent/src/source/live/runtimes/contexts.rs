@@ -7,8 +7,8 @@ use aya::programs::ProgramError;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Look;
+use crate::runtime::library::Library;
 use crate::runtime::python::{self, Found, Unknown};
-use crate::runtime::uvloop::Old;
 use crate::source::live::loader::{Kernel, Watch};
 
 /// The files that are executed at the moment.
@@ -19,7 +19,7 @@ pub(super) struct Contexts {
     processes: FxHashMap<u32, Vec<(u64, u64)>>,
 }
 
-/// An interpreter, as an executable or a library, or uvloop.
+/// An interpreter, as an executable or a library, or a library of it.
 #[derive(Default)]
 struct File {
     /// By the kernel program that is told. Dropped with the last process: containers come with files
@@ -75,7 +75,7 @@ impl Contexts {
         Ok(())
     }
 
-    /// Has watched what is not yet: of the interpreter, and of uvloop in the process.
+    /// Has watched what is not yet, of the interpreter and of its libraries.
     fn watch(&mut self, kernel: &mut Kernel, pid: u32, found: &Found) -> Result<(), ProgramError> {
         let mut watch = |identity, path: &Path, functions: &[(&'static str, u64)]| {
             let file = self.files.entry(identity).or_default();
@@ -94,15 +94,8 @@ impl Contexts {
         if let Some(enter) = found.enter {
             watch(found.identity, &found.file, &[("python_enters", enter)])?;
         }
-        if let Some(Old { file, identity, runs, keeps, writes }) = &found.old_uvloop {
-            // The return first: what begins must be seen to end.
-            let functions = [
-                ("uvloop_wrote", *writes),
-                ("uvloop_writes", *writes),
-                ("uvloop_keeps", *keeps),
-                ("uvloop_runs", *runs),
-            ];
-            watch(*identity, file, &functions)?;
+        for Library { file, identity, functions } in &found.libraries {
+            watch(*identity, file, functions)?;
         }
         Ok(())
     }
