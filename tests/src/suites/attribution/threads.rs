@@ -49,7 +49,7 @@ const NONE: Option<&str> = None;
 
 /// Each thread serves one request at a time; or each process does, and has no need of threads; or
 /// it is not so.
-const SERVICES: [Service; 10] = [
+const SERVICES: [Service; 12] = [
     Service {
         name: "flask-threads",
         endpoints: &[
@@ -90,6 +90,25 @@ const SERVICES: [Service; 10] = [
         command: |port, _| java("tomcat", port),
     },
     Service {
+        name: "puma",
+        endpoints: &[
+            endpoint("work", 3, THREAD),
+            endpoint("pieces", 2, THREAD),
+            endpoint("helper", 2, NONE),
+        ],
+        command: |port, _| puma(port),
+    },
+    Service {
+        // One thread reads for all others.
+        name: "puma-queued",
+        endpoints: &[endpoint("work", 3, NONE), endpoint("pieces", 2, NONE)],
+        command: |port, _| {
+            let mut command = puma(port);
+            command.env("QUEUED", "1");
+            command
+        },
+    },
+    Service {
         name: "java-handoff",
         endpoints: &[endpoint("work", 3, NONE)],
         command: |port, _| java("handoff", port),
@@ -128,6 +147,15 @@ fn gunicorn(app: &str, port: &str, dir: &Path, args: &[&str]) -> Command {
         .args(args)
         .current_dir(workload("services"))
         .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+fn puma(port: &str) -> Command {
+    let mut command = Command::new("puma");
+    command
+        .args(["--quiet", "--environment", "none", "--threads", "64:64"])
+        .args(["--config", "puma.rb", "--bind", &format!("tcp://127.0.0.1:{port}"), "desk.ru"])
+        .current_dir(workload("services"));
     command
 }
 
