@@ -54,6 +54,15 @@ pub enum Wish {
     Announce(ConnectionId),
     /// There is no room for it: no more records, but tell how many calls it made in the end.
     Count(ConnectionId),
+    /// Less of the answer to the request that ended at `asked`: nobody is told of the call.
+    Brief {
+        /// The connection.
+        id: ConnectionId,
+        /// Which end of it.
+        role: Role,
+        /// Stream position behind the request.
+        asked: u64,
+    },
     /// It is gone: forget it.
     Release(ConnectionId),
 }
@@ -72,6 +81,8 @@ pub struct Pipeline {
     request_timeout: Option<u64>,
     parts: Vec<Timed>,
     wishes: Vec<Wish>,
+    /// Those with a request under way, a moment ago, of which nobody is told.
+    untold: Vec<ConnectionId>,
     /// [`Data::losses`], not wrapping.
     losses: u64,
     calls: Calls,
@@ -120,6 +131,7 @@ impl Pipeline {
                 .map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
             parts: Vec::new(),
             wishes: Vec::new(),
+            untold: Vec::new(),
             losses: 0,
             calls: Calls::new(tracer, stats, owners, clock),
         }
@@ -231,7 +243,16 @@ impl Pipeline {
 
     /// What the source is to do now.
     pub fn wishes(&mut self) -> impl Iterator<Item = Wish> + '_ {
-        self.wishes.drain(..)
+        let Self { connections, wishes, untold, calls, .. } = self;
+        for id in untold.drain(..) {
+            let Some(connection) = connections.get_mut(&id) else { continue };
+            connection.untold = false;
+            // Most are answered by now.
+            if let Some((role, asked)) = connection.untold(&calls.serving) {
+                wishes.push(Wish::Brief { id, role, asked });
+            }
+        }
+        wishes.drain(..)
     }
 
     fn open(&mut self, opened: Opened) {

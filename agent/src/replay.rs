@@ -156,7 +156,8 @@ impl Replay {
                 Wish::Ignore(id) => self.capture.ignore(id),
                 // A capture holds what it holds.
                 Wish::Count(id) => self.capture.ignore(id),
-                Wish::Everything(_) | Wish::Announce(_) | Wish::Release(_) => {}
+                Wish::Everything(_) | Wish::Announce(_) | Wish::Brief { .. } | Wish::Release(_) => {
+                }
             }
         }
     }

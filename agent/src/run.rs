@@ -172,6 +172,7 @@ fn turn(
             Wish::Everything(id) => live.everything(id),
             Wish::Announce(id) => live.announce(id),
             Wish::Count(id) => live.count(id),
+            Wish::Brief { id, role, asked } => live.brief(id, role, asked),
             Wish::Release(id) => live.release(id),
         }
     }

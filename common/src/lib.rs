@@ -24,6 +24,11 @@ pub mod mode {
     pub const COUNT: u32 = 3;
     /// As [`HEADS`]; and the connection is announced again, because user space forgot it.
     pub const ANNOUNCE: u32 = 4;
+    /// As [`HEADS`], but of what is sent no more than [`super::BRIEF_LIMIT`] as long as nothing was
+    /// received behind [`super::Control::asked`]: it answers a request of which nobody is told.
+    pub const BRIEF_SENT: u32 = 5;
+    /// The same the other way round.
+    pub const BRIEF_RECEIVED: u32 = 6;
 }
 
 /// What the kernel leaves out of all connections under load: the one value of the load map.
@@ -44,6 +49,10 @@ pub struct Load {
 /// Bytes captured of one turn (what one side says before the other speaks) in mode
 /// [`mode::HEADS`]: message heads of 8 KiB and more must fit, bodies need not.
 pub const HEAD_LIMIT: u32 = 16 * 1024;
+
+/// The same of an answer of which nobody is told ([`mode::BRIEF_SENT`]), however it comes: nearly all
+/// heads fit.
+pub const BRIEF_LIMIT: u32 = 4 * 1024;
 
 /// Most bytes that one record carries. A power of two: the kernel side bounds lengths by masking.
 pub const CAPTURE_MAX: usize = 32 * 1024;
@@ -74,6 +83,8 @@ pub struct Control {
     pub skip_sent: u64,
     /// No record for received bytes that end at or before this stream position.
     pub skip_received: u64,
+    /// With [`mode::BRIEF_SENT`] and [`mode::BRIEF_RECEIVED`], the end of the request.
+    pub asked: u64,
 }
 
 /// Key of the map of older UNIX sockets that says that it is complete: no inode has this number.

@@ -47,7 +47,7 @@ const SHORT: u64 = 4096;
 /// How many of `length` bytes to capture now.
 #[inline(always)]
 pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
-    let limit = if state.whole != 0 || length <= SHORT {
+    let limit = if state.whole != 0 || length <= SHORT && state.brief == 0 {
         CAPTURE_MAX as u64 - 1
     } else {
         state.budget as u64

@@ -11,7 +11,7 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use tracebee_common::{
-    Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode,
+    BRIEF_LIMIT, Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode,
     record::{self, Conn, FLAG_AFTER, Messages},
     sample, sequence,
 };
@@ -44,6 +44,8 @@ pub(crate) struct Socket {
     pub(crate) told: u64,
     pub(crate) skip_sent: u64,
     pub(crate) skip_received: u64,
+    /// [`Control::asked`].
+    pub(crate) asked: u64,
     pub(crate) sent_sequence: u32,
     pub(crate) received_sequence: u32,
     pub(crate) sent_base: u32,
@@ -65,8 +67,8 @@ pub(crate) struct Socket {
     pub(crate) whole: u8,
     /// Not 0: it was accepted, also where the role is not told because it is older than the agent.
     pub(crate) accepted: u8,
-    /// Explicit padding.
-    pub(crate) reserved2: u8,
+    /// Not 0: it answers what nobody is told of, and short reads and writes count, too.
+    pub(crate) brief: u8,
     pub(crate) role: u8,
     /// 0 none yet, 1 received, 2 sent.
     pub(crate) direction: u8,
@@ -348,7 +350,21 @@ pub(crate) fn turn(state: &mut Socket, direction: u8, position: u64) -> Option<b
             *number = number.wrapping_add(1);
         }
     }
+    state.brief = is_brief(state, direction) as u8;
+    if state.brief != 0 && state.budget > BRIEF_LIMIT {
+        state.budget = BRIEF_LIMIT;
+    }
     if state.mode == mode::IGNORE || state.left_out != 0 { None } else { Some(first) }
+}
+
+/// True if what goes in `direction` answers a request of which nobody is told: nothing came behind it.
+#[inline(always)]
+fn is_brief(state: &Socket, direction: u8) -> bool {
+    match state.mode {
+        mode::BRIEF_SENT => direction == SENT && state.received <= state.asked,
+        mode::BRIEF_RECEIVED => direction == RECEIVED && state.announced <= state.asked,
+        _ => false,
+    }
 }
 
 /// Reads what user space wants of this connection, if there is news.
@@ -379,6 +395,7 @@ pub(crate) fn news(state: &mut Socket) {
     }
     state.skip_sent = control.skip_sent;
     state.skip_received = control.skip_received;
+    state.asked = control.asked;
 }
 
 /// True if the exchange that begins at `position` is to be left out. Which calls are sampled is

@@ -45,6 +45,8 @@ struct Open<I> {
     waited: u64,
     thread: Thread,
     request_body: Option<u64>,
+    /// Where its request ends, once that is known.
+    asked: Option<u64>,
     /// The first of its answer was seen.
     answering: bool,
     response: Option<Response>,
@@ -98,6 +100,7 @@ impl<I: Clone> Pairing<I> {
                         waited,
                         thread,
                         request_body: None,
+                        asked: None,
                         answering: false,
                         response: None,
                         answered_at: 0,
@@ -115,6 +118,7 @@ impl<I: Clone> Pairing<I> {
                 Part::RequestEnd { at, body } => {
                     if let Some(last) = self.open.back_mut() {
                         last.request_body = body;
+                        last.asked = Some(at);
                         sink.asked(last.position, at);
                     }
                 }
@@ -247,6 +251,14 @@ impl<I: Clone> Pairing<I> {
                 call.told = true;
             }
         }
+    }
+
+    /// The call that is open, if it is one and its request went through whole: who it is, and where
+    /// that ended.
+    pub fn only(&self) -> Option<(&I, &Request, u64)> {
+        let Some(call) = self.open.front().filter(|_| self.open.len() == 1) else { return None };
+        let (identity, request) = call.told_as.as_ref()?;
+        Some((identity, request, call.asked?))
     }
 
     /// How many calls are open.

@@ -9,11 +9,13 @@ use super::owners::Owners;
 use super::tally::Tally;
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
-use crate::protocol::{Ends, Side};
+use crate::link::serving::Serving;
+use crate::protocol::{Ends, Request, Side};
 use crate::source::{End, Opened, Role, Thread, Time};
 use crate::stats::Loss;
 use crate::stream::{Streams, Timed};
 use crate::trace::Identity;
+use crate::trace::context::SAMPLED;
 
 /// A connection that is followed.
 pub(super) struct Connection {
@@ -35,6 +37,8 @@ pub(super) struct Connection {
     pub(super) turned: bool,
     /// More than one call is open at once: where one answer ends and the next begins must be seen.
     pub(super) pipelined: bool,
+    /// It is one of [`Pipeline::untold`](super::Pipeline).
+    pub(super) untold: bool,
     pub(super) about: About,
     pub(super) hands: Hands,
     pub(super) tally: Tally,
@@ -62,6 +66,7 @@ impl Connection {
             ignored: false,
             turned: false,
             pipelined: false,
+            untold: false,
             about: About::default(),
             hands: Hands::default(),
             tally: Tally::default(),
@@ -128,6 +133,21 @@ impl Connection {
             (End::Closed { .. } | End::Unseen, _) => return,
         };
         self.finished.get_or_insert((finisher, time));
+    }
+
+    /// Which end this is and where the request under way ended, if nobody will be told of the call,
+    /// whatever its answer is. Where an answer ends that was not captured whole shows later, which
+    /// matters to none but a server's process without contexts.
+    pub(super) fn untold(&self, serving: &Serving) -> Option<(Role, u64)> {
+        // What is told of after its answer may turn out to be part of another trace, or to be more.
+        if self.opened.after || self.pipelined || self.ignored {
+            return None;
+        }
+        let (identity, request, asked) = self.pairing.only()?;
+        let role = self.role?;
+        let sampled = identity.flags & SAMPLED != 0 || !matches!(request, Request::Http(_));
+        let matters = role == Role::Server && serving.asks_threads(self.thread.pid);
+        (!sampled && !matters).then_some((role, asked))
     }
 
     /// What is missing may have been a request.

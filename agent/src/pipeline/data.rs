@@ -78,6 +78,14 @@ impl Pipeline {
             }
             self.wishes.push(Wish::Everything(data.id));
         }
+        let asks = matches!(
+            (connection.role, data.direction),
+            (Some(Role::Client), Direction::Sent) | (Some(Role::Server), Direction::Received)
+        );
+        if asks && !connection.untold && connection.untold(&self.calls.serving).is_some() {
+            connection.untold = true;
+            self.untold.push(data.id);
+        }
     }
 
     /// Whole calls were left out by the kernel.

@@ -273,6 +273,18 @@ impl Live {
         self.control(id, Control { mode: mode::EVERYTHING, ..Control::default() });
     }
 
+    /// Has less captured of the answer to the request that ended at `asked`.
+    pub fn brief(&mut self, id: ConnectionId, role: Role, asked: u64) {
+        let mode = match role {
+            Role::Client => mode::BRIEF_RECEIVED,
+            Role::Server => mode::BRIEF_SENT,
+        };
+        // Without room for it, more is captured than anybody needs.
+        if self.kernel.control(id.0, Control { mode, asked, ..Control::default() }).is_ok() {
+            self.controlled.insert(id.0);
+        }
+    }
+
     /// Stops all records of a connection but its last, which says how many calls it made.
     pub fn count(&mut self, id: ConnectionId) {
         self.control(id, Control { mode: mode::COUNT, ..Control::default() });

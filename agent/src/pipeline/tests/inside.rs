@@ -244,6 +244,58 @@ fn the_senders_decision_holds() {
     assert_eq!(service.stats.unsampled.load(Ordering::Relaxed), 2);
 }
 
+/// What is wished for while a request with these flags, and a call for it, are under way.
+fn wished(mut service: Service, flags: &str) -> Vec<Wish> {
+    let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+    let request = format!("GET /in HTTP/1.1\r\nHost: h\r\ntraceparent: {parent}\r\n\r\n");
+    let work = service.data(IN[0], Direction::Received, request.as_bytes(), None);
+    let has_contexts = !service.pipeline.calls.serving.asks_threads(PID);
+    service.data(OUT, Direction::Sent, CALL, has_contexts.then_some(work));
+    let wishes = service.pipeline.wishes().collect();
+    assert_eq!(service.pipeline.wishes().count(), 0, "once");
+    service.data(OUT, Direction::Received, ANSWER, None);
+    service.answers(IN[0]);
+    assert_eq!(service.pipeline.wishes().count(), 0, "answered");
+    wishes
+}
+
+#[test]
+fn less_is_captured_of_answers_that_nobody_is_told_of() {
+    let request = wished(Service::with_contexts(), "00");
+    let [
+        Wish::Brief { id: one, role: Role::Server, asked: 88.. },
+        Wish::Brief { id: other, role: Role::Client, asked },
+    ] = request[..]
+    else {
+        panic!("{request:?}")
+    };
+    assert_eq!((one, other, asked), (IN[0], OUT, CALL.len() as u64));
+    assert_eq!(wished(Service::with_contexts(), "01"), [], "they are told");
+    let threads = wished(Service::new(), "00");
+    assert!(
+        matches!(threads[..], [Wish::Brief { id: OUT, .. }]),
+        "when a request is over matters to others: {threads:?}"
+    );
+}
+
+#[test]
+fn what_is_over_or_may_yet_be_told_is_captured_as_ever() {
+    let mut service = Service::with_contexts();
+    let sampler = Sampler::named("always_off", None).0;
+    let tracer = Tracer::new(TrustedProxies::default(), Propagators::default(), sampler);
+    service.pipeline.calls.tracer = tracer;
+    let head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    service.data(OUT, Direction::Sent, head, None);
+    assert_eq!(service.pipeline.wishes().count(), 0, "where the request ends is not known");
+    service.data(OUT, Direction::Sent, b"0\r\n\r\n", None);
+    service.data(OUT, Direction::Received, ANSWER, None);
+    assert_eq!(service.pipeline.wishes().count(), 0, "answered");
+    service.data(OUT, Direction::Sent, CALL, None);
+    service.data(OUT, Direction::Sent, CALL, None);
+    let pipelined: Vec<_> = service.pipeline.wishes().collect();
+    assert_eq!(pipelined, [Wish::Everything(OUT)]);
+}
+
 #[test]
 fn a_thread_that_serves_one_request_at_a_time_tells_whose_its_calls_are() {
     let mut service = Service::with_threads();
