@@ -256,7 +256,7 @@ impl<I: Clone> Pairing<I> {
     /// The call that is open, if it is one and its request went through whole: who it is, and where
     /// that ended.
     pub fn only(&self) -> Option<(&I, &Request, u64)> {
-        let Some(call) = self.open.front().filter(|_| self.open.len() == 1) else { return None };
+        let call = self.open.front().filter(|_| self.open.len() == 1)?;
         let (identity, request) = call.told_as.as_ref()?;
         Some((identity, request, call.asked?))
     }
