@@ -33,6 +33,8 @@ const LONG_TARGET: usize = 6000;
 const LONG_DELAY: u64 = 1000;
 /// The smallest ring that holds what comes while a capped agent stands still, and not more.
 const SMALL_RING: &str = "512KiB";
+/// One in which what that says has room by far, so that it is not for the ring that calls are left out.
+const LARGER_RING: &str = "2MiB";
 /// For records that are still in the ring when the load ends.
 const DRAIN: Duration = Duration::from_millis(1500);
 /// For so many seconds the agent stands still before it is stopped: more is said than its ring holds.
@@ -148,7 +150,8 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let (target, memory, sheds) = (target.as_str(), LITTLE_MEMORY, Some("shed"));
     let slow = servers::start(Which::Go, setting.dir.path())?;
     let why = Some("overload: memory for");
-    let case = Case { name: "memory", target, memory, sheds, why, stops: AtTheEnd, ..case };
+    let flags = &["--ring-size", LARGER_RING];
+    let case = Case { name: "memory", target, flags, memory, sheds, why, stops: AtTheEnd, ..case };
     connections(report, setting, &slow, None, &case)?;
     if let Some(quota) = &quota {
         throughput(report, setting, &nginx, quota)?;
@@ -193,7 +196,7 @@ fn connections(
     let mut most = 0;
     while load.running() && !(case.stops.in_between() && log.exists()) {
         ensure!(begun.elapsed() < Duration::from_secs(seconds + 60), "the load does not end");
-        most = most.max(agent.pss_kib()?);
+        most = most.max(agent.pss_kib()? + agent.kernel_kib()?);
         std::thread::sleep(Duration::from_millis(50));
         if case.stops == Stops::StandingStill && begun.elapsed().as_secs() + STILL >= seconds {
             // From then on as long as it takes.
