@@ -41,7 +41,7 @@ const QUIET: u64 = 500_000_000;
 
 /// Connections for which there was no room that are remembered, to say in the end what was lost on
 /// them. Of others only the sum is known.
-const MAX_REFUSED: usize = 1024;
+const MAX_REFUSED: usize = 8192;
 
 /// What the pipeline wants of the source for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,7 +85,7 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     let stats = Arc::new(Stats::default());
     let budget = Budget::of(&args.limits)?;
     held::count_here();
-    let mut live = Live::start(args.capture, budget.ring, Arc::clone(&stats))?;
+    let mut live = Live::start(args.capture, budget.kernel, Arc::clone(&stats))?;
     let exporters = Exporters::start(
         Config { otlp, output, filter: args.filter.filter(), queue: budget.queue },
         Arc::clone(&stats),
