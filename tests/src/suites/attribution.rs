@@ -5,6 +5,7 @@
 
 pub(super) mod go;
 mod proxies;
+mod sampling;
 mod threads;
 
 use std::collections::{BTreeMap, HashMap};
@@ -149,6 +150,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         }
     }
     tally.tell(report, "of event loops");
+    sampling::run(report, setting, &down)?;
     proxies::run(report, setting, &down)?;
     threads::run(report, setting, &down)
 }

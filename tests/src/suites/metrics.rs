@@ -33,13 +33,13 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Samples by name: labels and value.
 #[derive(Debug, Deserialize)]
-struct Page(BTreeMap<String, Vec<(Labels, f64)>>);
+pub(super) struct Page(BTreeMap<String, Vec<(Labels, f64)>>);
 
 type Labels = BTreeMap<String, String>;
 
 impl Page {
     /// The sample with this label, or the only one.
-    fn value(&self, name: &str, label: &str) -> Result<f64> {
+    pub(super) fn value(&self, name: &str, label: &str) -> Result<f64> {
         let samples = self.0.get(name).with_context(|| format!("no {name}"))?;
         let mut fitting = samples
             .iter()
@@ -183,7 +183,7 @@ fn hostile(address: SocketAddr) -> Result<Vec<TcpStream>> {
 }
 
 /// Asks as Prometheus does, and has the answer decoded by its own parser.
-fn scrape(setting: &Setting, address: SocketAddr) -> Result<Page> {
+pub(super) fn scrape(setting: &Setting, address: SocketAddr) -> Result<Page> {
     let dir = setting.dir.path();
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;

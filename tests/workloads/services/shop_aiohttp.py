@@ -25,6 +25,19 @@ async def with_body(request):
     return web.json_response({})
 
 
+async def long(request):
+    """An answer in chunks that lets wait for it longer than anybody needs to know that it is asked for."""
+    await asyncio.sleep(0.5)
+    await shop.by_aiohttp(request.query["call"], "one")
+    response = web.StreamResponse()
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    for _ in range(14):
+        await response.write(b"x" * 1000)
+    await response.write_eof()
+    return response
+
+
 async def after(request):
     """One call goes on when the answer is there."""
     call = request.query["call"]
@@ -55,6 +68,7 @@ def main(port, loop):
             web.get("/httpx", answers(shop.with_httpx)),
             web.get("/thread", answers(shop.in_a_thread)),
             web.get("/after", after),
+            web.get("/long", long),
             web.post("/body", with_body),
         ]
     )
