@@ -69,7 +69,8 @@ pub enum Wish {
 
 /// Everything between a source and the exporters.
 pub struct Pipeline {
-    connections: FxHashMap<ConnectionId, Connection>,
+    /// Each in a place of its own: the table has up to twice as many, and moves when it grows.
+    connections: FxHashMap<ConnectionId, Box<Connection>>,
     limits: Budget,
     /// There was no room for a connection at some time.
     was_full: bool,
@@ -280,7 +281,7 @@ impl Pipeline {
             return;
         }
         self.calls.owners.connects(opened.pid);
-        self.connections.insert(opened.id, Connection::new(opened));
+        self.connections.insert(opened.id, Box::new(Connection::new(opened)));
         self.count_connections();
     }
 
@@ -307,7 +308,7 @@ impl Pipeline {
         });
     }
 
-    fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+    fn remove(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
         let connection = self.connections.remove(&id)?;
         self.held -= connection.held;
         Some(connection)

@@ -93,6 +93,10 @@ impl<I: Clone> Pairing<I> {
                     }
                     self.excused = false;
                     let identity = sink.began(at, time, thread, &mut request);
+                    if self.open.is_empty() {
+                        // Most connections never have two open, and would keep room for four.
+                        self.open.reserve_exact(1);
+                    }
                     self.open.push_back(Open {
                         told_as: identity.map(|identity| (identity, request)),
                         position: at,
