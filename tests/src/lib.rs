@@ -7,6 +7,7 @@ pub mod agent;
 pub mod capture;
 pub mod check;
 pub mod clients;
+pub mod desk;
 pub mod mysql;
 pub mod paths;
 pub mod plan;

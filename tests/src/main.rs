@@ -13,7 +13,7 @@ use clap::Parser;
 use tempfile::TempDir;
 use tracebee_tests::process::be_patient;
 use tracebee_tests::report::Report;
-use tracebee_tests::{agent, paths};
+use tracebee_tests::{agent, desk, paths};
 
 mod suites;
 
@@ -47,6 +47,9 @@ struct Arguments {
     /// Only list the suites.
     #[arg(long)]
     list: bool,
+    /// A service of the suite `attribution`: serves on a port until it is killed.
+    #[arg(long, value_name = "PORT", hide = true)]
+    desk: Option<u16>,
     /// Keep the files of suites that passed, too.
     #[arg(long)]
     keep: bool,
@@ -101,6 +104,10 @@ struct Suite {
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
+    if let Some(port) = arguments.desk {
+        desk::serve(port)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if arguments.list {
         for Suite { name, about, .. } in suites::ALL {
             println!("{name:12} {about}");

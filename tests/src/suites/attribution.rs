@@ -23,7 +23,7 @@ use crate::Setting;
 /// Requests in flight.
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
 /// How the shop is served: what its calls are called by, by what, on which event loop, and its endpoints.
-const SHOPS: [(&str, Shop, &str, &[Endpoint]); 8] = [
+const SHOPS: [(&str, Shop, &str, &[Endpoint]); 7] = [
     ("fastapi-asyncio", Shop::FastApi, "asyncio", &FASTAPI),
     ("fastapi-uvloop", Shop::FastApi, "uvloop", &FASTAPI),
     ("fastapi-uvloop-0.21.0", Shop::FastApi, "uvloop-0.21.0", &FASTAPI),
@@ -31,7 +31,6 @@ const SHOPS: [(&str, Shop, &str, &[Endpoint]); 8] = [
     ("aiohttp-asyncio", Shop::Aiohttp, "asyncio", &AIOHTTP),
     ("aiohttp-uvloop", Shop::Aiohttp, "uvloop", &AIOHTTP),
     ("aiohttp-uvloop-0.21.0", Shop::Aiohttp, "uvloop-0.21.0", &AIOHTTP),
-    ("aiohttp-uvloop-0.22.1", Shop::Aiohttp, "uvloop-0.22.1", &AIOHTTP),
 ];
 /// An endpoint of the shop, how many calls it makes for a request, and how large a request's body is.
 type Endpoint = (&'static str, usize, usize);

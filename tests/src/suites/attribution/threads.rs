@@ -49,7 +49,7 @@ const NONE: Option<&str> = None;
 
 /// Each thread serves one request at a time; or each process does, and has no need of threads; or
 /// it is not so.
-const SERVICES: [Service; 12] = [
+const SERVICES: [Service; 13] = [
     Service {
         name: "flask-threads",
         endpoints: &[
@@ -133,6 +133,16 @@ const SERVICES: [Service; 12] = [
         command: |port, _| {
             let mut command = Command::new("node");
             command.arg(workload("services/desk.js")).arg(port);
+            command
+        },
+    },
+    Service {
+        name: "tokio",
+        endpoints: &[endpoint("work", 3, NONE)],
+        command: |port, _| {
+            // This program; where it cannot tell what it is, starting it says so.
+            let mut command = Command::new(std::env::current_exe().unwrap_or_default());
+            command.args(["--desk", port]);
             command
         },
     },
