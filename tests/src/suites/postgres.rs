@@ -17,7 +17,7 @@ use tracebee_tests::servers::python;
 use tracebee_tests::span::Span;
 use tracebee_tests::wireshark::capture::Capture;
 
-use super::database::{self, Asked, Client, LIMIT, brief, first_word, node, work};
+use super::database::{self, Asked, At, Client, LIMIT, brief, first_word, node, work};
 use crate::Setting;
 
 /// The database that all clients use.
@@ -55,19 +55,49 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let flags = ["--output", "json", "--record", record, "--port", &only];
     let agent = Agent::start(&setting.binary, dir, &flags)?;
     let port = server.port;
-    let mut clients = Vec::new();
-    for (name, command, more) in programs() {
-        let asked = in_database(work(name, command, port, dir, more)?);
-        clients.push(Client { name, asked, system: "postgresql" });
-    }
+    let at = At::port(port);
+    let mut clients = all(programs(), &at, dir)?;
     let file = capture.stop()?;
     let large = large(report, &agent, port, dir)?;
     clients.push(Client { name: "large", asked: large, system: "postgresql" });
     let stopped = agent.stop()?;
     let logged = server.stop()?;
     let losses = [("gap", 0), ("joined_midway", 0), ("encrypted", 0)];
-    database::check(report, &stopped, port, &clients, &logged, by_the_server, &losses)?;
-    wire::check(report, setting, &file, port)
+    database::check(report, &stopped, &at, &clients, &logged, by_the_server, &losses)?;
+    wire::check(report, setting, &file, port)?;
+    over_unix(report, setting)
+}
+
+/// What clients ask, at a server of which nothing is known yet.
+fn all(
+    programs: Vec<(&'static str, Command, &'static [&'static str])>,
+    at: &At<'_>,
+    dir: &Path,
+) -> Result<Vec<Client>> {
+    let client = |(name, command, more)| {
+        let asked = in_database(work(name, command, at, dir, more)?);
+        Ok(Client { name, asked, system: "postgresql" })
+    };
+    programs.into_iter().map(client).collect()
+}
+
+/// The same at a server's UNIX socket, long results too; pgjdbc connects to none.
+fn over_unix(report: &mut Report, setting: &Setting) -> Result<()> {
+    let dir = setting.dir.path().join("unix");
+    std::fs::create_dir(&dir)?;
+    let server = Postgres::start(&dir)?;
+    let agent = Agent::json(&setting.binary, &dir)?;
+    let socket = server.socket.clone();
+    let at = At { port: server.port, socket: Some(&socket) };
+    let mut programs = programs();
+    programs.retain(|(name, ..)| {
+        !["sqlalchemy-psycopg2", "sqlalchemy-asyncpg", "pgjdbc"].contains(name)
+    });
+    programs.push(("large", python("postgres/large_client.py", &[]), &[]));
+    let clients = all(programs, &at, &dir)?;
+    let stopped = agent.stop()?;
+    // What else goes on here may be lost.
+    database::check(report, &stopped, &at, &clients, &server.stop()?, by_the_server, &[])
 }
 
 fn in_database(mut asked: Vec<Asked>) -> Vec<Asked> {

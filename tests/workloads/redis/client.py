@@ -18,6 +18,8 @@ import redis
 import redis.asyncio
 
 PORT, LOG, MODE, TAG = int(sys.argv[1]), open(sys.argv[2], "w"), sys.argv[3], sys.argv[4]
+SOCKET = os.environ.get("UNIX_SOCKET")
+SERVER = {"unix_socket_path": SOCKET} if SOCKET else {"host": "127.0.0.1", "port": PORT}
 PROTOCOL = int(MODE[-1])
 ASYNC = MODE.startswith("async")
 LIBRARY = redis.asyncio if ASYNC else redis
@@ -46,8 +48,7 @@ async def call(operation, ask, *, size=None, database="0", waits=False, **expect
 
 
 def connect(**arguments):
-    return LIBRARY.Redis(host="127.0.0.1", port=PORT, protocol=PROTOCOL,
-                         single_connection_client=True, **arguments)
+    return LIBRARY.Redis(**SERVER, protocol=PROTOCOL, single_connection_client=True, **arguments)
 
 
 def pipeline(client, key, transaction, commands):
@@ -165,7 +166,7 @@ async def main():
     await result(other.aclose() if ASYNC else other.close())
     if ASYNC:
         # Many at once, on a pool of connections.
-        pool = redis.asyncio.Redis(host="127.0.0.1", port=PORT, protocol=PROTOCOL, max_connections=8)
+        pool = redis.asyncio.Redis(**SERVER, protocol=PROTOCOL, max_connections=8)
         gate = asyncio.Semaphore(8)
 
         async def one():
