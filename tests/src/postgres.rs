@@ -15,6 +15,9 @@ use crate::process::{Process, run};
 /// How long the server may take to stop: it waits for nobody.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
+/// What a call of a function, which has no text, is logged as begins with this.
+pub const FUNCTION: &str = "fastpath function call: ";
+
 /// A server of our own.
 #[derive(Debug)]
 pub struct Postgres {
@@ -128,6 +131,7 @@ impl Connection {
                     let (name, text) = message.strip_prefix("execute ")?.split_once(": ")?;
                     (!name.contains('\'')).then_some(text)
                 });
+                let text = text.or_else(|| message.starts_with(FUNCTION).then_some(message));
                 if let Some(text) = text {
                     self.all.push(Logged { text: text.to_owned(), code: None });
                     self.open = true;

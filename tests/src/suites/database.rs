@@ -192,7 +192,7 @@ fn by_the_client(report: &mut Report, client: &Client, spans: &[&Span]) {
             report.equal(&what("namespace"), call.namespace.as_deref(), text("db.namespace"));
             let named = match (&*call.summary, &call.operation, &call.namespace) {
                 ("", Some(operation), Some(namespace)) => format!("{operation} {namespace}"),
-                ("", None, Some(namespace)) => namespace.clone(),
+                ("", None, Some(name)) | ("", Some(name), None) => name.clone(),
                 ("", _, None) => text("db.system.name").unwrap_or_default().to_owned(),
                 (summary, ..) => summary.to_owned(),
             };

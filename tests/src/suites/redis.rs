@@ -63,6 +63,8 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let socket = dir.join("redis.sock");
     let mut server = Command::new("redis-server");
     server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]).arg(dir);
+    // Some log in.
+    server.args(["--user", "app", "on", ">secret-password", "~*", "&*", "+@all"]);
     server.arg("--port").arg(port.to_string()).arg("--unixsocket").arg(&socket);
     let mut server = Process::spawn("redis-server", dir, &mut server)?;
     server.wait_port(([127, 0, 0, 1], port).into())?;

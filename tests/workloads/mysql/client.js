@@ -1,11 +1,11 @@
 // mysql2: plain queries, and statements that are prepared once and executed by number.
 const mysql = require("mysql2/promise");
 const fs = require("fs");
+const now = require("../clock.js");
 
 const [port, file] = process.argv.slice(2);
 const socket = process.env.UNIX_SOCKET;
 const log = fs.openSync(file, "w");
-const now = () => Math.round((performance.timeOrigin + performance.now()) * 1e6);
 
 const call = (summary, more) => ({
   summary, operation: null, namespace: "shop", returned: null, affected: null, code: null, batch: null, long: false, logged: true, ...more,

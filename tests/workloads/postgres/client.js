@@ -1,12 +1,12 @@
 // node-postgres: all messages of a query at once, without a name unless asked for.
 const { Client } = require("pg");
 const fs = require("fs");
+const now = require("../clock.js");
 const path = require("path");
 
 const [port, file] = process.argv.slice(2);
 const socket = process.env.UNIX_SOCKET;
 const log = fs.openSync(file, "w");
-const now = () => Math.round((performance.timeOrigin + performance.now()) * 1e6);
 
 const call = (summary, more) => ({ summary, returned: null, affected: null, code: null, batch: null, long: false, ...more });
 

@@ -23,10 +23,11 @@ def with_psycopg2():
     return connection, socket.socket(fileno=os.dup(connection.fileno())).getsockname()[1]
 
 
-def call(summary, returned=None, affected=None, code=None, batch=None, long=False, warned=False):
+def call(summary, returned=None, affected=None, code=None, batch=None, long=False, warned=False, operation=None):
     """One call as it must be seen."""
     return {
         "summary": summary,
+        "operation": operation,
         "returned": returned,
         "affected": affected,
         "code": code,

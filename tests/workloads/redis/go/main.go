@@ -97,8 +97,11 @@ func main() {
 		network, address = "unix", socket
 	}
 	connect := func(database, pool int) *redis.Client {
-		return redis.NewClient(&redis.Options{Network: network, Addr: address, Protocol: protocol,
-			DB: database, PoolSize: pool, MaxRetries: -1})
+		options := &redis.Options{Network: network, Addr: address, Protocol: protocol, DB: database, PoolSize: pool, MaxRetries: -1}
+		if database > 0 {
+			options.Username, options.Password = "app", "secret-password"
+		}
+		return redis.NewClient(options)
 	}
 	size := func(n int) *int { return &n }
 	client := connect(0, 1)
