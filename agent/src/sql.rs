@@ -9,6 +9,7 @@
 mod lexer;
 mod mask;
 mod seen;
+mod shape;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// As [`read`](Self::read), or as it was read before.
+    /// As [`read`](Self::read), or as it was read before, perhaps with other numbers.
     pub fn shared(text: &[u8], dialect: Dialect, cut: bool) -> Arc<Self> {
         seen::read(text, dialect, cut)
     }

@@ -23,6 +23,8 @@ const INIT: &str =
 pub struct MariaDb {
     /// Where it listens on 127.0.0.1.
     pub port: u16,
+    /// Where it listens, too.
+    pub socket: PathBuf,
     process: Process,
     log: PathBuf,
     _data: tempfile::TempDir,
@@ -66,9 +68,10 @@ impl MariaDb {
         std::fs::write(&init, INIT.replace("; ", ";\n"))?;
         let log = data.path().join("all.log");
         let port = free_port();
+        let socket = data.path().join("socket");
         let mut command = Command::new("/usr/sbin/mariadbd");
         command.args(common).args(["--bind-address=127.0.0.1", &format!("--port={port}")]).args([
-            format!("--socket={}", data.path().join("socket").display()),
+            format!("--socket={}", socket.display()),
             format!("--init-file={}", init.display()),
             format!("--general-log-file={}", log.display()),
             format!("--ssl-cert={}", certificate.display()),
@@ -84,7 +87,7 @@ impl MariaDb {
         ]);
         let mut process = Process::spawn("mariadb", dir, &mut command)?;
         process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
-        Ok(Self { port, process, log, _data: data })
+        Ok(Self { port, socket, process, log, _data: data })
     }
 
     /// Stops it, so that its log is complete: what was asked on each connection, by its number.

@@ -15,11 +15,16 @@ use crate::process::{Process, run};
 /// How long the server may take to stop: it waits for nobody.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
+/// What a call of a function, which has no text, is logged as begins with this.
+pub const FUNCTION: &str = "fastpath function call: ";
+
 /// A server of our own.
 #[derive(Debug)]
 pub struct Postgres {
     /// Where it listens on 127.0.0.1.
     pub port: u16,
+    /// Where it listens, too.
+    pub socket: PathBuf,
     process: Process,
     log: PathBuf,
     /// Its data, readable for the user `postgres` only.
@@ -61,21 +66,18 @@ impl Postgres {
         let port = free_port();
         let mut command = as_postgres(&programs.join("postgres"));
         command.arg("-D").arg(&data_dir).args(["-p", &port.to_string()]).current_dir("/");
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            "fsync=off",
-            "shared_buffers=16MB",
-        ]
-        .iter()
-        .chain(settings)
+        let sockets = format!("unix_socket_directories={}", data.path().display());
+        for setting in ["listen_addresses=127.0.0.1", &sockets, "fsync=off", "shared_buffers=16MB"]
+            .iter()
+            .chain(settings)
         {
             command.args(["-c", setting]);
         }
         let mut process = Process::spawn("postgres", dir, &mut command)?;
         process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
         let log = data_dir.join("log/all.json");
-        Ok(Self { port, process, log, _data: data })
+        let socket = data.path().join(format!(".s.PGSQL.{port}"));
+        Ok(Self { port, socket, process, log, _data: data })
     }
 
     /// Its process.
@@ -91,7 +93,7 @@ impl Postgres {
     }
 
     /// Stops it, so that its log is complete: the statements of each connection by the client's
-    /// port.
+    /// port, or the process that served it over the UNIX socket.
     pub fn stop(mut self) -> Result<HashMap<u64, Vec<Logged>>> {
         self.process.signal(libc::SIGINT);
         self.process.wait(STOP_LIMIT)?;
@@ -100,10 +102,14 @@ impl Postgres {
         let mut connections = HashMap::<u64, Connection>::new();
         for line in text.lines() {
             let line: Json = serde_json::from_str(line).with_context(|| line.to_owned())?;
-            let Some(port) = line["remote_port"].as_u64() else { continue };
-            connections.entry(port).or_default().line(&line);
+            let number = match line["remote_host"].as_str() {
+                Some("[local]") => line["pid"].as_u64(),
+                _ => line["remote_port"].as_u64(),
+            };
+            let Some(number) = number else { continue };
+            connections.entry(number).or_default().line(&line);
         }
-        Ok(connections.into_iter().map(|(port, connection)| (port, connection.all)).collect())
+        Ok(connections.into_iter().map(|(number, connection)| (number, connection.all)).collect())
     }
 }
 
@@ -125,6 +131,7 @@ impl Connection {
                     let (name, text) = message.strip_prefix("execute ")?.split_once(": ")?;
                     (!name.contains('\'')).then_some(text)
                 });
+                let text = text.or_else(|| message.starts_with(FUNCTION).then_some(message));
                 if let Some(text) = text {
                     self.all.push(Logged { text: text.to_owned(), code: None });
                     self.open = true;

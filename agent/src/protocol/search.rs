@@ -3,7 +3,7 @@
 //! Not a protocol on the wire: [`http1`] frames and pairs the messages and knows of
 //! this only that somebody may read a body (`http1::over`). `endpoints` is the table of the REST
 //! API, `signs` is what heads say of who speaks, `root` what a server says of itself, `bulk` counts
-//! operations, `json` and `text` make the text of a query. [`call::search`](crate::call::search)
+//! operations and `items` what became of them, `json` and `text` make the text of a query. [`call::search`](crate::call::search)
 //! decides which calls are meant, `trace::search` makes spans of them.
 //!
 //! # What is evidence
@@ -30,6 +30,7 @@ use super::http1;
 
 pub mod bulk;
 pub mod endpoints;
+pub mod items;
 mod json;
 pub mod root;
 pub mod signs;
@@ -41,6 +42,7 @@ pub use signs::{AnswerSigns, Node, Signs};
 
 use bulk::Bulk;
 use endpoints::{Body, Endpoint};
+use items::Items;
 
 /// A product, as spans name it.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub enum Content {
     Query(Query),
     /// Operations, all of them seen.
     Bulk(Box<Bulk>),
+    /// What became of operations, all of it seen.
+    Items(Items),
     /// What answers for `/`.
     Root(&'static System),
 }
@@ -125,19 +129,39 @@ pub(super) fn reader(method: &str, target: &str, signs: Signs) -> Option<Box<dyn
     }
 }
 
-/// Whether the answer to a request may tell of its server.
-pub(super) fn asks_for_root(method: &str, target: &str) -> bool {
-    (target == "/" || target.starts_with("/?")) && method == "GET"
+/// What the answer to a request may tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tells {
+    /// What its server is.
+    Root,
+    /// What became of operations.
+    Items,
 }
 
-/// Who reads such an answer, if it is one that does.
-pub(super) fn root_reader(
+/// What the answer to `method` and `target` may tell, if it is of interest.
+pub(super) fn awaited(method: &str, target: &str) -> Option<Tells> {
+    if (target == "/" || target.starts_with("/?")) && method == "GET" {
+        return Some(Tells::Root);
+    }
+    memchr::memchr(b'_', target.as_bytes())?;
+    items::are_asked_for(method, target).then_some(Tells::Items)
+}
+
+/// Who reads such an answer, of `length` bytes if that is known, if it is one that tells.
+pub(super) fn answer_reader(
+    awaited: Tells,
     status: u16,
-    length: u64,
+    length: Option<u64>,
     signs: &AnswerSigns,
 ) -> Option<Box<dyn http1::Reader>> {
-    let may_tell = status == 200 && length <= root::MAX_LENGTH as u64 && signs.is_json();
-    may_tell.then(|| Box::<root::Reader>::default() as Box<dyn http1::Reader>)
+    let short = length.is_some_and(|length| length <= root::MAX_LENGTH as u64);
+    match awaited {
+        _ if status != 200 => None,
+        Tells::Root if short && signs.is_json() => Some(Box::<root::Reader>::default()),
+        Tells::Root => None,
+        // A proxy may have added what hides its type; its first byte tells.
+        Tells::Items => Some(Box::<items::Reader>::default()),
+    }
 }
 
 /// The path of a request target in origin form. Other forms are for proxies.
@@ -154,6 +178,7 @@ pub fn fuzz(data: &[u8]) {
     let mut reader: Box<dyn http1::Reader> = match kind & 3 {
         0 if *length > 127 => Box::new(text::Reader::of_several()),
         0 => Box::<text::Reader>::default(),
+        1 if *length > 127 => Box::<items::Reader>::default(),
         1 => Box::<bulk::Reader>::default(),
         2 => Box::<root::Reader>::default(),
         _ => {

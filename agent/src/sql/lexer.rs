@@ -260,6 +260,11 @@ impl Iterator for Lexer<'_> {
     }
 }
 
+/// Whether a byte right before or behind a digit belongs to the same token.
+pub(super) fn goes_with_number(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & (WORD | DOT) != 0
+}
+
 /// Classes of bytes: what a word may begin with, and go on with.
 const FIRST: u8 = 1;
 const WORD: u8 = 2;

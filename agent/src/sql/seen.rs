@@ -1,7 +1,7 @@
 //! Statements that were read before: programs say the same few again and again.
 //!
-//! A statement is known by every byte that was seen of it and by whatever else its reading depends
-//! on. What is kept of it that is secret stays here, in memory, like the captured bytes before it.
+//! A statement is known by every byte that was seen of it but the numbers that mean nothing
+//! ([`shape`]), and by whatever else its reading depends on. What is kept of it that is secret stays here, in memory, like the captured bytes before it.
 
 use std::cell::RefCell;
 use std::hash::{Hash as _, Hasher as _};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
+use super::shape::shape;
 use super::{Dialect, Statement};
 
 /// Statements that are kept: a program has tens, a host some hundreds. Where two fall together the
@@ -35,26 +36,26 @@ pub(super) fn read(text: &[u8], dialect: Dialect, cut: bool) -> Arc<Statement> {
 }
 
 struct Known {
-    text: Box<[u8]>,
+    shape: Box<[u8]>,
     dialect: Dialect,
     cut: bool,
     statement: Arc<Statement>,
 }
 
 impl Known {
-    fn is(&self, text: &[u8], dialect: Dialect, cut: bool) -> bool {
-        *self.text == *text && self.dialect == dialect && self.cut == cut
+    fn is(&self, shape: &[u8], dialect: Dialect, cut: bool) -> bool {
+        *self.shape == *shape && self.dialect == dialect && self.cut == cut
     }
 
     fn bytes(&self) -> usize {
-        2 * self.text.len() + OVERHEAD
+        2 * self.shape.len() + OVERHEAD
     }
 }
 
 #[derive(Default)]
 struct Slot {
-    /// Of the text that was said last and is not kept: what is said once is said no more, most
-    /// likely, because it has values in it.
+    /// Of the shape that was said last and is not kept: what is said once is said no more, most
+    /// likely, because it has texts in it.
     hash: u64,
     known: Option<Box<Known>>,
 }
@@ -62,25 +63,31 @@ struct Slot {
 struct Seen {
     slots: Box<[Slot]>,
     bytes: usize,
+    /// Of the statement at hand.
+    shape: Vec<u8>,
 }
 
 impl Seen {
     fn new() -> Self {
-        Self { slots: (0..MAX_STATEMENTS).map(|_| Slot::default()).collect(), bytes: 0 }
+        let slots = (0..MAX_STATEMENTS).map(|_| Slot::default()).collect();
+        Self { slots, bytes: 0, shape: Vec::new() }
     }
 
     fn read(&mut self, text: &[u8], dialect: Dialect, cut: bool) -> Arc<Statement> {
+        shape(text, cut, &mut self.shape);
         let mut hasher = FxHasher::default();
-        text.hash(&mut hasher);
+        self.shape.hash(&mut hasher);
         let hash = hasher.finish();
         let slot = &mut self.slots[hash as usize % MAX_STATEMENTS];
-        if let Some(known) = slot.known.as_ref().filter(|known| known.is(text, dialect, cut)) {
+        if let Some(known) = slot.known.as_ref().filter(|known| known.is(&self.shape, dialect, cut))
+        {
             return Arc::clone(&known.statement);
         }
         let statement = Arc::new(Statement::read(text, dialect, cut));
         if std::mem::replace(&mut slot.hash, hash) == hash {
             let statement = Arc::clone(&statement);
-            let known = Box::new(Known { text: text.into(), dialect, cut, statement });
+            let known =
+                Box::new(Known { shape: self.shape.as_slice().into(), dialect, cut, statement });
             self.bytes += known.bytes();
             if let Some(old) = slot.known.replace(known) {
                 self.bytes -= old.bytes();
@@ -109,6 +116,7 @@ mod tests {
         let [first, second, third] = [(); 3].map(|()| read("SELECT 1 FROM a"));
         assert!(!Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&second, &third));
         assert_eq!((&*first.text, &*third.summary), ("SELECT ? FROM a", "SELECT a"));
+        assert!(Arc::ptr_eq(&third, &read("SELECT 4711 FROM a")));
         assert!(!Arc::ptr_eq(&third, &read("SELECT 1 FROM A")));
     }
 
@@ -134,7 +142,7 @@ mod tests {
         let mut seen = Seen::new();
         let mut most = 0;
         for n in 0..8 * MAX_STATEMENTS {
-            let text = format!("SELECT {n}, '{}'", "x".repeat(MAX_TEXT - 20));
+            let text = format!("SELECT a{n}, '{}'", "x".repeat(MAX_TEXT - 20));
             for _ in 0..2 {
                 seen.read(text.as_bytes(), Dialect::POSTGRES, false);
             }

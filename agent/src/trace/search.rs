@@ -4,8 +4,9 @@
 //! - A span is the client's. The server's end of the same call is a span of HTTP.
 //! - Of a `_bulk` request that was seen whole, the operation is `bulk index` if all it does is that,
 //!   and `index` if it is a single one; its index is that of the path or of all its operations. Of
-//!   any other it is `bulk`. The size of a batch is that of its operations or, of `_msearch`, queries.
-//! - `_bulk` answers 200 also if some of its operations failed. So does the span.
+//!   any other it is `bulk`. The size of a batch is that of its operations or, of `_msearch`, queries;
+//!   of a `_bulk` request that was not seen whole that of the items in its answer, if that was.
+//! - `_bulk` answers 200 also if some of its operations failed. So does the span, and says how many.
 //! - `db.query.text` is the masked body of a search, a query or a count, `db.operation.parameter.*`
 //!   what is in the path.
 //! - An answer of 4xx or 5xx is an error, also to the question whether something exists.
@@ -26,7 +27,7 @@ use crate::source::Address;
 use crate::value::Value;
 
 /// Attributes of a span that has them all, with three parts of a path.
-const CAPACITY: usize = 20;
+const CAPACITY: usize = 21;
 
 /// Describes a call.
 pub(super) fn describe(
@@ -63,9 +64,14 @@ pub(super) fn describe(
             attributes.extend(name.as_deref().map(|name| (key, text_of(name))));
         }
     }
+    let items = match response.and_then(|response| response.content.as_deref()) {
+        Some(Content::Search(search::Content::Items(items))) => Some(items),
+        _ => None,
+    };
     let size = match (&bulk, &query) {
         (Some(bulk), _) => Some(bulk.operations),
-        (None, query) => query.as_ref().and_then(|query| query.queries),
+        (None, Some(query)) => query.queries,
+        (None, None) => items.map(|items| items.operations),
     };
     let text = query.map(|query| query.text).filter(|text| !text.is_empty());
     attributes.extend(text.map(|text| ("db.query.text", Value::Text(bounded(text, MAX_TEXT)))));
@@ -78,6 +84,10 @@ pub(super) fn describe(
     if let Some(size) = size.filter(|size| *size != 1) {
         let size = size.try_into().unwrap_or(i64::MAX);
         attributes.push(("db.operation.batch.size", Value::Int(size)));
+    }
+    if let Some(failed) = items.map(|items| items.failed).filter(|failed| *failed > 0) {
+        let failed = failed.try_into().unwrap_or(i64::MAX);
+        attributes.push(("tracebee.db.failed_operations", Value::Int(failed)));
     }
     attributes.push(("http.request.method", Value::Static(method.attribute())));
     let url = full_url(&target, http.host.as_deref(), call.endpoint);

@@ -15,6 +15,8 @@ struct Case {
     role: Role,
     request: http1::Request,
     status: Option<u16>,
+    /// What the body of the answer says.
+    content: Option<http1::Content>,
     no_answer: Option<NoAnswer>,
     waited: u64,
     local: &'static str,
@@ -34,6 +36,7 @@ fn case(role: Role, method: &str, target: &str) -> Case {
             ..Default::default()
         },
         status: Some(200),
+        content: None,
         no_answer: None,
         waited: 0,
         local: "10.1.1.1:8081",
@@ -74,6 +77,7 @@ impl Case {
                 crate::protocol::Response::Http(http1::Response {
                     status,
                     minor: 1,
+                    content: self.content.map(Box::new),
                     ..http1::Response::default()
                 })
             }),

@@ -15,4 +15,5 @@ mod recording;
 mod redis;
 mod search;
 mod seeds;
+mod statement;
 mod traps;

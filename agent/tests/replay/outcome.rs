@@ -88,6 +88,11 @@ pub(crate) fn int(span: &Span, key: &str) -> Option<i64> {
     }
 }
 
+/// All that is said of a call but its ids.
+pub(crate) fn essence(span: &Span) -> String {
+    format!("{} {} {} {} {:?}", span.start, span.end, span.name, span.error, span.attributes)
+}
+
 /// Replays files in order, without a timeout.
 pub(crate) fn replay(files: &[&[u8]]) -> Outcome {
     replay_with(files, None)

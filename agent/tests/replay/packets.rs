@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use tracebee::trace::Span;
 use tracebee_tests::capture::random::Random;
 
@@ -27,6 +28,44 @@ pub(crate) fn fixtures_but(prefix: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// A capture of a client and its server, and what the client itself wrote down.
+pub(crate) struct Run {
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static [u8],
+    pub(crate) log: &'static str,
+}
+
+impl Run {
+    pub(crate) fn capture(&self) -> Capture<'static> {
+        Capture::new(self.file)
+    }
+
+    /// The spans of all of it.
+    pub(crate) fn whole(&self) -> Vec<Span> {
+        replay(&[self.file]).spans
+    }
+
+    /// What the client wrote down.
+    pub(crate) fn log<Truth: DeserializeOwned>(&self) -> impl Iterator<Item = Truth> {
+        self.log.lines().map(|line| serde_json::from_str(line).unwrap())
+    }
+}
+
+/// Packets of the captures are missing at random: what is told is checked by what `checks` makes of
+/// all spans of a run, what is not told must be counted, and more than so many percent are told.
+pub(crate) fn one_packet_in_a_hundred_missing<Check: FnMut(&Span, &str)>(
+    runs: &[Run],
+    percent: usize,
+    checks: impl Fn(&[Span]) -> Check,
+) {
+    let (mut told, mut calls) = (0, 0);
+    for run in runs {
+        let [some, every] = run.capture().damaged(run.name, checks(&run.whole()));
+        (told, calls) = (told + some, calls + every);
+    }
+    assert!(told * 100 > calls * percent, "{told} of {calls}");
+}
+
 /// What is told of a capture that begins, or ends, before one of its packets.
 pub(crate) struct Cut {
     /// Number and time of that packet.
@@ -34,6 +73,21 @@ pub(crate) struct Cut {
     pub(crate) time: u64,
     pub(crate) after: Vec<Span>,
     pub(crate) before: Vec<Span>,
+}
+
+impl Cut {
+    /// The calls of each connection that begin after the cut, but for the first one of each; and
+    /// whether it is the last.
+    pub(crate) fn later<'a>(
+        &self,
+        connections: &'a [Vec<Span>],
+    ) -> impl Iterator<Item = (&'a Span, bool)> {
+        let time = self.time;
+        connections.iter().flat_map(move |spans| {
+            let later = spans.iter().enumerate().filter(move |(_, span)| span.start > time);
+            later.skip(1).map(|(n, span)| (span, n + 1 == spans.len()))
+        })
+    }
 }
 
 /// A capture file in parts: its header, and its packets with theirs.
@@ -102,8 +156,7 @@ impl<'a> Capture<'a> {
 
     /// Packets are missing at random: what is told is checked, what is not told must be counted. How
     /// many calls were told, and how many there are.
-    #[track_caller]
-    pub(crate) fn damaged(&self, name: &str, mut check: impl FnMut(&Span, &str)) -> [usize; 2] {
+    fn damaged(&self, name: &str, mut check: impl FnMut(&Span, &str)) -> [usize; 2] {
         let whole = self.with(|_| true).spans.len();
         let mut told = 0;
         for seed in 0..DAMAGED {

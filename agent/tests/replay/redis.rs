@@ -16,19 +16,19 @@ use serde::Deserialize;
 use tracebee::trace::{Kind, Span};
 
 use crate::outcome::{int, replay, text};
-use crate::packets::{Capture, Cut, fixtures_but};
+use crate::packets::{self, Capture, Run, fixtures_but};
 
-const RUNS: [(&str, &[u8], &str); 2] = [
-    (
-        "RESP2",
-        include_bytes!("../fixtures/redis-py-resp2.pcap"),
-        include_str!("../fixtures/redis-py-resp2.log"),
-    ),
-    (
-        "RESP3",
-        include_bytes!("../fixtures/redis-py-resp3.pcap"),
-        include_str!("../fixtures/redis-py-resp3.log"),
-    ),
+const RUNS: [Run; 2] = [
+    Run {
+        name: "RESP2",
+        file: include_bytes!("../fixtures/redis-py-resp2.pcap"),
+        log: include_str!("../fixtures/redis-py-resp2.log"),
+    },
+    Run {
+        name: "RESP3",
+        file: include_bytes!("../fixtures/redis-py-resp3.pcap"),
+        log: include_str!("../fixtures/redis-py-resp3.log"),
+    },
 ];
 
 #[derive(Deserialize)]
@@ -67,13 +67,13 @@ fn of_subscriber(span: &Span) -> bool {
 
 #[test]
 fn every_call_is_one_span() {
-    for (name, file, log) in RUNS {
-        let outcome = Capture::new(file).with(|_| true);
+    for run in RUNS {
+        let name = run.name;
+        let outcome = replay(&[run.file]);
         assert_eq!(outcome.losses(), [], "{name}");
         assert!(outcome.spans.iter().all(|span| span.kind == Kind::Client));
         let mut found = 0;
-        for line in log.lines() {
-            let truth: Truth = serde_json::from_str(line).unwrap();
+        for truth in run.log::<Truth>() {
             let is_its = |span: &&Span| {
                 text(span, "db.query.text").unwrap().split([' ', ':', ';']).any(|w| w == truth.call)
             };
@@ -104,26 +104,23 @@ fn every_call_is_one_span() {
 /// The first call that is told then is told when the client asks again.
 #[test]
 fn cut_anywhere() {
-    for (name, file, _) in RUNS {
-        let capture = Capture::new(file);
-        let whole = capture.with(|_| true).spans;
+    for run in RUNS {
+        let (name, capture, whole) = (run.name, run.capture(), run.whole());
         let all: HashSet<String> = whole.iter().map(essence).collect();
         let connections = capture.connections();
         assert_eq!(connections.iter().map(Vec::len).sum::<usize>(), whole.len());
-        capture.cut_anywhere(|Cut { at, time, after, before }| {
-            let told: HashSet<String> = after.iter().map(essence).collect();
+        capture.cut_anywhere(|cut| {
+            let at = cut.at;
+            let told: HashSet<String> = cut.after.iter().map(essence).collect();
             for span in &told {
                 assert!(all.contains(span), "{name}, from packet {at}: {span}");
             }
-            for spans in &connections {
-                let later = spans.iter().filter(|span| span.start > time).skip(1);
-                let last = spans.last().map(essence);
-                for span in later.filter(|span| !of_subscriber(span)).map(essence) {
-                    let found = told.contains(&span) || Some(&span) == last.as_ref();
-                    assert!(found, "{name}, from packet {at}: not told: {span}");
-                }
+            let later = cut.later(&connections).filter(|(span, _)| !of_subscriber(span));
+            for (span, is_last) in later.map(|(span, is_last)| (essence(span), is_last)) {
+                let found = told.contains(&span) || is_last;
+                assert!(found, "{name}, from packet {at}: not told: {span}");
             }
-            for span in before.iter().map(essence) {
+            for span in cut.before.iter().map(essence) {
                 assert!(all.contains(&span), "{name}, to packet {at}: {span}");
             }
         });
@@ -133,21 +130,16 @@ fn cut_anywhere() {
 /// Packets are missing at random: nothing wrong is told, and what is not told is counted.
 #[test]
 fn one_packet_in_a_hundred_missing() {
-    let (mut told, mut calls) = (0, 0);
-    for (name, file, _) in RUNS {
-        let capture = Capture::new(file);
-        let whole = capture.with(|_| true).spans;
+    // Each loss costs a call or two.
+    packets::one_packet_in_a_hundred_missing(&RUNS, 90, |whole| {
         let all: HashSet<String> = whole.iter().flat_map(|s| [essence(s), frame(s)]).collect();
-        let [some, every] = capture.damaged(name, |span, context| {
+        move |span: &Span, context: &str| {
             let cut = span.attribute("tracebee.db.response_cut").is_some();
             let unseen = &*span.name == "PIPELINE" && all.contains(&frame(span));
             let span = essence(span);
             assert!(cut || unseen || all.contains(&span), "{context}: {span}");
-        });
-        (told, calls) = (told + some, calls + every);
-    }
-    // Each loss costs a call or two.
-    assert!(told * 100 > calls * 90, "{told} of {calls}");
+        }
+    });
 }
 
 /// No other protocol's capture has a call of Redis in it, wherever it begins, and Redis is never
@@ -163,8 +155,7 @@ fn each_to_its_own() {
         }
         assert!(!all.iter().any(is_redis), "{name} has calls of Redis");
     }
-    for (name, file, _) in RUNS {
-        let spans = Capture::new(file).with(|_| true).spans;
-        assert!(spans.iter().all(is_redis), "{name}");
+    for run in RUNS {
+        assert!(run.whole().iter().all(is_redis), "{}", run.name);
     }
 }

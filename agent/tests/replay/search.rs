@@ -11,26 +11,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use tracebee::trace::{Kind, Span};
 use tracebee::value::Value;
 
-use crate::outcome::{int, replay, text};
-use crate::packets::{Capture, Cut, fixtures_but};
+use crate::outcome::{Outcome, essence, int, replay, text};
+use crate::packets::{self, Run, fixtures_but};
 
-const RUNS: [(&str, &[u8], &str); 2] = [
-    (
-        "opensearch-py",
-        include_bytes!("../fixtures/opensearch-py.pcap"),
-        include_str!("../fixtures/opensearch-py.log"),
-    ),
-    (
-        "aiohttp",
-        include_bytes!("../fixtures/opensearch-aiohttp.pcap"),
-        include_str!("../fixtures/opensearch-aiohttp.log"),
-    ),
+mod recorded;
+
+const RUNS: [Run; 2] = [
+    Run {
+        name: "opensearch-py",
+        file: include_bytes!("../fixtures/opensearch-py.pcap"),
+        log: include_str!("../fixtures/opensearch-py.log"),
+    },
+    Run {
+        name: "aiohttp",
+        file: include_bytes!("../fixtures/opensearch-aiohttp.pcap"),
+        log: include_str!("../fixtures/opensearch-aiohttp.log"),
+    },
 ];
 
 #[derive(Deserialize)]
@@ -39,6 +41,8 @@ struct Truth {
     operation: String,
     index: Option<String>,
     size: Option<i64>,
+    #[serde(default)]
+    failed: Option<i64>,
     text: Option<String>,
     status: u16,
     start: u64,
@@ -47,6 +51,13 @@ struct Truth {
 
 fn size(span: &Span) -> Option<i64> {
     int(span, "db.operation.batch.size")
+}
+
+const TEXT: &str = "db.query.text";
+const FAILED: &str = "tracebee.db.failed_operations";
+
+fn failed(span: &Span) -> Option<i64> {
+    int(span, FAILED)
 }
 
 /// True for a call over HTTP and no more, as far as is told.
@@ -69,52 +80,57 @@ fn frame(span: &Span) -> String {
     format!("{} {} {word} {status}", span.start, span.end)
 }
 
-/// All that is said of a call to the server.
-fn essence(span: &Span) -> String {
-    format!("{} {} {} {} {:?}", span.start, span.end, span.name, span.error, span.attributes)
-}
-
 /// The same, without what only a body that was seen whole tells: the size and kind of a batch, and
 /// the end of a text.
 fn without_body(span: &Span) -> String {
     let of_body =
-        ["db.query.text", "db.operation.name", "db.collection.name", "db.operation.batch.size"];
+        [TEXT, "db.operation.name", "db.collection.name", "db.operation.batch.size", FAILED];
     let others: Vec<_> = span.attributes.iter().filter(|(key, _)| !of_body.contains(key)).collect();
     format!("{} {} {} {others:?}", span.start, span.end, span.error)
 }
 
+/// Every call that a client wrote down is one span of its end. How many there are.
+fn all_are_told(outcome: &Outcome, run: &Run) -> usize {
+    let name = run.name;
+    let mut calls = 0;
+    for truth in run.log::<Truth>() {
+        let context = format!("{name} {} {}", truth.operation, truth.call);
+        let word = format!("filter_path=-{}", truth.call);
+        let is_its = |span: &&Span| {
+            let url = text(span, "url.full").is_some_and(|url| url.contains(&word));
+            span.kind == Kind::Client && url
+        };
+        let spans: Vec<&Span> = outcome.spans.iter().filter(is_its).collect();
+        let [span] = spans[..] else { panic!("{context}: {spans:#?}") };
+        assert_eq!(text(span, "db.system.name"), Some("opensearch"), "{context}");
+        assert_eq!(text(span, "db.operation.name"), Some(&*truth.operation), "{context}");
+        assert_eq!(text(span, "db.collection.name"), truth.index.as_deref(), "{context}");
+        assert_eq!(text(span, "db.query.text"), truth.text.as_deref(), "{context}");
+        assert_eq!(size(span), truth.size, "{context}");
+        assert_eq!(failed(span), truth.failed, "{context}");
+        let status = truth.status.to_string();
+        assert_eq!(text(span, "db.response.status_code"), Some(&*status), "{context}");
+        assert_eq!(span.error, truth.status >= 400, "{context}");
+        // A capture's clock has microseconds.
+        let within = span.start + 1000 >= truth.start && span.end <= truth.end;
+        assert!(within, "{context}");
+        assert!(!essence(span).contains("secret"), "{context}");
+        calls += 1;
+    }
+    calls
+}
+
 #[test]
 fn every_call_is_one_span() {
-    for (name, file, log) in RUNS {
-        let outcome = Capture::new(file).with(|_| true);
-        assert_eq!(outcome.losses(), [], "{name}");
-        let mut calls = 0;
-        for line in log.lines() {
-            let truth: Truth = serde_json::from_str(line).unwrap();
-            let context = format!("{name} {} {}", truth.operation, truth.call);
-            let is_its = |span: &&Span| {
-                text(span, "url.full")
-                    .is_some_and(|url| url.contains(&format!("filter_path=-{}", truth.call)))
-            };
-            let spans: Vec<&Span> = outcome.spans.iter().filter(is_its).collect();
-            let [span] = spans[..] else { panic!("{context}: {spans:#?}") };
-            assert_eq!(span.kind, Kind::Client, "{context}");
-            assert_eq!(text(span, "db.system.name"), Some("opensearch"), "{context}");
-            assert_eq!(text(span, "db.operation.name"), Some(&*truth.operation), "{context}");
-            assert_eq!(text(span, "db.collection.name"), truth.index.as_deref(), "{context}");
-            assert_eq!(text(span, "db.query.text"), truth.text.as_deref(), "{context}");
-            assert_eq!(size(span), truth.size, "{context}");
-            let status = truth.status.to_string();
-            assert_eq!(text(span, "db.response.status_code"), Some(&*status), "{context}");
-            assert_eq!(span.error, truth.status >= 400, "{context}");
-            assert_eq!(&*span.resource.service, "127.0.0.1", "{context}");
-            // The capture's clock has microseconds.
-            let within = span.start + 1000 >= truth.start && span.end <= truth.end;
-            assert!(within, "{context}");
-            assert!(!essence(span).contains("secret"), "{context}");
-            calls += 1;
+    for run in RUNS {
+        let mut outcome = replay(&[run.file]);
+        assert_eq!(outcome.losses(), [], "{}", run.name);
+        // Recorded when this was not said yet.
+        for span in &mut outcome.spans {
+            span.attributes.retain(|(key, _)| *key != FAILED);
         }
-        assert_eq!(outcome.spans.len(), calls, "{name}");
+        assert_eq!(outcome.spans.len(), all_are_told(&outcome, &run), "{}", run.name);
+        assert!(outcome.spans.iter().all(|span| &*span.resource.service == "127.0.0.1"));
     }
 }
 
@@ -122,27 +138,26 @@ fn every_call_is_one_span() {
 /// more whom the call asks, as one over HTTP.
 #[test]
 fn cut_anywhere() {
-    for (name, file, _) in RUNS {
-        let capture = Capture::new(file);
-        let whole = capture.with(|_| true).spans;
+    for run in RUNS {
+        let (name, capture, whole) = (run.name, run.capture(), run.whole());
         let all: HashSet<String> = whole.iter().map(without_body).collect();
         let frames: HashSet<String> = whole.iter().map(frame).collect();
         let connections = capture.connections();
-        capture.cut_anywhere(|Cut { at, time, after, before }| {
-            for span in after.iter().chain(&before).filter(|span| !is_http(span)) {
+        capture.cut_anywhere(|cut| {
+            let at = cut.at;
+            let of_search = |span: &&Span| !is_http(span);
+            for span in cut.after.iter().chain(&cut.before).filter(of_search) {
                 let known = all.contains(&without_body(span));
                 assert!(known, "{name}, at packet {at}: {}", essence(span));
             }
-            for span in after.iter().filter(|span| is_http(span)) {
+            for span in cut.after.iter().filter(|span| is_http(span)) {
                 assert!(frames.contains(&frame(span)), "{name}, from packet {at}: {span:#?}");
                 assert_eq!(name, "aiohttp", "from packet {at}: {span:#?}");
             }
             // The next call after the cut is told, whoever it asks.
-            let told: HashSet<String> = after.iter().map(frame).collect();
-            for connection in &connections {
-                for span in connection.iter().filter(|span| span.start > time).skip(1) {
-                    assert!(told.contains(&frame(span)), "{name}, from packet {at}: {span:#?}");
-                }
+            let told: HashSet<String> = cut.after.iter().map(frame).collect();
+            for (span, _) in cut.later(&connections) {
+                assert!(told.contains(&frame(span)), "{name}, from packet {at}: {span:#?}");
             }
         });
     }
@@ -151,23 +166,19 @@ fn cut_anywhere() {
 /// Packets are missing at random: nothing wrong is told, and what is not told is counted.
 #[test]
 fn one_packet_in_a_hundred_missing() {
-    let (mut told, mut calls) = (0, 0);
-    for (name, file, _) in RUNS {
-        let capture = Capture::new(file);
-        let whole = capture.with(|_| true).spans;
-        let all: HashSet<String> =
-            whole.iter().flat_map(|span| [without_body(span), frame(span)]).collect();
-        let sizes: HashSet<_> = whole.iter().map(|span| (span.start, size(span))).collect();
-        let [some, every] = capture.damaged(name, |span, context| {
+    packets::one_packet_in_a_hundred_missing(&RUNS, 95, |whole| {
+        let of_span = |span: &Span| [without_body(span), frame(span)];
+        let all: HashSet<String> = whole.iter().flat_map(of_span).collect();
+        let counts = |span: &Span| [size(span), failed(span)];
+        let counted: HashMap<_, _> = whole.iter().map(|span| (span.start, counts(span))).collect();
+        move |span: &Span, context: &str| {
             let known = all.contains(&without_body(span)) || all.contains(&frame(span));
             assert!(known, "{context}: {}", essence(span));
-            let counted = size(span);
-            let counted = counted.is_none() || sizes.contains(&(span.start, counted));
-            assert!(counted, "{context}: a size that is none: {}", essence(span));
-        });
-        (told, calls) = (told + some, calls + every);
-    }
-    assert!(told * 100 > calls * 95, "{told} of {calls}");
+            let told = counts(span).into_iter().zip(counted[&span.start]);
+            let right = told.into_iter().all(|(told, real)| told.is_none() || told == real);
+            assert!(right, "{context}: a number that is none: {}", essence(span));
+        }
+    });
 }
 
 /// No other capture has a call to a search server in it.

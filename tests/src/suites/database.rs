@@ -80,16 +80,51 @@ pub(super) fn node(script: &str) -> Command {
     node
 }
 
+/// Where clients find a server.
+pub(super) struct At<'a> {
+    pub(super) port: u16,
+    /// They connect here instead.
+    pub(super) socket: Option<&'a Path>,
+}
+
+impl At<'_> {
+    pub(super) fn port(port: u16) -> Self {
+        Self { port, socket: None }
+    }
+
+    /// Tells a client, as its first argument or in `UNIX_SOCKET`.
+    pub(super) fn tell(&self, client: &mut Command) {
+        client.arg(self.port.to_string());
+        if let Some(socket) = self.socket {
+            client.env("UNIX_SOCKET", socket);
+        }
+    }
+
+    /// Holds that a span names the server.
+    pub(super) fn named(&self, report: &mut Report, what: impl Fn(&str) -> String, span: &Span) {
+        let path = self.socket.map(|socket| socket.to_string_lossy());
+        let address = path.as_deref().unwrap_or("127.0.0.1");
+        let port = path.is_none().then_some(i64::from(self.port));
+        let transport = path.is_some().then_some("unix");
+        report.equal(&what("address"), Some(address), span.text("server.address"));
+        report.equal(&what("port"), port, span.int("server.port"));
+        report.equal(&what("peer"), Some(address), span.text("network.peer.address"));
+        report.equal(&what("peer's port"), port, span.int("network.peer.port"));
+        report.equal(&what("transport"), transport, span.text("network.transport"));
+    }
+}
+
 /// Runs a client; what it wrote down.
 pub(super) fn work(
     name: &str,
     mut command: Command,
-    port: u16,
+    at: &At<'_>,
     dir: &Path,
     more: &[&str],
 ) -> Result<Vec<Asked>> {
     let log = dir.join(format!("{name}.log"));
-    command.arg(port.to_string()).arg(&log).args(more);
+    at.tell(&mut command);
+    command.arg(&log).args(more);
     Process::spawn(name, dir, &mut command)?.succeed(LIMIT)?;
     read(&log)
 }
@@ -105,7 +140,7 @@ pub(super) fn read(log: &Path) -> Result<Vec<Asked>> {
 pub(super) fn check<Logged>(
     report: &mut Report,
     stopped: &Stopped,
-    port: u16,
+    at: &At<'_>,
     clients: &[Client],
     logged: &HashMap<u64, Vec<Logged>>,
     by_the_server: impl Fn(&mut Report, &Client, &[&Span], &[Logged]),
@@ -128,7 +163,7 @@ pub(super) fn check<Logged>(
             by_the_client(report, client, &spans);
         }
         for span in &spans {
-            common(report, client, span, port);
+            common(report, client, span, at);
         }
     }
     let others: Vec<&&Span> = of_process.values().flatten().collect();
@@ -157,7 +192,7 @@ fn by_the_client(report: &mut Report, client: &Client, spans: &[&Span]) {
             report.equal(&what("namespace"), call.namespace.as_deref(), text("db.namespace"));
             let named = match (&*call.summary, &call.operation, &call.namespace) {
                 ("", Some(operation), Some(namespace)) => format!("{operation} {namespace}"),
-                ("", None, Some(namespace)) => namespace.clone(),
+                ("", None, Some(name)) | ("", Some(name), None) => name.clone(),
                 ("", _, None) => text("db.system.name").unwrap_or_default().to_owned(),
                 (summary, ..) => summary.to_owned(),
             };
@@ -181,13 +216,11 @@ fn by_the_client(report: &mut Report, client: &Client, spans: &[&Span]) {
     report.check(rest.is_empty(), || format!("{name}: spans of nothing: {rest:?}"));
 }
 
-fn common(report: &mut Report, client: &Client, span: &Span, port: u16) {
+fn common(report: &mut Report, client: &Client, span: &Span, at: &At<'_>) {
     let what = |field: &str| format!("{}: {field} of {}", client.name, brief(span));
     report.equal(&what("kind"), Kind::Client, span.kind);
     report.equal(&what("system"), Some(client.system), span.text("db.system.name"));
-    report.equal(&what("address"), Some("127.0.0.1"), span.text("server.address"));
-    report.equal(&what("port"), Some(i64::from(port)), span.int("server.port"));
-    report.equal(&what("peer"), Some(i64::from(port)), span.int("network.peer.port"));
+    at.named(report, what, span);
     report.equal(&what("status"), span.text("error.type").is_some(), span.error);
 }
 

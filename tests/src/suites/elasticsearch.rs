@@ -2,6 +2,7 @@
 //! aiohttp and Go's net/http, which do not say whom they ask, against a real OpenSearch. Truth is the
 //! clients' own logs and the server's counters.
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -53,6 +54,9 @@ struct Truth {
     operation: String,
     index: Option<String>,
     size: Option<i64>,
+    /// Operations that failed.
+    #[serde(default)]
+    failed: Option<i64>,
     text: Option<String>,
     status: i64,
     start: u64,
@@ -66,7 +70,10 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let [elastic, nobody] = ["elasticsearch", "none"].map(|product| answering(dir, product));
     let ((elastic, _elastic), (nobody, _nobody)) = (elastic?, nobody?);
 
-    let agent = Agent::json(&setting.binary, dir)?;
+    let only = [port, elastic, nobody].map(|port| port.to_string());
+    let mut flags = vec!["--output", "json"];
+    flags.extend(only.iter().flat_map(|port| ["--port", port.as_str()]));
+    let agent = Agent::start(&setting.binary, dir, &flags)?;
     let mut log = Vec::new();
     for (program, tag, more) in CLIENTS {
         log.push((port, client(program, port, tag, more, dir)?));
@@ -79,7 +86,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
 
     let spans = stopped.spans()?;
     calls(report, &spans, &log);
-    totals(report, &spans, port, counts);
+    totals(report, &spans, &log, port, counts);
     report.check(!stopped.stdout()?.contains(SECRET), || "a secret is in the output".into());
     for loss in ["gap", "joined_midway", "ring_full", "table_full"] {
         report.equal(loss, 0, stopped.summary(loss));
@@ -136,8 +143,7 @@ fn client(program: &str, port: u16, tag: &str, more: &[&str], dir: &Path) -> Res
 fn calls(report: &mut Report, spans: &[Span], log: &[(u16, Vec<Truth>)]) {
     let mut by_word = ByWord::default();
     for span in spans.iter().filter(|span| span.kind == Kind::Client) {
-        let url = span.text("url.full").unwrap_or_default();
-        match url.split_once("filter_path=-").map(|(_, word)| &word[..word.len().min(6)]) {
+        match word(span.text("url.full").unwrap_or_default()) {
             Some(word) => by_word.add(word, span),
             None => report.fail(format!("of no call: {}", in_full(span))),
         }
@@ -174,6 +180,12 @@ fn calls(report: &mut Report, spans: &[Span], log: &[(u16, Vec<Truth>)]) {
     by_word.finish(report);
 }
 
+/// The word that a call has of its own.
+fn word(url: &str) -> Option<&str> {
+    let (_, word) = url.split_once("filter_path=-")?;
+    word.get(..6)
+}
+
 /// What a call to the server says as one to a database.
 fn database(report: &mut Report, name: &str, truth: &Truth, span: &Span, port: u16) {
     let expected = match &truth.index {
@@ -185,6 +197,7 @@ fn database(report: &mut Report, name: &str, truth: &Truth, span: &Span, port: u
     report.equal(name, Some(truth.operation.as_str()), operation);
     report.equal(name, truth.index.as_deref(), span.text("db.collection.name"));
     report.equal(name, truth.size, span.int("db.operation.batch.size"));
+    report.equal(name, truth.failed, span.int("tracebee.db.failed_operations"));
     report.equal(name, truth.text.as_deref(), span.text("db.query.text"));
     let status = truth.status.to_string();
     report.equal(name, Some(status.as_str()), span.text("db.response.status_code"));
@@ -204,7 +217,16 @@ struct Counts {
 }
 
 /// What the spans tell adds up to what the server counted on its indices.
-fn totals(report: &mut Report, spans: &[Span], port: u16, counts: Counts) {
+fn totals(
+    report: &mut Report,
+    spans: &[Span],
+    log: &[(u16, Vec<Truth>)],
+    port: u16,
+    counts: Counts,
+) {
+    let calls = log.iter().flat_map(|(_, calls)| calls);
+    let sizes: HashMap<&str, Option<i64>> =
+        calls.map(|truth| (truth.call.as_str(), truth.size)).collect();
     let of_server = |span: &&Span| {
         span.kind == Kind::Client && span.int("network.peer.port") == Some(i64::from(port))
     };
@@ -218,8 +240,13 @@ fn totals(report: &mut Report, spans: &[Span], port: u16, counts: Counts) {
         }
         let url = span.text("url.full").unwrap_or_default();
         let path = url.split('?').next().unwrap_or_default();
-        let size = span.int("db.operation.batch.size").map(|size| size.unsigned_abs());
-        // Of those that are no more than HTTP: the same requests as the client made that is known.
+        // Of those that are no more than HTTP: what the client said.
+        let size = match span.text("db.system.name") {
+            Some(_) => span.int("db.operation.batch.size"),
+            None => word(url).and_then(|word| *sizes.get(word)?),
+        };
+        let size = size.map(|size| size.unsigned_abs());
+        let failed = span.int("tracebee.db.failed_operations").unwrap_or(0).unsigned_abs();
         let operation = span.text("db.operation.name").unwrap_or_else(|| {
             let last = path.rsplit('/').next().unwrap_or_default();
             match (span.text("http.request.method").unwrap_or_default(), last) {
@@ -236,12 +263,12 @@ fn totals(report: &mut Report, spans: &[Span], port: u16, counts: Counts) {
             "scroll" => (told.searches, told.scrolls) = (told.searches + 1, told.scrolls + 1),
             "index" | "create" | "update" => told.indexed += 1,
             "delete" => told.deleted += 1,
-            "bulk index" => told.indexed += size.unwrap_or(PLAIN),
+            "bulk index" => told.indexed += size.unwrap_or(1),
             "bulk delete" => told.deleted += size.unwrap_or(1),
-            "bulk create" => told.indexed += size.filter(|size| *size != REFUSED).unwrap_or(0),
-            // Different ones, or too many to be seen.
+            "bulk create" => told.indexed += size.unwrap_or(1) - failed,
             "bulk" => match size {
-                Some(_) => (told.indexed, told.deleted) = (told.indexed + 3, told.deleted + 1),
+                Some(MIXED) => (told.indexed, told.deleted) = (told.indexed + 3, told.deleted + 1),
+                Some(size) => told.indexed += size - failed,
                 None => told.indexed += LARGE,
             },
             _ => {}
@@ -250,12 +277,9 @@ fn totals(report: &mut Report, spans: &[Span], port: u16, counts: Counts) {
     report.equal("searches and documents by the server's counters", counts, told);
 }
 
-/// Documents of the `_bulk` request of `client.py` of which one is there already, and the other is
-/// none: both are refused.
-const REFUSED: u64 = 2;
-/// Documents of a `_bulk` request of `plain.py`, and of the one of `client.py` that is longer than
-/// what is captured.
-const PLAIN: u64 = 40;
+/// Operations of the one that does different things.
+const MIXED: u64 = 4;
+/// Documents of the one whose answer is longer than what is captured, too.
 const LARGE: u64 = 1000;
 
 /// What the server carried out, on indices that are gone, too.

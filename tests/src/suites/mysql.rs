@@ -3,6 +3,7 @@
 
 mod wire;
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -15,7 +16,7 @@ use tracebee_tests::servers::python;
 use tracebee_tests::span::Span;
 use tracebee_tests::wireshark::capture::Capture;
 
-use super::database::{self, Client, LIMIT, brief, first_word, node, work};
+use super::database::{self, At, Client, LIMIT, brief, first_word, node, work};
 use crate::Setting;
 
 /// What the server logs of what makes a call.
@@ -37,21 +38,11 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let only = server.port.to_string();
     let flags = ["--output", "json", "--record", record, "--port", &only];
     let agent = Agent::start(&setting.binary, dir, &flags)?;
-    let mut clients = Vec::new();
-    for (name, command) in [
-        ("pymysql", python("mysql/pymysql_client.py", &[])),
-        ("go-sql-driver", Command::new(installed("go/mysql"))),
-        ("mysql2", node("mysql/client.js")),
-    ] {
-        clients.push(Client {
-            name,
-            asked: work(name, command, port, dir, &[])?,
-            system: "mariadb",
-        });
-    }
+    let at = At::port(port);
+    let mut clients = all(&at, dir)?;
     let file = capture.stop()?;
     for kind in ["tls", "compressed"] {
-        work(kind, node("mysql/special.js"), port, dir, &[kind])?;
+        work(kind, node("mysql/special.js"), &at, dir, &[kind])?;
     }
     std::fs::write(&signal, "")?;
     older.succeed(LIMIT)?;
@@ -60,8 +51,36 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let stopped = agent.stop()?;
     let logged = server.stop()?;
     let losses = [("gap", 0), ("joined_midway", 0), ("encrypted", 1), ("compressed", 1)];
-    database::check(report, &stopped, port, &clients, &logged, by_the_server, &losses)?;
-    wire::check(report, setting, &file, port)
+    database::check(report, &stopped, &at, &clients, &logged, by_the_server, &losses)?;
+    wire::check(report, setting, &file, port)?;
+    over_unix(report, setting)
+}
+
+/// What every client asks, at a server of which nothing is known yet.
+fn all(at: &At<'_>, dir: &Path) -> Result<Vec<Client>> {
+    let programs = [
+        ("pymysql", python("mysql/pymysql_client.py", &[])),
+        ("go-sql-driver", Command::new(installed("go/mysql"))),
+        ("mysql2", node("mysql/client.js")),
+    ];
+    let client = |(name, command)| {
+        Ok(Client { name, asked: work(name, command, at, dir, &[])?, system: "mariadb" })
+    };
+    programs.into_iter().map(client).collect()
+}
+
+/// The same at a server's UNIX socket.
+fn over_unix(report: &mut Report, setting: &Setting) -> Result<()> {
+    let dir = setting.dir.path().join("unix");
+    std::fs::create_dir(&dir)?;
+    let server = MariaDb::start(&dir)?;
+    let agent = Agent::json(&setting.binary, &dir)?;
+    let socket = server.socket.clone();
+    let at = At { port: server.port, socket: Some(&socket) };
+    let clients = all(&at, &dir)?;
+    let stopped = agent.stop()?;
+    // What else goes on here may be lost.
+    database::check(report, &stopped, &at, &clients, &server.stop()?, by_the_server, &[])
 }
 
 /// One span for each thing that the server logged, and one for what it does not log.

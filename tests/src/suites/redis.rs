@@ -10,21 +10,21 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
-use tracebee_tests::agent::Agent;
+use tracebee_tests::agent::{Agent, Stopped};
 use tracebee_tests::paths::{free_port, installed};
 use tracebee_tests::process::Process;
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::python;
 use tracebee_tests::span::{Kind, Span};
 
-use super::database::{ByWord, in_full};
+use super::database::{At, ByWord, in_full};
 use crate::Setting;
 
 /// Longest that a client may take.
 const CLIENT_LIMIT: Duration = Duration::from_secs(120);
 
 /// The clients: program, mode, and the word that its keys begin with.
-const CLIENTS: [(&str, &str, &str); 6] = [
+const CLIENTS: &[Client] = &[
     ("redis-py", "sync2", "syncb"),
     ("redis-py", "sync3", "syncc"),
     ("redis-py", "async2", "asyncb"),
@@ -32,6 +32,12 @@ const CLIENTS: [(&str, &str, &str); 6] = [
     ("go-redis", "2", "gob"),
     ("go-redis", "3", "goc"),
 ];
+
+/// Those that connect to a UNIX socket.
+const UNIX_CLIENTS: &[Client] =
+    &[("redis-py", "sync2", "syncu"), ("redis-py", "async3", "asyncu"), ("go-redis", "3", "gou")];
+
+type Client = (&'static str, &'static str, &'static str);
 
 /// What is in values and credentials, and must be nowhere else.
 const SECRET: &str = "secret";
@@ -54,62 +60,83 @@ struct Truth {
 pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
     let port = free_port();
+    let socket = dir.join("redis.sock");
     let mut server = Command::new("redis-server");
     server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]).arg(dir);
-    server.arg("--port").arg(port.to_string());
+    // Some log in.
+    server.args(["--user", "app", "on", ">secret-password", "~*", "&*", "+@all"]);
+    server.arg("--port").arg(port.to_string()).arg("--unixsocket").arg(&socket);
     let mut server = Process::spawn("redis-server", dir, &mut server)?;
     server.wait_port(([127, 0, 0, 1], port).into())?;
     ask(port, "CONFIG RESETSTAT")?;
-
     let only = port.to_string();
     let agent = Agent::start(&setting.binary, dir, &["--output", "json", "--port", &only])?;
+    let stopped = clients(report, agent, &At::port(port), CLIENTS, dir)?;
+    for loss in ["gap", "joined_midway", "ring_full", "unanswered", "table_full"] {
+        report.equal(loss, 0, stopped.summary(loss));
+    }
+    let dir = dir.join("unix");
+    std::fs::create_dir(&dir)?;
+    ask(port, "CONFIG RESETSTAT")?;
+    let agent = Agent::json(&setting.binary, &dir)?;
+    // What else goes on here may be lost.
+    clients(report, agent, &At { port, socket: Some(&socket) }, UNIX_CLIENTS, &dir)?;
+    Ok(())
+}
+
+/// What the clients do, compared with their logs and with what the server counted of it.
+fn clients(
+    report: &mut Report,
+    agent: Agent,
+    at: &At<'_>,
+    clients: &[Client],
+    dir: &Path,
+) -> Result<Stopped> {
     let mut log = Vec::new();
-    for (program, mode, tag) in CLIENTS {
+    for (program, mode, tag) in clients {
         let file = dir.join(format!("{program}-{mode}.log"));
-        client(program, mode, tag, port, dir, &file)?;
+        client(program, mode, tag, at, dir, &file)?;
         let text = std::fs::read_to_string(&file)?;
         for line in text.lines() {
             log.push(serde_json::from_str::<Truth>(line).with_context(|| line.to_owned())?);
         }
     }
     let stopped = agent.stop()?;
-    let counts = command_counts(&ask(port, "INFO commandstats")?);
+    let counts = command_counts(&ask(at.port, "INFO commandstats")?);
     let spans = stopped.spans()?;
     let of_redis = |span: &&Span| span.text("db.system.name") == Some("redis");
     let spans: Vec<&Span> = spans.iter().filter(of_redis).collect();
 
-    calls(report, &spans, &log);
+    calls(report, &spans, clients, &log);
     totals(report, &spans, &counts);
     for span in &spans {
         report.check(span.kind == Kind::Client, || format!("not a client's: {}", in_full(span)));
-        report.equal("port", Some(i64::from(port)), span.int("server.port"));
+        at.named(report, |field| format!("{field} of {}", in_full(span)), span);
         report.check(span.parent.is_none(), || format!("has a parent: {}", in_full(span)));
     }
     report.check(!stopped.stdout()?.contains(SECRET), || "a secret is in the output".into());
-    for loss in ["gap", "joined_midway", "ring_full", "unanswered", "table_full"] {
-        report.equal(loss, 0, stopped.summary(loss));
-    }
     report.note(format!("{} calls, {} spans", log.len(), spans.len()));
-    Ok(())
+    Ok(stopped)
 }
 
-fn client(program: &str, mode: &str, tag: &str, port: u16, dir: &Path, log: &Path) -> Result<()> {
+fn client(program: &str, mode: &str, tag: &str, at: &At<'_>, dir: &Path, log: &Path) -> Result<()> {
     let mut command = match program {
         "go-redis" => Command::new(installed("go/redis")),
         _ => python("redis/client.py", &[]),
     };
-    command.arg(port.to_string()).arg(log).arg(mode).arg(tag);
+    at.tell(&mut command);
+    command.arg(log).arg(mode).arg(tag);
     Process::spawn(&format!("{program}-{mode}"), dir, &mut command)?.succeed(CLIENT_LIMIT)
 }
 
 /// Every logged call is one span, and says what the log says.
-fn calls(report: &mut Report, spans: &[&Span], log: &[Truth]) {
+fn calls(report: &mut Report, spans: &[&Span], clients: &[Client], log: &[Truth]) {
     let mut by_word = ByWord::default();
     for span in spans {
         let text = span.text("db.query.text").unwrap_or_default();
         let words = text.split(|c: char| !c.is_ascii_alphanumeric());
         let mut tagged: Vec<&str> =
-            words.filter(|word| CLIENTS.iter().any(|(_, _, tag)| is_call(word, tag))).collect();
+            words.filter(|word| clients.iter().any(|(_, _, tag)| is_call(word, tag))).collect();
         tagged.sort_unstable();
         tagged.dedup();
         report.check(tagged.len() <= 1, || format!("calls that were joined: {}", in_full(span)));

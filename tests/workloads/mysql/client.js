@@ -1,10 +1,11 @@
 // mysql2: plain queries, and statements that are prepared once and executed by number.
 const mysql = require("mysql2/promise");
 const fs = require("fs");
+const now = require("../clock.js");
 
 const [port, file] = process.argv.slice(2);
+const socket = process.env.UNIX_SOCKET;
 const log = fs.openSync(file, "w");
-const now = () => Math.round((performance.timeOrigin + performance.now()) * 1e6);
 
 const call = (summary, more) => ({
   summary, operation: null, namespace: "shop", returned: null, affected: null, code: null, batch: null, long: false, logged: true, ...more,
@@ -12,7 +13,7 @@ const call = (summary, more) => ({
 
 async function main() {
   const client = await mysql.createConnection({
-    host: "127.0.0.1", port: Number(port), user: "app", password: "secret", database: "shop", multipleStatements: true,
+    ...(socket ? { socketPath: socket } : { host: "127.0.0.1", port: Number(port) }), user: "app", password: "secret", database: "shop", multipleStatements: true,
   });
   const asked = async (calls, work) => {
     const start = now();

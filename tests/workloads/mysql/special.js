@@ -1,10 +1,10 @@
 // mysql2 in special circumstances. Arguments: PORT LOG KIND [FILE].
 const mysql = require("mysql2/promise");
 const fs = require("fs");
+const now = require("../clock.js");
 
 const [port, file, kind, signal] = process.argv.slice(2);
 const log = fs.openSync(file, "w");
-const now = () => Math.round((performance.timeOrigin + performance.now()) * 1e6);
 const call = (summary, returned) => ({
   summary, operation: null, namespace: null, returned, affected: null, code: null, batch: null, long: false, logged: true,
 });

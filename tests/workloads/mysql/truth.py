@@ -6,7 +6,8 @@ import sys
 import time
 
 PORT, LOG = int(sys.argv[1]), open(sys.argv[2], "w", buffering=1)
-LOGIN = {"host": "127.0.0.1", "port": PORT, "user": "app", "password": "secret", "database": "shop", "ssl_disabled": True}
+SOCKET = os.environ.get("UNIX_SOCKET")
+LOGIN = {"unix_socket": SOCKET, "host": "127.0.0.1", "port": PORT, "user": "app", "password": "secret", "database": "shop", "ssl_disabled": True}
 
 
 def call(summary, returned=None, affected=None, code=None, batch=None, long=False, namespace="shop", operation=None, logged=True):

@@ -5,12 +5,13 @@ import os
 
 import asyncpg
 
-from truth import PORT, asked, call
+from truth import HOST, PORT, asked, call
 
 
 async def main():
-    connection = await asyncpg.connect(host="127.0.0.1", port=PORT, user="postgres", database="postgres")
-    port = connection._transport.get_extra_info("sockname")[1]
+    connection = await asyncpg.connect(host=HOST, port=PORT, user="postgres", database="postgres")
+    unix = "UNIX_SOCKET" in os.environ
+    port = connection.get_server_pid() if unix else connection._transport.get_extra_info("sockname")[1]
     with asked(port, call("CREATE TABLE ap")):
         await connection.execute("CREATE TABLE ap (id int PRIMARY KEY, name text)")
     for n in range(3):

@@ -1,17 +1,19 @@
 // node-postgres: all messages of a query at once, without a name unless asked for.
 const { Client } = require("pg");
 const fs = require("fs");
+const now = require("../clock.js");
+const path = require("path");
 
 const [port, file] = process.argv.slice(2);
+const socket = process.env.UNIX_SOCKET;
 const log = fs.openSync(file, "w");
-const now = () => Math.round((performance.timeOrigin + performance.now()) * 1e6);
 
 const call = (summary, more) => ({ summary, returned: null, affected: null, code: null, batch: null, long: false, ...more });
 
 async function main() {
-  const client = new Client({ host: "127.0.0.1", port: Number(port), user: "postgres", database: "postgres" });
+  const client = new Client({ host: socket ? path.dirname(socket) : "127.0.0.1", port: Number(port), user: "postgres", database: "postgres" });
   await client.connect();
-  const local = client.connection.stream.localPort;
+  const local = socket ? client.processID : client.connection.stream.localPort;
   const asked = async (calls, work) => {
     const start = now();
     // The error is told before the answer is read to its end.

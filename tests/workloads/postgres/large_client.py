@@ -3,15 +3,11 @@ there were is that of the log."""
 
 import io
 import os
-import socket
 
-import psycopg2
+from truth import asked, call, with_psycopg2
 
-from truth import PORT, asked, call
-
-connection = psycopg2.connect(host="127.0.0.1", port=PORT, user="postgres", dbname="postgres")
+connection, port = with_psycopg2()
 connection.autocommit = True
-port = socket.socket(fileno=os.dup(connection.fileno())).getsockname()[1]
 cursor = connection.cursor()
 MANY = 100_000
 

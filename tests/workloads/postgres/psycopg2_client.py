@@ -1,14 +1,12 @@
 """psycopg2: simple queries, a BEGIN of its own before the first of a transaction."""
 
 import io
-import socket
 
 import psycopg2
 
-from truth import PORT, asked, call
+from truth import asked, call, with_psycopg2
 
-connection = psycopg2.connect(host="127.0.0.1", port=PORT, user="postgres", dbname="postgres")
-port = socket.socket(fileno=__import__("os").dup(connection.fileno())).getsockname()[1]
+connection, port = with_psycopg2()
 cursor = connection.cursor()
 begin = call("BEGIN")
 

@@ -10,6 +10,7 @@ import inspect
 import itertools
 import json
 import os
+import socket
 import string
 import sys
 import time
@@ -18,6 +19,8 @@ import redis
 import redis.asyncio
 
 PORT, LOG, MODE, TAG = int(sys.argv[1]), open(sys.argv[2], "w"), sys.argv[3], sys.argv[4]
+SOCKET = os.environ.get("UNIX_SOCKET")
+SERVER = {"unix_socket_path": SOCKET} if SOCKET else {"host": "127.0.0.1", "port": PORT}
 PROTOCOL = int(MODE[-1])
 ASYNC = MODE.startswith("async")
 LIBRARY = redis.asyncio if ASYNC else redis
@@ -46,8 +49,7 @@ async def call(operation, ask, *, size=None, database="0", waits=False, **expect
 
 
 def connect(**arguments):
-    return LIBRARY.Redis(host="127.0.0.1", port=PORT, protocol=PROTOCOL,
-                         single_connection_client=True, **arguments)
+    return LIBRARY.Redis(**SERVER, protocol=PROTOCOL, single_connection_client=True, **arguments)
 
 
 def pipeline(client, key, transaction, commands):
@@ -126,6 +128,23 @@ async def scripts(client):
     await call("FCALL", lambda key: client.fcall("f_" + TAG, 1, key), procedure="f_" + TAG)
 
 
+async def lines(client):
+    """Commands as people type them."""
+    where = socket.socket(socket.AF_UNIX if SOCKET else socket.AF_INET)
+    where.connect(SOCKET or ("127.0.0.1", PORT))
+    with where:
+        answers = where.makefile("rb")
+
+        def ask(line):
+            where.sendall(line.encode() + b"\r\n")
+            return answers.readline()
+
+        for _ in range(5):
+            await call("SET", lambda key: ask(f"SET {key} secret"))
+            await call("EXISTS", lambda key: ask(f"EXISTS {key}"))
+        await call("LPUSH", lambda key: ask(f"LPUSH {key}"), error="ERR", failed=True)
+
+
 async def heard(subscriber, count):
     deadline = time.time() + 20
     while count and time.time() < deadline:
@@ -149,7 +168,7 @@ async def messages(client):
     await call("GET", lambda key: client.get(key))
 
 
-ALL = (simple, batches, errors, waits, scripts, messages, large)
+ALL = (simple, batches, errors, waits, scripts, lines, messages, large)
 
 
 async def main():
@@ -160,12 +179,12 @@ async def main():
     await result(client.aclose() if ASYNC else client.close())
     if parts is not ALL:
         return
-    other = connect(db=5, username="default", password="secret-password" if "PASSWORD" in os.environ else None)
+    other = connect(db=5, username="app", password="secret-password")
     await simple(other, database="5")
     await result(other.aclose() if ASYNC else other.close())
     if ASYNC:
         # Many at once, on a pool of connections.
-        pool = redis.asyncio.Redis(host="127.0.0.1", port=PORT, protocol=PROTOCOL, max_connections=8)
+        pool = redis.asyncio.Redis(**SERVER, protocol=PROTOCOL, max_connections=8)
         gate = asyncio.Semaphore(8)
 
         async def one():

@@ -1,11 +1,11 @@
 // Calls of opensearch-js: client.js PORT LOG TAG.
 const { Client } = require("@opensearch-project/opensearch");
 const fs = require("fs");
+const now = require("../clock.js");
 
 const [port, file, tag] = process.argv.slice(2);
 const log = fs.openSync(file, "w");
 const index = `products-${tag}`;
-const now = () => Math.round((performance.timeOrigin + performance.now()) * 1e6);
 let made = 0;
 
 function word() {

@@ -29,8 +29,8 @@ def connect(**arguments):
     return Elasticsearch(url, **arguments)
 
 
-async def ask(operation, index, method, /, *, status=200, size=None, text=None, **arguments):
-    with call(SYSTEM, operation, index, status=status, size=size, text=text) as params:
+async def ask(operation, index, method, /, *, status=200, size=None, failed=None, text=None, **arguments):
+    with call(SYSTEM, operation, index, status=status, size=size, failed=failed, text=text) as params:
         answer = method(**arguments, params=params)
         return await answer if inspect.isawaitable(answer) else answer
 
@@ -78,15 +78,22 @@ async def bulks(client):
              {"update": {"_id": "m1"}}, {"doc": {"price": 3}}, {"delete": {"_id": "m2"}}]
     await ask("bulk", INDEX, client.bulk, index=INDEX, body=mixed, size=4)
     await ask("bulk delete", INDEX, client.bulk, index=INDEX, body=[{"delete": {"_id": "m1"}}, {"delete": {"_id": "none"}}], size=2)
-    # One of the operations fails: `"errors":true`.
+    # Operations that fail: `"errors":true`.
     failing = [{"create": {"_id": "b0"}}, {"price": 1}, {"create": {"_id": "b9"}}, {"price": "x"}]
-    await ask("bulk create", INDEX, client.bulk, index=INDEX, body=failing, size=2)
+    await ask("bulk create", INDEX, client.bulk, index=INDEX, body=failing, size=2, failed=2)
     await ask("index", INDEX, client.bulk, index=INDEX, body=[{"index": {}}, {"price": 1}])
     await ask("bulk", INDEX, client.bulk, index=INDEX, body=[{"index": {}}], status=400)
 
 
+async def medium(client):
+    # More than is captured: the answer tells how many there are.
+    some = [line for n in range(20) for line in ({"index": {"_id": f"s{n}"}}, {"name": "secret" * 200, "price": n})]
+    some[-1]["price"] = "x"
+    await ask("bulk", INDEX, client.bulk, index=INDEX, body=some, size=20, failed=1)
+
+
 async def large(client):
-    # More than is captured: how many there are is not known.
+    # The answer, too, is more than is captured: how many there are is not known.
     many = [line for n in range(1000) for line in ({"index": {}}, {"name": "secret" * 5, "price": n})]
     await ask("bulk", INDEX, client.bulk, index=INDEX, body=many)
     await ask("indices.refresh", INDEX, client.indices.refresh, index=INDEX)
@@ -132,7 +139,7 @@ async def close(client):
 
 async def main():
     client = connect()
-    for part in (indices, documents, bulks, searches, large, crowd):
+    for part in (indices, documents, bulks, searches, medium, large, crowd):
         if PARTS is None or part.__name__ in PARTS:
             await part(client)
     await ask("indices.delete", INDEX, client.indices.delete, index=INDEX)

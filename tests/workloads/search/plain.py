@@ -50,6 +50,9 @@ async def main():
         lines = "".join(json.dumps(line) + "\n" for n in range(40) for line in ({"index": {}}, {"name": "secret"}))
         await ask("bulk index", INDEX, "POST", f"/{INDEX}/_bulk", lines, kind="x-ndjson", size=40)
         await ask("bulk index", INDEX, "POST", f"/{INDEX}/_bulk", lines, kind="x-ndjson", size=40, chunked=True)
+        # More than is captured; the answer is compressed.
+        many = "".join(json.dumps(line) + "\n" for n in range(300) for line in ({"index": {}}, {"name": "secret" * 12}))
+        await ask("bulk", INDEX, "POST", f"/{INDEX}/_bulk", many, kind="x-ndjson", size=300)
         query = json.dumps({"query": {"match": {"name": "secret"}}})
         text = '{"query":{"match":{"name":?}}}'
         await ask("search", INDEX, "POST", f"/{INDEX}/_search", query, text=text)

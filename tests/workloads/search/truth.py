@@ -18,11 +18,11 @@ LETTERS = itertools.product(string.ascii_lowercase, repeat=3)
 class call:
     """Logs what is done within: when, and what is asked. An error with this status ends here."""
 
-    def __init__(self, system, operation, index=None, *, status=200, size=None, text=None):
+    def __init__(self, system, operation, index=None, *, status=200, size=None, failed=None, text=None):
         self.word = TAG + "".join(next(LETTERS))
         self.params = {"filter_path": "-" + self.word}
         self.line = {"call": self.word, "system": system, "operation": operation, "index": index,
-                     "size": size, "text": text, "status": status, "pid": os.getpid()}
+                     "size": size, "failed": failed, "text": text, "status": status, "pid": os.getpid()}
 
     def __enter__(self):
         self.line["start"] = time.time_ns()

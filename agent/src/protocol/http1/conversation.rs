@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use self::reading::{BodyGap, Reading};
 use super::body::{self, Chunked, Framing, Method};
 use super::head::{Head, RequestHead, ResponseHead};
+use super::over::Awaited;
 use crate::protocol::{MAX_UNPARSED, Parser, Part, Side, Step};
 
 /// Until the first line is complete it is judged at each byte up to here, so that what is not
@@ -57,8 +58,8 @@ pub(super) struct Conversation {
 /// A request that waits for its response.
 struct Waiting {
     method: Method,
-    /// Somebody may want to read the body of it.
-    read: bool,
+    /// What somebody wants of the body of it.
+    awaited: Option<Awaited>,
 }
 
 /// What the stream of requests is in.
@@ -186,9 +187,7 @@ impl Parser for Conversation {
     }
 
     fn finish(&mut self, side: Side, at: u64, parts: &mut Vec<Part>) {
-        if let Some(mut reading) = self.reading[side as usize].take() {
-            reading.finish(side, false, parts);
-        }
+        self.finish_reading(side, false, parts);
         match side {
             // A chunked or expected body that is cut short did not end.
             Side::Request => {

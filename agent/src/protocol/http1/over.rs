@@ -58,12 +58,19 @@ pub(super) fn of_request(request: &Request) -> Option<Box<dyn Reader>> {
     search::reader(&request.method, &request.target, request.signs.search)
 }
 
-/// Whether somebody may want to read the body of the answer.
-pub(super) fn awaits_answer(request: &Request) -> bool {
-    search::asks_for_root(&request.method, &request.target)
+/// What somebody wants of the body of an answer.
+pub(super) type Awaited = search::Tells;
+
+/// What somebody wants of the body of the answer to a request.
+pub(super) fn awaited(request: &Request) -> Option<Awaited> {
+    search::awaited(&request.method, &request.target)
 }
 
-/// Who reads it, of `length` bytes, once its head is known.
-pub(super) fn of_answer(response: &Response, length: u64) -> Option<Box<dyn Reader>> {
-    search::root_reader(response.status, length, &response.signs.search)
+/// Who reads it, of `length` bytes if that is known, once its head is known.
+pub(super) fn of_answer(
+    awaited: Awaited,
+    response: &Response,
+    length: Option<u64>,
+) -> Option<Box<dyn Reader>> {
+    search::answer_reader(awaited, response.status, length, &response.signs.search)
 }

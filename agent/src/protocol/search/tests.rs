@@ -3,6 +3,7 @@
 mod bodies;
 mod bulks;
 mod heads;
+mod items;
 mod leaks;
 mod paths;
 mod texts;

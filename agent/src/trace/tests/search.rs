@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::protocol::search::bulk::{Action, Bulk};
+use crate::protocol::search::items::Items;
 use crate::protocol::search::{self, Content, OPENSEARCH, endpoints};
 
 /// A call of `method` to `target`, with what its body says.
@@ -103,6 +104,18 @@ fn operations_of_a_batch() {
         let found = span.attribute("db.operation.batch.size");
         assert_eq!(found, size.map(Value::Int).as_ref(), "{name}");
     }
+    let answered = |content, items| {
+        let mut case = call();
+        case.content = Some(http1::Content::Search(Content::Items(items)));
+        search_span("POST", "/p/_bulk", content, case)
+    };
+    let (attribute, number) = ("tracebee.db.failed_operations", |n| Some(Value::Int(n)));
+    let span = answered(None, Items { operations: 70, failed: 2 });
+    assert_eq!(&*span.name, "bulk p");
+    assert_eq!(span.attribute("db.operation.batch.size"), number(70).as_ref());
+    assert_eq!((span.attribute(attribute), span.error), (number(2).as_ref(), false));
+    let span = answered(bulk(1, Some(Index), None), Items { operations: 1, failed: 0 });
+    assert_eq!((&*span.name, span.attribute(attribute)), ("index p", None));
     let differ = Bulk { operations: 2, names_indices: true, ..Bulk::default() };
     let span = search_span("POST", "/p/_bulk", Some(Content::Bulk(Box::new(differ))), call());
     assert_eq!(&*span.name, "bulk");

@@ -203,11 +203,11 @@ fn server(capture: &Capture<'_>) -> u16 {
 
 #[test]
 fn the_same_calls() {
-    for (name, file, _) in RUNS {
-        let capture = Capture::new(file);
+    for run in RUNS {
+        let (name, capture) = (run.name, run.capture());
         let (told, subscribed) = told(&capture, server(&capture), name == "RESP3");
         assert!(told.len() > 60 && subscribed <= 2, "{name}: {} calls, {subscribed}", told.len());
-        let mut spans = capture.with(|_| true).spans;
+        let mut spans = run.whole();
         spans.sort_by_key(|span| span.start);
         let mut missing = Vec::new();
         for call in &told {

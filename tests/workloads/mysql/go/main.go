@@ -40,7 +40,11 @@ func main() {
 	ctx := context.Background()
 	file, err := os.Create(os.Args[2])
 	check(err)
-	pool, err := sql.Open("mysql", "app:secret@tcp(127.0.0.1:"+os.Args[1]+")/shop?multiStatements=true")
+	server := "tcp(127.0.0.1:" + os.Args[1] + ")"
+	if socket, unix := os.LookupEnv("UNIX_SOCKET"); unix {
+		server = "unix(" + socket + ")"
+	}
+	pool, err := sql.Open("mysql", "app:secret@"+server+"/shop?multiStatements=true")
 	check(err)
 	connection, err := pool.Conn(ctx)
 	check(err)

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,9 +36,17 @@ func main() {
 	ctx := context.Background()
 	file, err := os.Create(os.Args[2])
 	check(err)
-	connection, err := pgx.Connect(ctx, "postgres://postgres@127.0.0.1:"+os.Args[1]+"/postgres")
+	host := "127.0.0.1"
+	socket, unix := os.LookupEnv("UNIX_SOCKET")
+	if unix {
+		host = filepath.Dir(socket)
+	}
+	connection, err := pgx.Connect(ctx, "user=postgres dbname=postgres host="+host+" port="+os.Args[1])
 	check(err)
-	port := connection.PgConn().Conn().LocalAddr().(*net.TCPAddr).Port
+	port := int(connection.PgConn().PID())
+	if !unix {
+		port = connection.PgConn().Conn().LocalAddr().(*net.TCPAddr).Port
+	}
 
 	asked := func(work func() error, calls ...call) {
 		start := time.Now().UnixNano()

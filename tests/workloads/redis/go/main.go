@@ -92,9 +92,16 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	network, address := "tcp", "127.0.0.1:"+os.Args[1]
+	if socket, unix := os.LookupEnv("UNIX_SOCKET"); unix {
+		network, address = "unix", socket
+	}
 	connect := func(database, pool int) *redis.Client {
-		return redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + os.Args[1], Protocol: protocol,
-			DB: database, PoolSize: pool, MaxRetries: -1})
+		options := &redis.Options{Network: network, Addr: address, Protocol: protocol, DB: database, PoolSize: pool, MaxRetries: -1}
+		if database > 0 {
+			options.Username, options.Password = "app", "secret-password"
+		}
+		return redis.NewClient(options)
 	}
 	size := func(n int) *int { return &n }
 	client := connect(0, 1)

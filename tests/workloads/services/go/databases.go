@@ -44,6 +44,19 @@ func statement(call, n string) string {
 	return fmt.Sprintf(`SELECT 1 AS "call=%s.%s"`, others(call), n)
 }
 
+// atOnce does each piece of work in a goroutine of its own, and waits for all of them.
+func atOnce(work ...func()) {
+	var group sync.WaitGroup
+	for _, one := range work {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			one()
+		}()
+	}
+	group.Wait()
+}
+
 func pq(db *sql.DB, call string) {
 	for _, n := range []string{"one", "two"} {
 		var one int
@@ -52,23 +65,16 @@ func pq(db *sql.DB, call string) {
 		}
 		rest(call, n)
 	}
-	var group sync.WaitGroup
-	group.Add(1)
-	go func() {
-		defer group.Done()
+	atOnce(func() {
 		if _, err := db.Exec(statement(call, "three")); err != nil {
 			log.Print(err)
 		}
-	}()
-	group.Wait()
+	})
 }
 
 func pgxPool(db *pgxpool.Pool, call string) {
-	var group sync.WaitGroup
-	for _, n := range []string{"one", "two", "three"} {
-		group.Add(1)
-		go func(n string) {
-			defer group.Done()
+	ask := func(n string) func() {
+		return func() {
 			rows, err := db.Query(context.Background(), statement(call, n))
 			if err == nil {
 				_, err = pgx.CollectRows(rows, pgx.RowTo[int])
@@ -76,9 +82,9 @@ func pgxPool(db *pgxpool.Pool, call string) {
 			if err != nil {
 				log.Print(err)
 			}
-		}(n)
+		}
 	}
-	group.Wait()
+	atOnce(ask("one"), ask("two"), ask("three"))
 }
 
 var (
@@ -107,13 +113,9 @@ func cached(db *redis.Client, call string) {
 		}
 		rest(call, n)
 	}
-	var group sync.WaitGroup
-	group.Add(1)
-	go func() {
-		defer group.Done()
+	atOnce(func() {
 		if err := db.Set(ctx, key(call, "three"), "x", 0).Err(); err != nil {
 			log.Print(err)
 		}
-	}()
-	group.Wait()
+	})
 }

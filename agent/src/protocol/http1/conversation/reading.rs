@@ -4,7 +4,7 @@
 
 use super::super::Reader;
 use super::super::body::{Chunked, Progress};
-use super::{Conversation, Requests};
+use super::{Conversation, Requests, Responses};
 use crate::protocol::{Part, Side, Step};
 
 /// A body under way.
@@ -117,13 +117,16 @@ impl Conversation {
     ) -> Option<BodyGap> {
         let mut reading = self.reading[side as usize].take()?;
         reading.finish(side, false, parts);
-        let end = match (reading.end, side, &mut self.requests) {
-            (Some(end), _, _) => end,
+        let chunked = match (side, &mut self.requests, &mut self.responses) {
+            (Side::Request, Requests::Chunked(chunked), _) => Some(chunked),
+            (Side::Response, _, Responses::Chunked(chunked)) => Some(chunked),
+            _ => None,
+        };
+        let end = match (reading.end, chunked) {
+            (Some(end), _) => end,
             // A chunk's data, of which the rest is skipped as ever.
-            (None, Side::Request, Requests::Chunked(chunked)) => {
-                reading.at.saturating_add(chunked.stop_reading()?)
-            }
-            _ => return None,
+            (None, Some(chunked)) => reading.at.saturating_add(chunked.stop_reading()?),
+            (None, None) => return None,
         };
         let left = end.saturating_sub(to);
         // A gap of no bytes: what follows may be anything, as behind a body that is skipped.
@@ -133,6 +136,13 @@ impl Conversation {
             (false, 0) if to > end => None,
             (false, 0) => Some(BodyGap::Inside(Step::Need)),
             (false, left) => Some(BodyGap::Inside(Step::Skip(left))),
+        }
+    }
+
+    /// The body that somebody reads is over, or not seen any further.
+    pub(super) fn finish_reading(&mut self, side: Side, whole: bool, parts: &mut Vec<Part>) {
+        if let Some(mut reading) = self.reading[side as usize].take() {
+            reading.finish(side, whole, parts);
         }
     }
 

@@ -47,24 +47,15 @@ impl Conversation {
                 Progress::Need => Step::Need,
                 Progress::End { taken, payload } => {
                     self.requests = Requests::Head;
-                    if let Some(mut reading) = self.reading[Side::Request as usize].take() {
-                        reading.finish(Side::Request, true, parts);
-                    }
+                    self.finish_reading(Side::Request, true, parts);
                     self.end_request(at.saturating_add(taken as u64), Some(payload), parts);
                     Step::Took(taken)
                 }
                 Progress::Broken => {
-                    self.stop_reading_requests(parts);
+                    self.finish_reading(Side::Request, false, parts);
                     self.request_gap(at, parts)
                 }
             },
-        }
-    }
-
-    /// The body of the request that began last is not seen any further.
-    fn stop_reading_requests(&mut self, parts: &mut Vec<Part>) {
-        if let Some(mut reading) = self.reading[Side::Request as usize].take() {
-            reading.finish(Side::Request, false, parts);
         }
     }
 
@@ -192,8 +183,8 @@ impl Conversation {
         }
         self.confirm(parts);
         self.perhaps_not_oldest = matches!(self.requests, Requests::Lost { .. });
-        let read = over::awaits_answer(&head.request);
-        self.waiting.push_back(Waiting { method: head.method, read });
+        let awaited = over::awaited(&head.request);
+        self.waiting.push_back(Waiting { method: head.method, awaited });
         self.unended = true;
         self.abandoned = None;
         let request = protocol::Request::Http(Box::new(head.request));

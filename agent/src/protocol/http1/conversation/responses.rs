@@ -3,8 +3,8 @@
 use super::super::body::{Chunked, Framing, Progress};
 use super::super::detect::leading_blank;
 use super::super::head::{self, Head, ResponseHead};
-use super::super::over;
-use super::reading::Reading;
+use super::super::over::{self, Reader};
+use super::reading::{Reading, advance};
 use super::{Conversation, Hidden, Requests, Responses, Waiting};
 use crate::protocol::{self, Part, Side, Step};
 
@@ -13,13 +13,24 @@ impl Conversation {
         match &mut self.responses {
             Responses::Head => self.parse_response_head(at, bytes, parts),
             Responses::UntilClose(_) | Responses::Lost { .. } => Step::SkipTurn,
-            Responses::Chunked(chunked) => match chunked.advance(bytes, None) {
+            Responses::Chunked(chunked) => match advance(
+                chunked,
+                Side::Response,
+                at,
+                bytes,
+                self.reading[Side::Response as usize].as_mut(),
+                parts,
+            ) {
                 Progress::Took(n) => Step::Took(n),
                 Progress::Skip(n) => Step::Skip(n),
                 Progress::Need => Step::Need,
-                Progress::Broken => self.lose_response(false, parts),
+                Progress::Broken => {
+                    self.finish_reading(Side::Response, false, parts);
+                    self.lose_response(false, parts)
+                }
                 Progress::End { taken, payload } => {
                     self.responses = Responses::Head;
+                    self.finish_reading(Side::Response, true, parts);
                     self.end_response(at.saturating_add(taken as u64), Some(payload), parts);
                     let next_was_sent = !self.waiting.is_empty();
                     match self.learn_pipelining(next_was_sent, parts) {
@@ -89,7 +100,7 @@ impl Conversation {
         if self.learn_pipelining(next_was_sent, parts) == Step::GiveUp {
             return Step::GiveUp;
         }
-        let Some(Waiting { method, read }) = self.waiting.pop_front() else {
+        let Some(Waiting { method, awaited }) = self.waiting.pop_front() else {
             return self.orphan(head.response.status, parts);
         };
         if self.waiting.is_empty() {
@@ -111,9 +122,11 @@ impl Conversation {
             (_, None) => Framing::Unknown,
             (framing, Some(_)) => framing,
         };
-        let reader = match framing {
-            Framing::Length(1..) if !read => None,
-            Framing::Length(length @ 1..) => over::of_answer(&response, length),
+        let reader = match (awaited, framing) {
+            (Some(awaited), Framing::Length(length @ 1..)) => {
+                over::of_answer(awaited, &response, Some(length))
+            }
+            (Some(awaited), Framing::Chunked) => over::of_answer(awaited, &response, None),
             _ => None,
         };
         let response = protocol::Response::Http(response);
@@ -128,9 +141,7 @@ impl Conversation {
                 match (length, reader) {
                     (0, _) => Step::Took(len),
                     (_, Some(reader)) => {
-                        let mut reading = Reading::new(at, reader);
-                        reading.begin(head_end, Some(length));
-                        self.reading[Side::Response as usize] = Some(reading);
+                        self.read_answer(at, reader, head_end, Some(length));
                         Step::Took(len)
                     }
                     (length, None) => Step::Skip(length.saturating_add(len as u64)),
@@ -138,6 +149,9 @@ impl Conversation {
             }
             Framing::Chunked => {
                 self.responses = Responses::Chunked(Chunked::default());
+                if let Some(reader) = reader {
+                    self.read_answer(at, reader, head_end, None);
+                }
                 Step::Took(len)
             }
             Framing::UntilClose => {
@@ -154,6 +168,13 @@ impl Conversation {
             }
             Framing::Unknown => self.lose_response(chunked, parts),
         }
+    }
+
+    /// The body of the answer at `message`, which begins at `at`, has a reader.
+    fn read_answer(&mut self, message: u64, reader: Box<dyn Reader>, at: u64, length: Option<u64>) {
+        let mut reading = Reading::new(message, reader);
+        reading.begin(at, length);
+        self.reading[Side::Response as usize] = Some(reading);
     }
 
     /// A response while the only request there is has not sent all of its head: a refusal

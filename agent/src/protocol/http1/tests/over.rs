@@ -11,6 +11,9 @@ const BULK: &str = "{\"index\":{\"_id\":1}}\n{\"a\":1}\n{\"delete\":{\"_id\":2}}
 
 const QUERY: &str = "{\"query\":{\"term\":{\"name\":\"secret\"}}}";
 
+const ITEMS: &str =
+    "{\"took\":1,\"errors\":true,\"items\":[{\"index\":{\"error\":{}}},{\"delete\":{}}]}";
+
 const ROOT: &str = "{\"cluster_name\":\"c\",\"version\":{\"distribution\":\"opensearch\",\"lucene_version\":\"9\"},\"tagline\":\"t\"}";
 
 /// Requests and their answers.
@@ -29,6 +32,16 @@ fn turns() -> Vec<(Side, String)> {
     let root = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{ROOT}",
         ROOT.len()
+    );
+    let items = length("HTTP/1.1 200 OK", ITEMS).replacen(
+        " HTTP/1.1\r\nHost: x",
+        "\r\nContent-Type: application/json",
+        1,
+    );
+    let in_chunks = chunked("HTTP/1.1 200 OK", ITEMS, 9).replacen(
+        " HTTP/1.1\r\n",
+        "\r\nContent-Type: application/json\r\n",
+        1,
     );
     let expects = length("POST /p/_search", QUERY).replace("Host: x", "Expect: 100-continue");
     let body_at = expects.len() - QUERY.len();
@@ -54,6 +67,14 @@ fn turns() -> Vec<(Side, String)> {
         ok(),
         (Q, "GET / HTTP/1.1\r\n\r\n".to_owned()),
         (A, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi".to_owned()),
+        // What became of operations.
+        (Q, length("POST /p/_bulk", BULK)),
+        (A, items.clone()),
+        (Q, length("POST /p/_bulk", BULK)),
+        (A, in_chunks),
+        // Of which some may have been left out.
+        (Q, length("POST /p/_bulk?filter_path=items", BULK)),
+        (A, items),
     ]
 }
 
@@ -64,6 +85,11 @@ const FOUND: &[&str] = &[
     "3: {\"query\":{\"term\":{\"name\":?}}}",
     "4: opensearch",
     "5: {\"query\":{\"term\":{\"name\":?}}}",
+    "9: 2 operations, None",
+    "9: 1 of 2 failed",
+    "10: 2 operations, None",
+    "10: 1 of 2 failed",
+    "11: 2 operations, None",
 ];
 
 /// What is said of which message, by its number, and all else that is said.
@@ -88,6 +114,9 @@ fn found(driver: &Driver) -> (Vec<String>, Vec<String>) {
             search::Content::Query(query) => format!("{number}: {}", query.text),
             search::Content::Bulk(bulk) => {
                 format!("{number}: {} operations, {:?}", bulk.operations, bulk.action)
+            }
+            search::Content::Items(items) => {
+                format!("{number}: {} of {} failed", items.failed, items.operations)
             }
             search::Content::Root(system) => format!("{number}: {}", system.name),
         });
