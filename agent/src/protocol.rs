@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+pub mod amqp;
 pub mod database;
 #[doc(hidden)]
 pub mod fuzz;
@@ -75,7 +76,7 @@ impl fmt::Debug for Detector {
 /// Every protocol that is recognised. A port is no evidence: the order means nothing, because no
 /// bytes are a message of two of them.
 pub static DETECTORS: &[Detector] =
-    &[http1::DETECTOR, postgres::DETECTOR, mysql::DETECTOR, redis::DETECTOR];
+    &[http1::DETECTOR, postgres::DETECTOR, mysql::DETECTOR, redis::DETECTOR, amqp::DETECTOR];
 
 /// What the parser wants of the direction it was just shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
