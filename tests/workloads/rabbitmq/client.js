@@ -50,6 +50,8 @@ async function main() {
     let got = 0;
     plain.prefetch(10);
     plain.consume(queue, (message) => {
+      // The queue was deleted.
+      if (!message) return;
       const at = now();
       const { messageId, headers } = message.properties;
       const { deliveryTag, redelivered } = message.fields;
