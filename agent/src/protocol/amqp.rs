@@ -23,7 +23,9 @@
 //!
 //! # When bytes are missing
 //!
-//! Missing bytes of a body are not missed: its frames say how long it is. Elsewhere the stream goes on
+//! Missing bytes of a body are not missed: its frames say how long they are, and where the head of one
+//! is missing, it is as long as the ends agreed that it may be, if no other message is under way. What
+//! follows has to begin with a frame. Elsewhere the stream goes on
 //! with the next bytes that are [evidence](method::evidence), wherever they are, and:
 //!
 //! - A message of which something is missing is lost. One more is counted, because any number may have

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::frame::HEAD;
 use crate::protocol::messaging::{Request, Response, Settled};
 use crate::protocol::{self, Numbered, Part, Side};
 
@@ -60,6 +61,20 @@ pub(super) struct Content {
     /// Bytes of its body that are to come, once its header was seen.
     pub(super) left: Option<u64>,
     pub(super) what: What,
+}
+
+impl Content {
+    /// Bytes of all frames in which the rest of the body comes, if frames are at most `frame_max`
+    /// long and no shorter than they must be; 0 is no limit.
+    pub(super) fn rest(&self, frame_max: u32) -> Option<u64> {
+        let left = self.left.filter(|left| *left > 0)?;
+        let around = HEAD as u64 + 1;
+        let frames = match frame_max {
+            0 => 1,
+            most => left.div_ceil(u64::from(most).checked_sub(around).filter(|most| *most > 0)?),
+        };
+        left.checked_add(frames.checked_mul(around)?)
+    }
 }
 
 /// What becomes of a message when it is whole.

@@ -28,6 +28,8 @@ const MAX_MISSED: u64 = 4096;
 pub(super) struct Conversation {
     streams: [Stream; 2],
     channels: FxHashMap<u16, Channel>,
+    /// What the ends agreed on, if that was seen.
+    frame_max: Option<u32>,
     /// The number of the next call.
     next: u64,
     broken: u32,
@@ -48,8 +50,9 @@ struct Stream {
 
 impl Parser for Conversation {
     fn parse(&mut self, side: Side, at: u64, bytes: &[u8], parts: &mut Vec<Part>) -> Step {
-        if !self.goes_on(side, at, parts) {
-            return Step::GiveUp;
+        match self.goes_on(side, at, parts) {
+            Step::Need => {}
+            step => return step,
         }
         if at == 0 && side == Side::Request && PROTOCOL.starts_with(&bytes[..bytes.len().min(8)]) {
             if bytes.len() < PROTOCOL.len() {
@@ -73,7 +76,7 @@ impl Parser for Conversation {
     }
 
     fn gap(&mut self, side: Side, to: u64, parts: &mut Vec<Part>) -> Step {
-        if self.goes_on(side, to, parts) { Step::Need } else { Step::GiveUp }
+        self.goes_on(side, to, parts)
     }
 
     fn finish(&mut self, _side: Side, _at: u64, _parts: &mut Vec<Part>) {}
@@ -111,20 +114,46 @@ fn in_order(channels: &mut FxHashMap<u16, Channel>) -> impl Iterator<Item = &mut
 }
 
 impl Conversation {
-    /// The stream of `side` goes on at `at`. If that is not where it was, something is missing. False if
-    /// that was too often.
-    fn goes_on(&mut self, side: Side, at: u64, parts: &mut Vec<Part>) -> bool {
+    /// The stream of `side` goes on at `at`. If that is not where it was, something is missing; if it
+    /// is only part of a body, the rest of that is left out, too.
+    fn goes_on(&mut self, side: Side, at: u64, parts: &mut Vec<Part>) -> Step {
         let stream = &mut self.streams[side as usize];
         match stream.at {
             Some(before) if before == at => {}
             None if at == 0 => stream.at = Some(0),
             None => *stream = Stream { at: Some(at), lost: true, missed: true, ..*stream },
-            Some(_) => {
-                stream.at = Some(at);
-                self.misses(side, parts);
+            Some(before) => {
+                let end = self.foresees(side, before, at, parts);
+                self.streams[side as usize].at = Some(end.unwrap_or(at));
+                match end {
+                    Some(end) if end > at => return Step::Skip(end - at),
+                    Some(_) => {}
+                    None => self.misses(side, parts),
+                }
             }
         }
-        self.broken <= MAX_BROKEN
+        if self.broken <= MAX_BROKEN { Step::Need } else { Step::GiveUp }
+    }
+
+    /// Bytes between two positions are missing, the first of them that of a frame: where the body ends
+    /// that they are part of. Frames are as long as they may be, because who sends a body has all of it;
+    /// if anything else was between them, what follows does not begin with a frame.
+    fn foresees(&mut self, side: Side, from: u64, to: u64, parts: &mut Vec<Part>) -> Option<u64> {
+        if self.streams[side as usize].lost || to < from {
+            return None;
+        }
+        let mut under_way = self
+            .channels
+            .iter()
+            .filter_map(|(channel, open)| Some((*channel, open.contents[side as usize].as_ref()?)));
+        let (Some((channel, content)), None) = (under_way.next(), under_way.next()) else {
+            return None;
+        };
+        let end = from.checked_add(content.rest(self.frame_max?)?).filter(|end| *end >= to)?;
+        let mut content = self.channel(channel).contents[side as usize].take()?;
+        content.left = Some(0);
+        self.goes_on_with(Frame { side, channel, at: from, end }, content, parts);
+        Some(end)
     }
 
     /// Bytes of `side` are missing, or are no frames.
@@ -280,6 +309,7 @@ impl Conversation {
                 in_order(&mut self.channels).for_each(|channel| channel.ends(parts));
                 self.channels.clear();
             }
+            (Side::Request, Method::TuneOk { frame_max }) => self.frame_max = Some(frame_max),
             (Side::Request, Method::ChannelOpen) => {
                 if let Some(mut before) = self.channels.insert(number, Channel::opened()) {
                     before.ends(parts);

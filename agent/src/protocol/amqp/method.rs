@@ -94,6 +94,7 @@ static METHODS: &[(u16, u16, Sender, &str)] = &[
 /// A method that means something here. Texts are those of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method<'a> {
+    TuneOk { frame_max: u32 },
     ConnectionClose { code: u16 },
     ConnectionCloseOk,
     ChannelOpen,
@@ -122,7 +123,7 @@ pub(super) enum Method<'a> {
 /// what tells so. What a client says to be let in is never looked at.
 pub(super) fn looked_at(class: u16, method: u16, size: usize) -> usize {
     match (class, method) {
-        (10, 50 | 51) | (20 | 60 | 85, _) | (50, 11) => size.min(MAX_LOOK),
+        (10, 31 | 50 | 51) | (20 | 60 | 85, _) | (50, 11) => size.min(MAX_LOOK),
         _ => 4,
     }
 }
@@ -134,6 +135,10 @@ impl<'a> Method<'a> {
         let f = &mut fields;
         let of = (f.short()?, f.short()?);
         Some(match of {
+            (10, 31) => {
+                f.short()?;
+                Method::TuneOk { frame_max: f.long()? }
+            }
             (10, 50) => Method::ConnectionClose { code: f.short()? },
             (10, 51) => Method::ConnectionCloseOk,
             (20, 10) => Method::ChannelOpen,

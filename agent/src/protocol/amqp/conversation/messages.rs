@@ -130,7 +130,7 @@ impl Conversation {
     }
 
     /// Puts a message back, or ends it if that was its last frame.
-    fn goes_on_with(&mut self, frame: Frame, content: Content, parts: &mut Vec<Part>) {
+    pub(super) fn goes_on_with(&mut self, frame: Frame, content: Content, parts: &mut Vec<Part>) {
         let Frame { side, channel, end, .. } = frame;
         let channel = self.channel(channel);
         if content.left != Some(0) {

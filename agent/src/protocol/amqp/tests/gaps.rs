@@ -49,6 +49,35 @@ fn inside_a_body_nothing_is_missed() {
     assert_eq!(told, ["c0 publish e:k 1000B -> c1058", "c1058 publish e:k 5B id=next -> c1118"]);
 }
 
+/// Of a body that is missing from a frame's head on it is known where it ends: the ends agreed on
+/// frames of 128 KiB.
+#[test]
+fn a_body_is_missed_with_its_heads() {
+    let body = [0xce, 1].repeat(200_000);
+    let sent = [publish(1, "e", "k", false), message(1, Props::default(), &body, 131_064)].concat();
+    let head = sent.len() - 400_000 - 4 * 8;
+    for (from, to) in
+        [(head, sent.len()), (head, head + 5), (head + 5, 300_000), (head + 131_072, sent.len())]
+    {
+        let told = run(&[
+            Says(C, sent[..from].to_vec()),
+            Misses(C, sent[from..to].to_vec()),
+            Says(C, [&sent[to..], &sends(1, "e", "k", "next")].concat()),
+        ]);
+        assert_eq!(
+            told,
+            ["c0 publish e:k 400000B -> c400074", "c400074 publish e:k 5B id=next -> c400134"]
+        );
+    }
+    // Something else is missing, too.
+    let told = run(&[
+        Says(C, sent[..head].to_vec()),
+        Misses(C, [&sent[head..], &heartbeat()[..]].concat()),
+        Says(C, sends(1, "e", "k", "next")),
+    ]);
+    assert_eq!(told, ["lost", "orphan", "c400082 publish e:k 5B id=next -> c400142"]);
+}
+
 #[test]
 fn a_head_is_missed_and_the_next_message_found() {
     let lost = sends(1, "e", "k", "lost");
