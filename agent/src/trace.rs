@@ -212,8 +212,10 @@ impl Tracer {
             (_, Role::Client) => Kind::Client,
             (_, Role::Server) => Kind::Server,
         };
-        let links = match (kind, &parent) {
-            (Kind::Consumer, Some(Parent { span_id, remote: true, .. })) => {
+        let links = match (&call.request, &parent) {
+            (Request::Messaging(message), Some(Parent { span_id, remote: true, .. }))
+                if message.operation.brings() =>
+            {
                 vec![SpanLink { trace_id, span_id: *span_id, flags }]
             }
             _ => Vec::new(),

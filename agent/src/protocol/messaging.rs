@@ -54,6 +54,11 @@ impl Operation {
         matches!(self, Operation::Publish | Operation::Get)
     }
 
+    /// True if the client is given a message that somebody has sent.
+    pub fn brings(self) -> bool {
+        matches!(self, Operation::Consume | Operation::Get)
+    }
+
     /// True if nobody is late when it takes long: it is over when the client has done its work.
     pub(super) fn waits(self) -> bool {
         self == Operation::Consume

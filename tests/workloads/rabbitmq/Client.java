@@ -27,6 +27,7 @@ public class Client {
         factory.setPort(Integer.parseInt(arguments[0]));
         int[] sizes = {0, 11, 3000, 140_000};
         try (Connection connection = factory.newConnection()) {
+            Thread.sleep(300);
             Channel channel = connection.createChannel();
             channel.exchangeDeclare(exchange, "direct", false, true, null);
             channel.queueDeclare(queue, false, false, false, null);

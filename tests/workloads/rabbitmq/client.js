@@ -5,15 +5,23 @@ const amqp = require('amqplib');
 
 const [port, file, tag] = process.argv.slice(2);
 const log = (line) => fs.appendFileSync(file, JSON.stringify({ pid: process.pid, ...line }) + '\n');
-const origin = process.hrtime.bigint();
-const began = BigInt(Date.now()) * 1_000_000n;
-const now = () => Number(began + process.hrtime.bigint() - origin);
-const sizes = [0, 5, 600, 8000, 140000];
+// Date.now() only knows milliseconds: find the instant of a tick and count from there.
+let offset = null;
+for (let tick = 0; tick < 5; tick++) {
+  const before = Date.now();
+  let at;
+  while ((at = Date.now()) === before);
+  const seen = BigInt(at) * 1000000n - process.hrtime.bigint();
+  if (offset === null || seen > offset) offset = seen;
+}
+const now = () => Number(process.hrtime.bigint() + offset);
+const sizes = [0, 5, 600, 2000];
 const exchange = `${tag}-ex`;
 const queue = `${tag}-q`;
 
 async function main() {
   const connection = await amqp.connect(`amqp://guest:guest@127.0.0.1:${port}`);
+  await new Promise((resolve) => setTimeout(resolve, 300));
   const plain = await connection.createChannel();
   const sure = await connection.createConfirmChannel();
   await plain.assertExchange(exchange, 'direct', { autoDelete: true });

@@ -61,6 +61,7 @@ func main() {
 	must(err)
 	connection, err := amqp.Dial(fmt.Sprintf("amqp://guest:guest@127.0.0.1:%s/", port))
 	must(err)
+	time.Sleep(300 * time.Millisecond)
 	channel, err := connection.Channel()
 	must(err)
 	must(channel.ExchangeDeclare(tag+"-ex", "direct", false, true, false, false, nil))

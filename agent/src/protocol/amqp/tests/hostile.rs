@@ -1,11 +1,14 @@
 //! Anything, from anybody.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use super::super::{DETECTOR, fuzz};
 use super::bytes::*;
 use super::conversations::{all, welcomed};
 use super::{B, C, told};
+use crate::protocol::Side;
 use crate::protocol::fuzz::{Driver, check};
 use crate::protocol::tests::bytes;
 
@@ -74,6 +77,31 @@ fn deliveries_with_absurd_numbers() {
     driver.close();
     check(&driver.parts);
     assert!(driver.parts.len() < 20_000);
+}
+
+/// Writes the seeds of the fuzz target anew.
+#[test]
+#[ignore = "writes fuzz/seeds"]
+fn make_seeds() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/amqp");
+    std::fs::create_dir_all(&seeds).unwrap();
+    for conversation in all() {
+        let name = conversation.name.split(',').next().unwrap();
+        let file = seeds.join(name.replace(' ', "-"));
+        std::fs::write(file, encode(&welcomed(&conversation.turns))).unwrap();
+    }
+}
+
+/// A conversation as the fuzz target is given it.
+fn encode(turns: &[(Side, Vec<u8>)]) -> Vec<u8> {
+    let mut out = vec![0];
+    for (side, bytes) in turns {
+        for piece in bytes.chunks(255) {
+            out.extend([*side as u8 | 3 << 1, piece.len() as u8]);
+            out.extend(piece);
+        }
+    }
+    out
 }
 
 proptest! {
