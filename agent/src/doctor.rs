@@ -71,7 +71,7 @@ fn examine(args: &DoctorArgs, otlp: Option<&OtlpConfig>) -> Report {
         let receiver = scope.spawn(|| receiver::check(otlp));
         let mut findings = kernel::check();
         findings.extend(privileges::check(privileges));
-        let (capture, tried) = capture::check(args.capture, args.limits.ring_size, privileges);
+        let (capture, tried) = capture::check(args.capture, args.limits.kernel(), privileges);
         findings.extend(tried);
         findings.extend(host::check(privileges));
         findings.push(memory::check(&args.limits));

@@ -1,7 +1,7 @@
 //! Limits: what the agent may take of the host, and what it leaves out when that is not enough.
 //!
 //! ```text
-//! flags, cgroup -> budget: bounds of tables and queues
+//! flags, cgroup -> budget: bounds of tables and queues, the kernel's included (tables)
 //! heap (held), ring fill -> shed: a step, with hysteresis -> kernel and pipeline
 //!                                                            sample: which calls
 //! ```
@@ -14,4 +14,5 @@ mod cgroup;
 pub mod held;
 pub mod sample;
 pub mod shed;
+pub mod tables;
 pub mod watch;

@@ -41,7 +41,7 @@ const QUIET: u64 = 500_000_000;
 
 /// Connections for which there was no room that are remembered, to say in the end what was lost on
 /// them. Of others only the sum is known.
-const MAX_REFUSED: usize = 1024;
+const MAX_REFUSED: usize = 8192;
 
 /// What the pipeline wants of the source for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,8 @@ pub enum Wish {
 
 /// Everything between a source and the exporters.
 pub struct Pipeline {
-    connections: FxHashMap<ConnectionId, Connection>,
+    /// Each in a place of its own: the table has up to twice as many, and moves when it grows.
+    connections: FxHashMap<ConnectionId, Box<Connection>>,
     limits: Budget,
     /// There was no room for a connection at some time.
     was_full: bool,
@@ -259,7 +260,7 @@ impl Pipeline {
             return;
         }
         self.calls.owners.connects(opened.pid);
-        self.connections.insert(opened.id, Connection::new(opened));
+        self.connections.insert(opened.id, Box::new(Connection::new(opened)));
         self.count_connections();
     }
 
@@ -286,7 +287,7 @@ impl Pipeline {
         });
     }
 
-    fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+    fn remove(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
         let connection = self.connections.remove(&id)?;
         self.held -= connection.held;
         Some(connection)

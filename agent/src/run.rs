@@ -85,7 +85,9 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     let stats = Arc::new(Stats::default());
     let budget = Budget::of(&args.limits)?;
     held::count_here();
-    let mut live = Live::start(args.capture, budget.ring, Arc::clone(&stats))?;
+    let mut live = Live::start(args.capture, budget.kernel, Arc::clone(&stats))?;
+    // What loading took for a moment, ten times what is left.
+    held::trim();
     let exporters = Exporters::start(
         Config { otlp, output, filter: args.filter.filter(), queue: budget.queue },
         Arc::clone(&stats),

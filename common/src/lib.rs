@@ -10,6 +10,9 @@ pub mod record;
 pub mod runtime;
 pub mod sample;
 pub mod sequence;
+pub mod tables;
+
+use zerocopy::{FromBytes, IntoBytes};
 
 /// What the kernel captures of a connection. User space sets it by the socket cookie, at any
 /// time; it may arrive late, so every value must be right whenever it takes effect.
@@ -27,7 +30,7 @@ pub mod mode {
 }
 
 /// What the kernel leaves out of all connections under load: the one value of the load map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 #[repr(C)]
 pub struct Load {
     /// Which share of calls is left out where they are asked ([`sample`]).
@@ -48,11 +51,6 @@ pub const HEAD_LIMIT: u32 = 16 * 1024;
 /// Most bytes that one record carries. A power of two: the kernel side bounds lengths by masking.
 pub const CAPTURE_MAX: usize = 32 * 1024;
 
-/// Connections that the kernel can be told something about at a time.
-pub const MAX_CONTROLLED: u32 = 65_536;
-/// Last records of connections that the ring had no room for and that wait to be read beside it: all
-/// connections of a busy host may end at once.
-pub const MAX_LAST: u32 = 65_536;
 /// One of so many parts of the ring is kept for the records that say how a connection ended, so
 /// that what was lost on it is known in the end: 64 bytes each.
 pub const RING_RESERVE: u32 = 4;
@@ -63,7 +61,7 @@ pub const RING_RESERVE: u32 = 4;
 pub const RING_WAKE: u32 = 512 * 1024;
 
 /// Value of the control map, key: the socket cookie.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes)]
 #[repr(C)]
 pub struct Control {
     /// One of [`mode`].

@@ -267,8 +267,6 @@ pub struct State {
 pub const ARGUMENTS_MAX: usize = 4 * 1024;
 /// Bytes of an environment that are told; together with the arguments a power of two.
 pub const ENVIRONMENT_MAX: usize = 4 * 1024;
-/// Processes whose program is known, to be told of each only once.
-pub const MAX_PROCESSES: u32 = 4096;
 
 /// A process at its first connection with the program that it runs now.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

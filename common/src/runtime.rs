@@ -1,8 +1,54 @@
 //! Where a process keeps what says which of its units of work runs: user space finds it, the kernel
 //! programs read it.
 
+use zerocopy::{FromBytes, IntoBytes};
+
+/// What a process runs: that of its layouts counts which `kind` names, the others are zeros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
+#[repr(C)]
+pub struct Runtime {
+    /// One of [`kind`].
+    pub kind: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+    /// Of [`kind::PYTHON`].
+    pub python: Python,
+    /// Of [`kind::GO`].
+    pub go: Go,
+    /// Of [`kind::PROXY`].
+    pub proxy: Proxy,
+}
+
+/// [`Runtime::kind`].
+pub mod kind {
+    /// CPython.
+    pub const PYTHON: u32 = 1;
+    /// An executable made by Go.
+    pub const GO: u32 = 2;
+    /// A reverse proxy.
+    pub const PROXY: u32 = 3;
+}
+
+impl From<Python> for Runtime {
+    fn from(python: Python) -> Self {
+        Self { kind: kind::PYTHON, python, ..Self::default() }
+    }
+}
+
+impl From<Go> for Runtime {
+    fn from(go: Go) -> Self {
+        Self { kind: kind::GO, go, ..Self::default() }
+    }
+}
+
+impl From<Proxy> for Runtime {
+    fn from(proxy: Proxy) -> Self {
+        Self { kind: kind::PROXY, proxy, ..Self::default() }
+    }
+}
+
 /// A process that runs CPython. Offsets are in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 #[repr(C)]
 pub struct Python {
     /// Address of `_PyRuntime.interpreters.head` in the process.
@@ -41,7 +87,7 @@ pub mod reads {
 
 /// A reverse proxy that keeps, for each connection to a server, whose request it carries. Offsets are
 /// in bytes; those of nginx are the same in all of its versions and not here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 #[repr(C)]
 pub struct Proxy {
     /// Address of HAProxy's `fdtab` in the process; 0: it is nginx.
@@ -56,11 +102,8 @@ pub struct Proxy {
     pub session: u32,
 }
 
-/// Processes of a runtime that are known at a time.
-pub const MAX_PROCESSES: u32 = 4096;
-
 /// A process that runs a Go executable. Offsets are in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 #[repr(C)]
 pub struct Go {
     /// Its address space, which the kernel program notes at first sight: what it executes later on is
@@ -88,7 +131,7 @@ pub struct Go {
 }
 
 /// Where in an executable goroutines are started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 #[repr(C)]
 pub struct Start {
     /// [`Go::file`].
@@ -106,9 +149,6 @@ pub mod start {
     /// The same, and whatever it reads or sends is not its own, either.
     pub const NEVER: u32 = 2;
 }
-
-/// Places that are known at a time, at some 100 for each executable.
-pub const MAX_STARTS: u32 = 65_536;
 
 /// What happens at a watched place: the cookie of the probe.
 pub mod point {

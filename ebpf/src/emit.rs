@@ -9,8 +9,9 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
 use tracebee_common::{
-    MAX_LAST, counter,
+    counter,
     record::{Conn, Header, State},
+    tables,
 };
 use zerocopy::FromBytes as _;
 
@@ -27,11 +28,11 @@ static RING: RingBuf = RingBuf::with_byte_size(16 * 1024 * 1024, 0);
 
 /// Last records of connections for which the ring had no room, by cookie; user space takes them out.
 #[map]
-static LAST: HashMap<u64, State> = HashMap::with_max_entries(MAX_LAST, BPF_F_NO_PREALLOC);
+static LAST: HashMap<u64, State> = HashMap::with_max_entries(tables::LAST, BPF_F_NO_PREALLOC);
 
 /// The announcements of those that were not announced before, which are taken out with them.
 #[map]
-static LAST_CONNS: HashMap<u64, Conn> = HashMap::with_max_entries(MAX_LAST, BPF_F_NO_PREALLOC);
+static LAST_CONNS: HashMap<u64, Conn> = HashMap::with_max_entries(tables::LAST, BPF_F_NO_PREALLOC);
 
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::pt_regs,
+    bindings::{BPF_F_NO_PREALLOC, pt_regs},
     helpers::{
         bpf_get_current_pid_tgid,
         generated::{bpf_get_attach_cookie, bpf_get_current_task_btf, bpf_task_pt_regs},
@@ -13,46 +13,47 @@ use aya_ebpf::{
 };
 use tracebee_common::{
     record::Work,
-    runtime::{Go, MAX_PROCESSES, MAX_STARTS, Start, point, start},
+    runtime::{Go, Start, kind, point, start},
+    tables,
 };
 
 use crate::{
     arch, layout,
     memory::{kernel, user},
-    syscall,
+    runtime, syscall,
     work::{self, Context},
 };
-
-/// The processes that run it, by process id. User space fills it.
-#[map]
-static GO: HashMap<u32, Go> = HashMap::with_max_entries(MAX_PROCESSES, 0);
 
 /// Where goroutines are started that are not part of what the starting one works on: one of
 /// [`start`].
 #[map]
-static STARTS: HashMap<Start, u32> = HashMap::with_max_entries(MAX_STARTS, 0);
+static STARTS: HashMap<Start, u32> = HashMap::with_max_entries(tables::STARTS, BPF_F_NO_PREALLOC);
 
 /// What the goroutine is about that has taken a connection, by the cookie of its socket; zeros if
 /// that is not known. Others drive the connection: this goes before what these are about.
 #[map]
-static TAKEN: LruHashMap<u64, Work> = LruHashMap::with_max_entries(65_536, 0);
+static TAKEN: LruHashMap<u64, Work> = LruHashMap::with_max_entries(tables::TAKEN, 0);
 
 /// `runtime.g.stack`, of two addresses, is what a `g` begins with.
 const STACK: u32 = 0;
 
-/// The current process, if it runs this.
+/// The current process `pid`, if it runs this.
 #[inline(always)]
-pub(crate) fn of(pid: u32) -> Option<&'static Go> {
-    // SAFETY: user space replaces whole entries; a helper without arguments and a checked read. Two
-    // threads that note the address space at once note the same.
-    unsafe {
-        let go = &mut *GO.get_ptr_mut(pid)?;
-        let space: u64 = kernel(bpf_get_current_task_btf() as u64, layout::task_mm());
-        if go.space == 0 {
-            go.space = space;
-        }
-        if go.space == space { Some(go) } else { None }
+fn of(pid: u32) -> Option<&'static Go> {
+    let runtime = runtime::of(pid)?;
+    if runtime.kind == kind::GO { still(&mut runtime.go) } else { None }
+}
+
+/// The same, if the current process is still what user space has seen.
+#[inline(always)]
+pub(crate) fn still(go: &mut Go) -> Option<&Go> {
+    // SAFETY: a helper without arguments and a checked read.
+    let space: u64 = unsafe { kernel(bpf_get_current_task_btf() as u64, layout::task_mm()) };
+    // Two threads that note it at once note the same.
+    if go.space == 0 {
+        go.space = space;
     }
+    if go.space == space { Some(go) } else { None }
 }
 
 /// The process, as contexts are told apart by.

@@ -21,6 +21,7 @@ mod proxy;
 mod python;
 mod receive;
 mod remaining;
+mod runtime;
 mod send;
 mod socket;
 mod state;

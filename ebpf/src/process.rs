@@ -9,15 +9,16 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap},
 };
-use tracebee_common::record::{
-    self, ARGUMENTS_MAX, ENVIRONMENT_MAX, Header, MAX_PROCESSES, Process,
+use tracebee_common::{
+    record::{self, ARGUMENTS_MAX, ENVIRONMENT_MAX, Header, Process},
+    tables,
 };
 
 use crate::{emit, layout, memory::kernel};
 
 /// What each process ran when it was told of: the least recently used go.
 #[map]
-static PROCESSES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(MAX_PROCESSES, 0);
+static PROCESSES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(tables::PROCESSES, 0);
 
 /// Twice what is used, as in [`crate::bytes`].
 #[repr(C)]

@@ -5,28 +5,14 @@
 //! back, and descriptors must be those of the very sockets. A program that is built otherwise gives
 //! nothing.
 
-use aya_ebpf::{
-    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
-    macros::map,
-    maps::HashMap,
-};
-use tracebee_common::runtime::{MAX_PROCESSES, Proxy};
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
+use tracebee_common::runtime::{Proxy, kind};
 
 use crate::{
     arch, descriptor, layout,
     memory::{kernel, user},
+    runtime,
 };
-
-/// The processes that may be one, by process id. User space fills it.
-#[map]
-static PROXIES: HashMap<u32, Proxy> = HashMap::with_max_entries(MAX_PROCESSES, 0);
-
-/// True if a process may be one.
-#[inline(always)]
-pub(crate) fn is(pid: u32) -> bool {
-    // SAFETY: only looked up.
-    unsafe { PROXIES.get(pid).is_some() }
-}
 
 /// The `struct file` of the `struct sock` at `sk`.
 #[inline(always)]
@@ -39,8 +25,11 @@ pub(crate) fn file(sk: *const u8) -> u64 {
 /// server on the socket of the `struct file` at `own`; 0 if that is not certain.
 #[inline(always)]
 pub(crate) fn client(own: u64, pid: u32) -> u64 {
-    // SAFETY: user space replaces whole entries when a process executes another program.
-    let Some(proxy) = (unsafe { PROXIES.get(pid) }).filter(|_| own != 0) else { return 0 };
+    let Some(runtime) = runtime::of(pid).filter(|_| own != 0) else { return 0 };
+    if runtime.kind != kind::PROXY {
+        return 0;
+    }
+    let proxy = &runtime.proxy;
     let client = if proxy.fdtab == 0 { nginx(own) } else { haproxy(own, proxy) };
     match descriptor::sock(descriptor::file(client)) {
         // SAFETY: a checked read.

@@ -4,31 +4,29 @@
 use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf},
     macros::{map, uprobe, uretprobe},
-    maps::{HashMap, LruHashMap},
+    maps::LruHashMap,
     programs::{ProbeContext, RetProbeContext},
 };
 use tracebee_common::{
     record::Work,
-    runtime::{MAX_PROCESSES, Python, reads},
+    runtime::{Python, kind, reads},
+    tables,
 };
 
 use crate::{
     layout,
     memory::{kernel, user},
+    runtime,
     work::{self, Context},
 };
 
-/// The processes that run it, by process id. User space fills it.
-#[map]
-static PYTHON: HashMap<u32, Python> = HashMap::with_max_entries(MAX_PROCESSES, 0);
-
 /// Where each thread's state was found.
 #[map]
-static STATES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16_384, 0);
+static STATES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(tables::THREADS, 0);
 
 /// The context that a thread copies at the moment, 0 if it has none.
 #[map]
-static COPIES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16_384, 0);
+static COPIES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(tables::THREADS, 0);
 
 /// Threads and interpreters that are looked at for a thread's state: it is searched once, and what
 /// is further down stays unlinked.
@@ -36,9 +34,9 @@ const WALK: u32 = 128;
 
 /// The runtime of a process, if it is this one.
 #[inline(always)]
-pub(crate) fn of(pid: u32) -> Option<&'static Python> {
-    // SAFETY: user space replaces whole entries when a process executes another program.
-    unsafe { PYTHON.get(pid) }
+fn of(pid: u32) -> Option<&'static Python> {
+    let runtime = runtime::of(pid)?;
+    if runtime.kind == kind::PYTHON { Some(&runtime.python) } else { None }
 }
 
 /// The context of the current thread, if that says what it works on; else 0.
@@ -175,7 +173,7 @@ fn enters(python: &Python, pid: u32, tid: u32, number: u64, read: Option<Work>) 
 /// What the bytes are about that wait in a stream of uvloop, by the address of the stream. Nothing if
 /// they are about several things.
 #[map]
-static WRITES: LruHashMap<Context, Work> = LruHashMap::with_max_entries(16_384, 0);
+static WRITES: LruHashMap<Context, Work> = LruHashMap::with_max_entries(tables::THREADS, 0);
 
 /// `UVStream._buffer_write(self, data)`: uvloop up to 0.22 keeps what a task writes until the end of
 /// its turn.

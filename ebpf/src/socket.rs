@@ -2,6 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
+    bindings::BPF_F_NO_PREALLOC,
     helpers::{
         bpf_ktime_get_ns,
         generated::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock},
@@ -11,9 +12,9 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use tracebee_common::{
-    Control, HEAD_LIMIT, Load, MAX_CONTROLLED, mode,
+    Control, HEAD_LIMIT, Load, mode,
     record::{self, Conn, FLAG_AFTER, Messages},
-    sample, sequence,
+    sample, sequence, tables,
 };
 
 use crate::{
@@ -119,7 +120,8 @@ pub(crate) const SENT: u8 = 2;
 
 /// What user space wants of single connections, by cookie.
 #[map]
-static CONTROL: HashMap<u64, Control> = HashMap::with_max_entries(MAX_CONTROLLED, 0);
+static CONTROL: HashMap<u64, Control> =
+    HashMap::with_max_entries(tables::CONTROLLED, BPF_F_NO_PREALLOC);
 
 /// Grows with every change of [`CONTROL`], so that a socket looks there only when there is news.
 #[map]

@@ -18,6 +18,7 @@ use tracebee_common::{
     record::{
         self, Data, FLAG_FIRST, FLAG_OLDER, FLAG_SENT, Header, Messages, Name, Sent, State, tcp,
     },
+    tables,
 };
 
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
 /// Inode numbers of the UNIX sockets that are older than the agent. User space fills it after the
 /// programs are attached, [`OLDER_COMPLETE`] last. Where there are more, none counts as younger.
 #[map]
-static OLDER: HashMap<u32, u8> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+static OLDER: HashMap<u32, u8> = HashMap::with_max_entries(tables::OLDER, BPF_F_NO_PREALLOC);
 
 /// Where an announcement is put together, one for each CPU: it is too large for the stack.
 #[map]

@@ -8,10 +8,10 @@
 //! Of a proxy ([`crate::proxy`]), the connections of its clients are the contexts.
 
 use aya_ebpf::{macros::map, maps::LruHashMap};
-use tracebee_common::record::Work;
+use tracebee_common::{record::Work, runtime::kind, tables};
 
 use crate::{
-    go, proxy, python,
+    go, proxy, python, runtime,
     socket::{Socket, Who},
 };
 
@@ -37,38 +37,43 @@ pub(crate) struct Doing {
     reads_outside: bool,
     /// Contexts take connections that others drive.
     takes: bool,
+    /// Clients' connections are the contexts.
+    proxy: bool,
 }
 
 impl Doing {
     /// What the thread `tid` of process `pid`, the current one, is doing.
     #[inline(always)]
     pub(crate) fn of(pid: u32, tid: u32) -> Self {
-        let runtime = runtime(pid);
+        let executed = executed(pid);
         Self {
-            context: if runtime & (PYTHON | GO) == 0 { 0 } else { context(pid, tid) },
-            process: runtime & !u64::from(u32::MAX) | u64::from(pid),
-            reads_outside: runtime & READS_OUTSIDE != 0,
-            takes: runtime & GO != 0,
+            context: if executed & (PYTHON | GO) == 0 { 0 } else { context(pid, tid) },
+            process: executed & !u64::from(u32::MAX) | u64::from(pid),
+            reads_outside: executed & READS_OUTSIDE != 0,
+            takes: executed & GO != 0,
+            proxy: executed & PROXY != 0,
         }
     }
 }
 
-/// What [`runtime`] says; the upper half tells programs apart that a process has executed.
+/// What [`executed`] says; the upper half tells programs apart that a process has executed.
 const PYTHON: u64 = 1;
 const READS_OUTSIDE: u64 = 2;
 const GO: u64 = 4;
+const PROXY: u64 = 8;
 
-/// What executes a process. This and [`context`] are functions of their own to the verifier, as
+/// What a process executes. This and [`context`] are functions of their own to the verifier, as
 /// [`sender`] is.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn runtime(pid: u32) -> u64 {
-    if let Some(python) = python::of(pid) {
-        return if python.reads_outside == 0 { PYTHON } else { PYTHON | READS_OUTSIDE };
-    }
-    match go::of(pid) {
-        Some(go) => go::process(go, 0) | GO,
-        None => 0,
+extern "C" fn executed(pid: u32) -> u64 {
+    let Some(runtime) = runtime::of(pid) else { return 0 };
+    match runtime.kind {
+        kind::PYTHON if runtime.python.reads_outside == 0 => PYTHON,
+        kind::PYTHON => PYTHON | READS_OUTSIDE,
+        kind::GO => go::still(&mut runtime.go).map_or(0, |go| go::process(go, 0) | GO),
+        kind::PROXY => PROXY,
+        _ => 0,
     }
 }
 
@@ -76,12 +81,11 @@ extern "C" fn runtime(pid: u32) -> u64 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn context(pid: u32, tid: u32) -> u64 {
-    if let Some(python) = python::of(pid) {
-        return python::context(python, tid);
-    }
-    match go::of(pid) {
-        Some(go) => go::in_call(go),
-        None => 0,
+    let Some(runtime) = runtime::of(pid) else { return 0 };
+    match runtime.kind {
+        kind::PYTHON => python::context(&runtime.python, tid),
+        kind::GO => go::still(&mut runtime.go).map_or(0, go::in_call),
+        _ => 0,
     }
 }
 
@@ -93,16 +97,16 @@ const NEVER: u32 = 2;
 /// What each is about. Those that nobody worked in for the longest time make room for others: their
 /// calls stay unlinked.
 #[map]
-static WORK: LruHashMap<Context, Work> = LruHashMap::with_max_entries(65_536, 0);
+static WORK: LruHashMap<Context, Work> = LruHashMap::with_max_entries(tables::CONTEXTS, 0);
 
 /// Bytes that a thread has read and that no context was about yet, by thread.
 #[map]
-static READ: LruHashMap<u32, Work> = LruHashMap::with_max_entries(16_384, 0);
+static READ: LruHashMap<u32, Work> = LruHashMap::with_max_entries(tables::THREADS, 0);
 
 /// What each thread has entered with something that it had read before: the context's number. As long
 /// as it is in it, it is about that, which is kept under the number of the thread.
 #[map]
-static ENTERED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16_384, 0);
+static ENTERED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(tables::THREADS, 0);
 
 /// Beside the number of a thread: what it sends for a task that is not running any more.
 const WRITES: u64 = 1 << 62;
@@ -195,7 +199,7 @@ pub(crate) fn take_read(tid: u32) -> Option<Work> {
 /// is about from now on; zeros if it has none.
 #[inline(always)]
 pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work {
-    let Doing { context, process, reads_outside, takes } = who.doing;
+    let Doing { context, process, reads_outside, takes, proxy } = who.doing;
     if reads_outside {
         // Should its end have been missed.
         writing(who.pid.into(), who.tid, None);
@@ -215,7 +219,7 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
         }
     } else if reads_outside {
         let _ = READ.insert(who.tid, work, 0);
-    } else if proxy::is(who.pid) {
+    } else if proxy {
         set(Context { process: who.pid.into(), number: state.cookie }, Some(work));
     } else {
         return Work::default();
@@ -230,11 +234,11 @@ pub(crate) fn sending(state: &Socket, who: Who, sk: *const u8) -> Work {
     if state.accepted != 0 {
         return Work::default();
     }
-    let Doing { context, process, reads_outside, takes } = who.doing;
+    let Doing { context, process, reads_outside, takes, proxy } = who.doing;
     if takes && let Some(work) = go::taken(state.cookie) {
         return work;
     }
-    if context == 0 && !reads_outside && !proxy::is(who.pid) {
+    if context == 0 && !reads_outside && !proxy {
         return Work::default();
     }
     let file = if context == 0 { proxy::file(sk) } else { 0 };

@@ -1,5 +1,6 @@
 //! The agent under test: started with a bound, stopped with a bound, its output read back.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
@@ -126,6 +127,27 @@ impl Agent {
         let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// What its kernel programs and their tables take, in KiB, as the kernel says. The ring is not in
+    /// it: it is mapped, and in [`pss_kib`](Self::pss_kib).
+    pub fn kernel_kib(&self) -> Result<u64> {
+        const RING: &str = "27";
+        let dir = format!("/proc/{}/fdinfo", self.pid());
+        let mut objects = HashMap::new();
+        for entry in std::fs::read_dir(&dir).with_context(|| dir.clone())? {
+            // Closed meanwhile.
+            let Ok(text) = std::fs::read_to_string(entry?.path()) else { continue };
+            let value = |name| text.lines().find_map(|line| Some(line.strip_prefix(name)?.trim()));
+            let id = value("map_id:").or_else(|| value("prog_id:"));
+            if let (Some(id), Some(bytes)) = (id, value("memlock:"))
+                && value("map_type:") != Some(RING)
+            {
+                objects.insert((value("map_type:").is_some(), id.to_owned()), bytes.parse()?);
+            }
+        }
+        ensure!(!objects.is_empty(), "{dir}: no map and no program");
+        Ok(objects.values().sum::<u64>() / 1024)
     }
 
     /// Memory that is its own, in KiB: not the ring, not its program.

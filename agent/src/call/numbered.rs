@@ -165,7 +165,8 @@ impl<I: Clone> NumberedCalls<I> {
         now: Time,
         sink: &mut impl Sink<I>,
     ) {
-        for going in self.open.values_mut() {
+        // What is still being sent waits for nothing.
+        for going in self.open.values_mut().filter(|going| going.whole_at.is_some()) {
             going.call.expire(endpoint, timeout, now, sink);
         }
     }

@@ -64,14 +64,15 @@ pub(super) struct Open<I> {
 pub struct Pairing<I> {
     /// Those that are answered in their turn, oldest first.
     open: VecDeque<Open<I>>,
-    numbered: NumberedCalls<I>,
+    /// Those that have numbers; few protocols number any.
+    numbered: Option<Box<NumberedCalls<I>>>,
     /// Calls are counted as lost the last of which may yet be answered.
     excused: bool,
 }
 
 impl<I> Default for Pairing<I> {
     fn default() -> Self {
-        Self { open: VecDeque::new(), numbered: NumberedCalls::default(), excused: false }
+        Self { open: VecDeque::new(), numbered: None, excused: false }
     }
 }
 
@@ -96,6 +97,10 @@ impl<I: Clone> Pairing<I> {
                     }
                     self.excused = false;
                     let identity = sink.began(at, time, thread, &mut request);
+                    if self.open.is_empty() {
+                        // Most connections never have two open, and would keep room for four.
+                        self.open.reserve_exact(1);
+                    }
                     let told_as = identity.map(|identity| (identity, request));
                     self.open.push_back(Open::new(at, time, thread, waited, told_as));
                 }
@@ -145,7 +150,8 @@ impl<I: Clone> Pairing<I> {
                 }
                 Part::Unreadable(why) => sink.unreadable(why),
                 Part::Numbered(number, what) => {
-                    self.numbered.take((number, what), time, (thread, waited), sink);
+                    let numbered = self.numbered.get_or_insert_default();
+                    numbered.take((number, what), time, (thread, waited), sink);
                 }
             }
         }
@@ -201,7 +207,9 @@ impl<I: Clone> Pairing<I> {
                 call.tell(endpoint, time, None, sink);
             }
         }
-        self.numbered.complete(streams, endpoint, sink);
+        if let Some(numbered) = &mut self.numbered {
+            numbered.complete(streams, endpoint, sink);
+        }
     }
 
     /// The connection is gone: every open call ends without a (whole) answer.
@@ -217,7 +225,9 @@ impl<I: Clone> Pairing<I> {
                 call.tell(endpoint, time, Some(reason), sink);
             }
         }
-        self.numbered.close(endpoint, reason, time, sink);
+        if let Some(numbered) = &mut self.numbered {
+            numbered.close(endpoint, reason, time, sink);
+        }
     }
 
     /// Gives up all open calls: their answers cannot be told apart any more.
@@ -225,7 +235,9 @@ impl<I: Clone> Pairing<I> {
         for call in self.open.drain(..) {
             call.lose(sink);
         }
-        self.numbered.lose(sink);
+        if let Some(numbered) = &mut self.numbered {
+            numbered.lose(sink);
+        }
     }
 
     /// Ends the calls that got not one byte of an answer within `timeout` nanoseconds.
@@ -240,17 +252,20 @@ impl<I: Clone> Pairing<I> {
         for call in &mut self.open {
             call.expire(endpoint, timeout, now, sink);
         }
-        self.numbered.expire(endpoint, timeout, now, sink);
+        if let Some(numbered) = &mut self.numbered {
+            numbered.expire(endpoint, timeout, now, sink);
+        }
     }
 
     /// How many calls are open.
     pub fn len(&self) -> usize {
-        self.open.len() + self.numbered.len()
+        self.open.len() + self.numbered.as_ref().map_or(0, |numbered| numbered.len())
     }
 
     /// How many open calls have no span.
     pub fn untold(&self) -> u64 {
-        self.open.iter().filter(|call| !call.told).count() as u64 + self.numbered.untold()
+        let numbered = self.numbered.as_ref().map_or(0, |numbered| numbered.untold());
+        numbered + self.open.iter().filter(|call| !call.told).count() as u64
     }
 
     /// True if nothing is open.

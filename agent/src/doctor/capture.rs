@@ -1,12 +1,12 @@
 //! How sockets can be watched: every way that may be needed is tried, the best first.
 
-use std::num::NonZeroU32;
 use std::time::Instant;
 
 use aya::programs::ProgramError;
 
 use super::finding::{Area, Finding};
 use crate::cli::Capture;
+use crate::limit::budget::KernelMemory;
 use crate::privilege::Privileges;
 use crate::source::live::layout::{Backend, LayoutError};
 use crate::source::live::loader::{self, LoadError};
@@ -16,7 +16,7 @@ const AREA: Area = Area::Capture;
 /// What would be used, and what was found on the way.
 pub(super) fn check(
     capture: Capture,
-    ring_bytes: NonZeroU32,
+    memory: KernelMemory,
     privileges: Privileges,
 ) -> (Option<&'static str>, Vec<Finding>) {
     let begun = Instant::now();
@@ -27,7 +27,7 @@ pub(super) fn check(
         );
     }
     let mut findings = Vec::new();
-    let loaded = loader::load_best(capture, ring_bytes, |backend, error| {
+    let loaded = loader::load_best(capture, memory, |backend, error| {
         findings.push(passed(backend, error));
     });
     match loaded {
@@ -35,7 +35,7 @@ pub(super) fn check(
             let (backend, programs) = (kernel.backend, kernel.attached);
             let took = begun.elapsed().as_millis();
             drop(kernel);
-            let mebibytes = f64::from(ring_bytes.get()) / 1_048_576.0;
+            let mebibytes = f64::from(memory.ring.get()) / 1_048_576.0;
             findings.push(works(
                 backend,
                 &format!(
@@ -107,8 +107,11 @@ fn denied(error: &LoadError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::super::finding::Verdict;
     use super::*;
+    use crate::limit::tables::Tables;
 
     fn error(code: i32) -> LoadError {
         let error = std::io::Error::from_raw_os_error(code);
@@ -144,7 +147,8 @@ mod tests {
     #[test]
     fn without_privileges_nothing_is_tried() {
         let ring = NonZeroU32::new(1 << 20).expect("not zero");
-        let (capture, findings) = check(Capture::Auto, ring, Privileges::parse(""));
+        let memory = KernelMemory { ring, tables: Tables::within(0) };
+        let (capture, findings) = check(Capture::Auto, memory, Privileges::parse(""));
         assert!(capture.is_none() && findings.len() == 1);
     }
 }

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use clap::Args;
 
 use super::cgroup;
+use super::tables::Tables;
 
 /// Flags of limits.
 #[derive(Args, Clone, Debug)]
@@ -47,9 +48,6 @@ const MAX_RING: u64 = 1 << 30;
 /// The program itself, the libraries' tables and the stacks, measured at start: 11 MiB, of which 6
 /// are pages of the file.
 const PROGRAM: u64 = 12 << 20;
-/// The kernel's tables beside the ring: control words and processes, 80 and 40 bytes each.
-const KERNEL_TABLES: u64 = tracebee_common::MAX_CONTROLLED as u64 * 80
-    + tracebee_common::record::MAX_PROCESSES as u64 * 40;
 /// Of each processor: what the kernel programs put records together in, three areas and a bit.
 const PER_PROCESSOR: u64 = 4 * 2 * tracebee_common::CAPTURE_MAX as u64;
 /// The least that is left for what grows: a queue, a thousand connections.
@@ -57,8 +55,8 @@ const MIN_GROWING: u64 = 16 << 20;
 
 /// Most connections that are followed by default; more take more than they tell on most hosts.
 pub const MAX_CONNECTIONS: usize = 65_536;
-/// Bytes of a connection with an open call, tables included.
-const CONNECTION: u64 = 1536;
+/// Bytes of a connection with an open call, tables included, measured with 4,000 of HTTP.
+const CONNECTION: u64 = 2560;
 /// Most that an export queue takes: enough for a receiver that restarts.
 const MAX_QUEUE: u64 = crate::export::QUEUE_BYTES as u64;
 /// Bytes of a request that waits for its server's end, in a table that is two thirds full.
@@ -69,9 +67,9 @@ const WAITING: u64 = 96;
 pub struct Budget {
     /// Bytes of all together.
     pub memory: u64,
-    /// Bytes of the ring.
-    pub ring: NonZeroU32,
-    /// Bytes of what cannot grow, the ring included.
+    /// What the kernel programs have.
+    pub kernel: KernelMemory,
+    /// Bytes of what cannot grow, the kernel's part included.
     pub fixed: u64,
     /// Connections that are followed at once.
     pub connections: usize,
@@ -81,6 +79,22 @@ pub struct Budget {
     pub unparsed: usize,
     /// Requests of one generation that wait for their server's end.
     pub waiting: usize,
+}
+
+impl LimitArgs {
+    /// What the kernel programs would have outside a control group.
+    pub fn kernel(&self) -> KernelMemory {
+        KernelMemory { ring: self.ring_size, tables: Tables::within(self.max_memory) }
+    }
+}
+
+/// How large what is made for the kernel programs is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelMemory {
+    /// Bytes of the ring.
+    pub ring: NonZeroU32,
+    /// Their tables.
+    pub tables: Tables,
 }
 
 /// The memory is too little.
@@ -112,7 +126,7 @@ impl Budget {
     pub fn unlimited() -> Self {
         Self {
             memory: u64::MAX,
-            ring: NonZeroU32::MIN,
+            kernel: KernelMemory { ring: NonZeroU32::MIN, tables: Tables::within(0) },
             fixed: 0,
             connections: MAX_CONNECTIONS,
             queue: MAX_QUEUE as usize,
@@ -126,7 +140,8 @@ impl Budget {
         let group = group.map(|limit| limit / 10 * 9).filter(|limit| *limit < args.max_memory);
         let memory = group.unwrap_or(args.max_memory);
         let ring = u64::from(args.ring_size.get());
-        let rest = PROGRAM + KERNEL_TABLES + PER_PROCESSOR * processors;
+        let tables = Tables::within(memory);
+        let rest = PROGRAM + tables.bytes() + PER_PROCESSOR * processors;
         let fixed = ring + rest;
         let growing = memory.saturating_sub(fixed);
         if growing < MIN_GROWING {
@@ -144,7 +159,7 @@ impl Budget {
         let part = |parts, most| part(parts, most).unwrap_or(usize::MAX);
         Ok(Self {
             memory,
-            ring: args.ring_size,
+            kernel: KernelMemory { ring: args.ring_size, tables },
             fixed,
             connections: args.max_connections.map_or_else(
                 || part(2 * CONNECTION, MAX_CONNECTIONS as u64),
@@ -213,8 +228,10 @@ mod tests {
             assert!(connections >= 1000, "{budget:?}");
         }
         let usual = Budget::with(&args(256 * MIB, 16 * MIB), None, 2).expect("enough");
-        assert_eq!((usual.connections, usual.queue as u64), (MAX_CONNECTIONS, MAX_QUEUE));
-        assert_eq!(usual.waiting, crate::link::MAX_WAITING);
+        assert_eq!((usual.queue as u64, usual.waiting), (MAX_QUEUE, crate::link::MAX_WAITING));
+        assert!((30_000..MAX_CONNECTIONS).contains(&usual.connections), "{usual:?}");
+        let more = Budget::with(&args(512 * MIB, 16 * MIB), None, 2).expect("enough");
+        assert_eq!(more.connections, MAX_CONNECTIONS);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod decode;
 mod gauges;
+mod kernel;
 pub mod layout;
 mod listening;
 pub mod loader;
@@ -14,7 +15,6 @@ mod unix;
 mod watch;
 
 use std::{
-    num::NonZeroU32,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -24,12 +24,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::{Control, Load, RING_RESERVE, counter, mode, record};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
+use self::kernel::Kernel;
 use self::listening::Listening;
 use self::order::{Next, Order};
 use self::runtimes::Runtimes;
 use self::shed::Shed;
 use super::{ConnectionId, Event, Lost, Role, Time};
 use crate::cli::Capture;
+use crate::limit::budget::KernelMemory;
 use crate::limit::shed::Step;
 use crate::limit::watch::Ring;
 use crate::stats::{Loss, Stats};
@@ -42,7 +44,7 @@ const BATCH: usize = 512;
 
 /// The kernel side, attached for as long as this lives.
 pub struct Live {
-    kernel: loader::Kernel,
+    kernel: Kernel,
     stats: Arc<Stats>,
     order: Order,
     listening: Listening,
@@ -79,7 +81,7 @@ struct Left<'a> {
 }
 
 /// How far each open connection has come.
-fn remaining(kernel: &loader::Kernel, mut on: impl FnMut(Left<'_>)) {
+fn remaining(kernel: &Kernel, mut on: impl FnMut(Left<'_>)) {
     let told = kernel.remaining(|record| {
         if let Ok((header, _)) = record::Header::ref_from_prefix(record) {
             let (cookie, number) = (header.cookie, header.number);
@@ -98,10 +100,10 @@ impl Live {
     /// See [`LoadError`]: one clear line each.
     pub fn start(
         capture: Capture,
-        ring_bytes: NonZeroU32,
+        memory: KernelMemory,
         stats: Arc<Stats>,
     ) -> Result<Self, LoadError> {
-        let mut kernel = loader::load(capture, ring_bytes)?;
+        let mut kernel = loader::load(capture, memory)?;
         // Those that are made from here on are seen from their first byte.
         if let Err(error) = kernel.older(unix::all()) {
             tracing::warn!("UNIX sockets will not be linked: {error}");
@@ -352,7 +354,7 @@ fn wait(ring: BorrowedFd<'_>, timeout: Duration) {
 
 /// Hands over the last records of connections, which came beside the ring.
 fn last(
-    kernel: &mut loader::Kernel,
+    kernel: &mut Kernel,
     order: &mut Order,
     unix: &mut unix::Sockets,
     left_out: &mut FxHashMap<u64, u32>,

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use tracebee::trace::{Kind, Span};
 
 use crate::outcome::{Outcome, int, replay, text};
-use crate::recorded::{bytes_missing, damaged, from, in_pieces, record_lost, records, until};
+use crate::recorded::{Lose, bytes_missing, damaged, from, in_pieces, record_lost, records, until};
 
 const FILE: &[u8] = include_bytes!("../fixtures/rabbitmq.rec");
 
@@ -186,9 +186,7 @@ fn with_bytes_missing() {
     with_losses(bytes_missing);
 }
 
-fn with_losses(
-    lose: fn(&tracebee::source::Data<'_>, &mut dyn FnMut(&tracebee::source::recording::Item<'_>)),
-) {
+fn with_losses(lose: Lose) {
     let truth = truth();
     let (mut missing, mut all) = (0, 0);
     for seed in 0..100 {

@@ -120,11 +120,7 @@ pub(crate) fn records(file: &[u8]) -> usize {
 }
 
 /// Some of its records, one in a hundred and more, with their bytes changed by `lose`.
-pub(crate) fn damaged(
-    file: &[u8],
-    seed: u64,
-    mut lose: impl FnMut(&Data<'_>, &mut dyn FnMut(&Item<'_>)),
-) -> Vec<u8> {
+pub(crate) fn damaged(file: &[u8], seed: u64, lose: Lose) -> Vec<u8> {
     let mut random = Random::new(seed);
     let percentage = 1 + seed as usize % 3 * 4;
     rewrite(file, |item, out| match item {
@@ -132,6 +128,9 @@ pub(crate) fn damaged(
         item => out(&item),
     })
 }
+
+/// What becomes of a record that is damaged.
+pub(crate) type Lose = fn(&Data<'_>, &mut dyn FnMut(&Item<'_>));
 
 /// A record found no room in the ring: the kernel numbers them, so the loss is known, its contents are
 /// not.
@@ -245,7 +244,7 @@ impl Recorded {
         self.with_losses(bytes_missing);
     }
 
-    fn with_losses(&self, lose: fn(&Data<'_>, &mut dyn FnMut(&Item<'_>))) {
+    fn with_losses(&self, lose: Lose) {
         let truth = self.truth();
         let (mut missing, mut all) = (0, 0);
         for seed in 0..100 {

@@ -11,7 +11,7 @@ use aya_ebpf::{
     macros::map,
     maps::{HashMap, PerCpuArray},
 };
-use tracebee_common::{counter, record::tcp};
+use tracebee_common::{counter, record::tcp, tables};
 
 use crate::{
     emit, layout,
@@ -35,12 +35,9 @@ pub(super) struct Entry {
     reserved: u16,
 }
 
-/// Connections of the host that are known at once; memory is taken as they come. A table that is
-/// full is counted.
-const MAX_SOCKETS: u32 = 262_144;
-
+/// Connections of the host; memory is taken as they come. A table that is full is counted.
 #[map]
-static TABLE: HashMap<u64, Entry> = HashMap::with_max_entries(MAX_SOCKETS, BPF_F_NO_PREALLOC);
+static TABLE: HashMap<u64, Entry> = HashMap::with_max_entries(tables::SOCKETS, BPF_F_NO_PREALLOC);
 
 /// Where a new entry is made: too large for the stack, of which old verifiers (6.1) give a program and
 /// what it calls 512 bytes together.

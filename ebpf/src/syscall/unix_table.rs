@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::map,
     maps::{LruHashMap, PerCpuArray},
 };
-use tracebee_common::counter;
+use tracebee_common::{counter, tables};
 
 use super::table::unnamed;
 use crate::{
@@ -30,7 +30,7 @@ pub(super) struct Entry {
 /// Connected sockets that are known at once; user space sets it to none for the other backend, for
 /// the memory is taken when the table is made.
 #[map]
-static UNIX_TABLE: LruHashMap<u64, Entry> = LruHashMap::with_max_entries(16_384, 0);
+static UNIX_TABLE: LruHashMap<u64, Entry> = LruHashMap::with_max_entries(tables::UNIX_SOCKETS, 0);
 
 /// Where a new entry is made, for the reason of the other table.
 #[map]

@@ -1,33 +1,27 @@
 //! Loading and attaching the kernel programs. All of the agent's `unsafe` and privilege is here.
 
-use std::io;
-use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Map, MapError, RingBuf},
     programs::{BtfTracePoint, ProgramError},
 };
 use aya_log::{EbpfLogger, Level};
-use tracebee_common::{
-    Control, Load, OLDER_COMPLETE, RING_RESERVE, RING_WAKE, counter,
-    record::{Conn, State},
-    runtime::{Go, Proxy, Python, Start},
-};
+use tracebee_common::{RING_RESERVE, RING_WAKE};
 
 use super::gauges::Gauges;
+use super::kernel::Kernel;
 use super::layout::{self, Backend, LayoutError, VMLINUX};
 use super::remaining::Remaining;
-pub use super::watch::Watch;
+use super::unix;
 use super::watch::Watcher;
 use crate::cli::Capture;
+use crate::limit::budget::KernelMemory;
 use crate::privilege::Privileges;
-use crate::runtime::go::Point;
 
 /// The kernel programs, compiled from `ebpf/` by `cargo xtask ebpf` and committed.
-static OBJECT: &[u8] =
+pub(crate) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/tracebee.bpf.o"));
 
 /// The programs of a backend and the tracepoint of each. Tracing makes no sense without any of
@@ -87,100 +81,15 @@ pub enum LoadError {
     Map(&'static str, #[source] MapError),
 }
 
-/// What runs in the kernel, with the handles to talk to it. Dropping it detaches everything.
-pub struct Kernel {
-    /// The records.
-    pub ring: RingBuf<MapData>,
-    /// Programs attached.
-    pub attached: usize,
-    /// How they see.
-    pub backend: Backend,
-    control: HashMap<MapData, u64, ControlValue>,
-    generation: Array<MapData, u32>,
-    load: Array<MapData, LoadValue>,
-    counters: PerCpuArray<MapData, u64>,
-    older: HashMap<MapData, u32, u8>,
-    last: HashMap<MapData, u64, StateValue>,
-    last_conns: HashMap<MapData, u64, ConnValue>,
-    python: HashMap<MapData, u32, PythonValue>,
-    proxies: HashMap<MapData, u32, ProxyValue>,
-    go: HashMap<MapData, u32, GoValue>,
-    starts: HashMap<MapData, StartKey, u32>,
-    current_generation: u32,
-    log: EbpfLogger<&'static dyn log::Log>,
-    /// What can be read at any time.
-    pub gauges: Gauges,
-    remaining: Option<Remaining>,
-    watcher: Watcher,
-    /// None once everything is detached.
-    ebpf: Option<Ebpf>,
-}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct ControlValue(Control);
-
-// SAFETY: `Control` is `repr(C)`, made of integers, without implicit padding.
-unsafe impl aya::Pod for ControlValue {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct LoadValue(Load);
-
-// SAFETY: as `Control`.
-unsafe impl aya::Pod for LoadValue {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct StateValue(State);
-
-// SAFETY: as `Control`.
-unsafe impl aya::Pod for StateValue {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct ConnValue(Conn);
-
-// SAFETY: as `Control`.
-unsafe impl aya::Pod for ConnValue {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct PythonValue(Python);
-
-// SAFETY: as `Control`.
-unsafe impl aya::Pod for PythonValue {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct ProxyValue(Proxy);
-
-// SAFETY: as `Control`.
-unsafe impl aya::Pod for ProxyValue {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct GoValue(Go);
-
-// SAFETY: as `Control`.
-unsafe impl aya::Pod for GoValue {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct StartKey(Start);
-
-// SAFETY: as `Control`.
-unsafe impl aya::Pod for StartKey {}
-
 /// Loads and attaches what was asked for, or the best that this kernel takes.
 ///
 /// # Errors
 /// Privileges, type information or a program that tracing needs are missing.
-pub fn load(capture: Capture, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+pub fn load(capture: Capture, memory: KernelMemory) -> Result<Kernel, LoadError> {
     if !Privileges::of_this_process().may_trace() {
         return Err(LoadError::Privilege);
     }
-    load_best(capture, ring_bytes, |backend, error| {
+    load_best(capture, memory, |backend, error| {
         tracing::info!("capture={}: {error}; trying another", backend.name());
     })
 }
@@ -192,23 +101,23 @@ pub fn load(capture: Capture, ring_bytes: NonZeroU32) -> Result<Kernel, LoadErro
 /// As [`load`].
 pub fn load_best(
     capture: Capture,
-    ring_bytes: NonZeroU32,
+    memory: KernelMemory,
     mut passed: impl FnMut(Backend, &LoadError),
 ) -> Result<Kernel, LoadError> {
     let (mut backend, others) = Backend::of(capture);
-    let mut loaded = load_backend(backend, ring_bytes);
+    let mut loaded = load_backend(backend, memory);
     for &other in others {
         match &loaded {
             Err(error) if error.is_of_the_backend() => passed(backend, error),
             _ => break,
         }
         backend = other;
-        loaded = load_backend(backend, ring_bytes);
+        loaded = load_backend(backend, memory);
     }
     loaded
 }
 
-fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, LoadError> {
+fn load_backend(backend: Backend, memory: KernelMemory) -> Result<Kernel, LoadError> {
     let values = layout::read(backend)?;
     let btf = Btf::from_sys_fs()?;
     let own = std::process::id();
@@ -219,15 +128,21 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     // Constant to the verifier: what is not logged is not even loaded.
     loader.override_global(aya_log::LEVEL, &log_level, true);
     loader.override_global("OWN_PID", &own, true);
-    let room = ring_bytes.get() - ring_bytes.get() / RING_RESERVE;
-    let wake = RING_WAKE.min(ring_bytes.get() / 8);
+    let ring_bytes = memory.ring.get();
+    let room = ring_bytes - ring_bytes / RING_RESERVE;
+    let wake = RING_WAKE.min(ring_bytes / 8);
     loader.override_global("RING_ROOM", &room, true);
     loader.override_global("RING_WAKE", &wake, true);
     for (name, value) in &values {
         loader.override_global(name, value, true);
     }
+    for (name, entries) in memory.tables.entries() {
+        loader.map_max_entries(name, entries);
+    }
+    let (older, sockets) = memory.tables.older(unix::all().len());
     loader
-        .map_max_entries("RING", ring_bytes.get())
+        .map_max_entries(older, sockets)
+        .map_max_entries("RING", ring_bytes)
         .map_max_entries("SEND_AREA", cpus)
         .map_max_entries("RECEIVE_AREA", cpus)
         .map_max_entries("PROCESS_AREA", cpus)
@@ -236,7 +151,7 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
     loader.override_global("LENGTHS", &lengths, true);
     if backend != Backend::Syscall {
         // Not used.
-        loader.map_max_entries("UNIX_TABLE", cpus);
+        loader.map_max_entries("TABLE", cpus).map_max_entries("UNIX_TABLE", cpus);
     }
     let mut ebpf = loader.load(OBJECT)?;
     let log = EbpfLogger::init(&mut ebpf)?;
@@ -262,28 +177,18 @@ fn load_backend(backend: Backend, ring_bytes: NonZeroU32) -> Result<Kernel, Load
         .ok();
     let descriptors = descriptors(&ebpf, programs).map_err(LoadError::Gauges)?;
     let watcher = Watcher::load(OBJECT, &ebpf);
-    let mut take = |name: &'static str| {
-        ebpf.take_map(name)
-            .ok_or(LoadError::Map(name, MapError::InvalidName { name: name.to_owned() }))
-    };
-    let ring = RingBuf::try_from(take("RING")?).map_err(|e| LoadError::Map("RING", e))?;
-    let gauges =
-        Gauges::new(ring.as_fd(), ring_bytes.get(), descriptors).map_err(LoadError::Gauges)?;
+    let ring: RingBuf<_> = take(&mut ebpf, "RING")?;
+    let gauges = Gauges::new(ring.as_fd(), ring_bytes, descriptors).map_err(LoadError::Gauges)?;
     Ok(Kernel {
-        control: HashMap::try_from(take("CONTROL")?).map_err(|e| LoadError::Map("CONTROL", e))?,
-        generation: Array::try_from(take("GENERATION")?)
-            .map_err(|e| LoadError::Map("GENERATION", e))?,
-        load: Array::try_from(take("LOAD")?).map_err(|e| LoadError::Map("LOAD", e))?,
-        counters: PerCpuArray::try_from(take("COUNTERS")?)
-            .map_err(|e| LoadError::Map("COUNTERS", e))?,
-        python: HashMap::try_from(take("PYTHON")?).map_err(|e| LoadError::Map("PYTHON", e))?,
-        proxies: HashMap::try_from(take("PROXIES")?).map_err(|e| LoadError::Map("PROXIES", e))?,
-        go: HashMap::try_from(take("GO")?).map_err(|e| LoadError::Map("GO", e))?,
-        starts: HashMap::try_from(take("STARTS")?).map_err(|e| LoadError::Map("STARTS", e))?,
-        older: HashMap::try_from(take("OLDER")?).map_err(|e| LoadError::Map("OLDER", e))?,
-        last: HashMap::try_from(take("LAST")?).map_err(|e| LoadError::Map("LAST", e))?,
-        last_conns: HashMap::try_from(take("LAST_CONNS")?)
-            .map_err(|e| LoadError::Map("LAST_CONNS", e))?,
+        control: take(&mut ebpf, "CONTROL")?,
+        generation: take(&mut ebpf, "GENERATION")?,
+        load: take(&mut ebpf, "LOAD")?,
+        counters: take(&mut ebpf, "COUNTERS")?,
+        runtimes: take(&mut ebpf, "RUNTIMES")?,
+        starts: take(&mut ebpf, "STARTS")?,
+        older: take(&mut ebpf, "OLDER")?,
+        last: take(&mut ebpf, "LAST")?,
+        last_conns: take(&mut ebpf, "LAST_CONNS")?,
         attached: programs.len(),
         backend,
         current_generation: 0,
@@ -350,173 +255,6 @@ impl Backend {
     }
 }
 
-impl Kernel {
-    /// Tells the kernel what to capture of a connection. An error means that the table is full:
-    /// the kernel then captures as before.
-    pub fn control(&mut self, cookie: u64, control: Control) -> Result<(), MapError> {
-        self.control.insert(cookie, ControlValue(control), 0)?;
-        self.current_generation = self.current_generation.wrapping_add(1).max(1);
-        self.generation.set(0, self.current_generation, 0)
-    }
-
-    /// Tells the kernel what to leave out of all connections.
-    ///
-    /// # Errors
-    /// The map does not take it, which the kernel has no reason for.
-    pub fn shed(&mut self, load: Load) -> Result<(), MapError> {
-        self.load.set(0, LoadValue(load), 0)
-    }
-
-    /// Forgets what [`control`](Self::control) said.
-    pub fn release(&mut self, cookie: u64) {
-        // Absent is what is wanted.
-        let _ = self.control.remove(&cookie);
-    }
-
-    /// Tells which UNIX sockets, by inode number, may be older than the agent. Until then, and if
-    /// this fails, all of them may be.
-    pub fn older(&mut self, inodes: impl IntoIterator<Item = u32>) -> Result<(), MapError> {
-        for inode in inodes {
-            self.older.insert(inode, 1, 0)?;
-        }
-        self.older.insert(OLDER_COMPLETE, 1, 0)
-    }
-
-    /// Takes out the last records of connections that the ring had no room for, each with the one
-    /// that announces it, if there was none for that, either.
-    pub fn take_last(&mut self) -> Vec<(Option<Conn>, State)> {
-        let states: Vec<State> =
-            self.last.iter().filter_map(|entry| Some(entry.ok()?.1.0)).collect();
-        let Self { last, last_conns, .. } = self;
-        let found = states.into_iter().map(|state| {
-            let cookie = state.header.cookie;
-            // Absent is what is wanted.
-            let _ = last.remove(&cookie);
-            // It was put there before the other.
-            let conn = last_conns.get(&cookie, 0).ok().map(|conn| conn.0);
-            if conn.is_some() {
-                let _ = last_conns.remove(&cookie);
-            }
-            (conn, state)
-        });
-        found.collect()
-    }
-
-    /// Has the function at an offset of a file watched by the program `name`, in every process that has
-    /// mapped the file.
-    ///
-    /// # Errors
-    /// The kernel does not take the program or the place.
-    pub fn watch(
-        &mut self,
-        name: &'static str,
-        file: &Path,
-        offset: u64,
-    ) -> Result<Watch, ProgramError> {
-        let ebpf = self.ebpf.as_mut().ok_or(ProgramError::NotLoaded)?;
-        let mut watch = Watch::default();
-        watch.add(ebpf, name, file, offset.into())?;
-        Ok(watch)
-    }
-
-    /// From now on the process runs CPython, and is laid out so.
-    ///
-    /// # Errors
-    /// The table is full.
-    pub fn follow_python(&mut self, pid: u32, layout: Python) -> Result<(), MapError> {
-        self.python.insert(pid, PythonValue(layout), 0)
-    }
-
-    /// Forgets what [`follow_python`](Self::follow_python) said.
-    pub fn forget_python(&mut self, pid: u32) {
-        // Absent is what is wanted.
-        let _ = self.python.remove(&pid);
-    }
-
-    /// From now on the process is a proxy, and laid out so.
-    ///
-    /// # Errors
-    /// The table is full.
-    pub fn follow_proxy(&mut self, pid: u32, layout: Proxy) -> Result<(), MapError> {
-        self.proxies.insert(pid, ProxyValue(layout), 0)
-    }
-
-    /// Forgets what [`follow_proxy`](Self::follow_proxy) said.
-    pub fn forget_proxy(&mut self, pid: u32) {
-        // Absent is what is wanted.
-        let _ = self.proxies.remove(&pid);
-    }
-
-    /// Has places of a Go executable watched, in every process that runs it.
-    ///
-    /// # Errors
-    /// The kernel does not take the program or the places.
-    pub fn watch_go(&mut self, file: &Path, points: &[Point]) -> Result<Watch, ProgramError> {
-        let ebpf = self.ebpf.as_mut().ok_or(ProgramError::NotLoaded)?;
-        self.watcher.watch(ebpf, file, points)
-    }
-
-    /// From now on the process runs a Go executable, which is laid out so.
-    ///
-    /// # Errors
-    /// The table is full.
-    pub fn follow_go(&mut self, pid: u32, layout: Go) -> Result<(), MapError> {
-        self.go.insert(pid, GoValue(layout), 0)
-    }
-
-    /// Forgets what [`follow_go`](Self::follow_go) said.
-    pub fn forget_go(&mut self, pid: u32) {
-        // Absent is what is wanted.
-        let _ = self.go.remove(&pid);
-    }
-
-    /// Tells where goroutines are started that are not part of what the starting one works on.
-    ///
-    /// # Errors
-    /// The table is full.
-    pub fn know_starts(
-        &mut self,
-        starts: impl Iterator<Item = (Start, u32)>,
-    ) -> Result<(), MapError> {
-        for (start, what) in starts {
-            self.starts.insert(StartKey(start), what, 0)?;
-        }
-        Ok(())
-    }
-
-    /// Forgets what [`know_starts`](Self::know_starts) said.
-    pub fn forget_starts(&mut self, starts: impl Iterator<Item = (Start, u32)>) {
-        for (start, _) in starts {
-            // Absent is what is wanted.
-            let _ = self.starts.remove(&StartKey(start));
-        }
-    }
-
-    /// The kernel's counter `slot` (one of [`counter`]), all CPUs together.
-    pub fn counter(&self, slot: u32) -> u64 {
-        debug_assert!(slot < counter::COUNT);
-        self.counters.get(&slot, 0).map_or(0, |values| values.iter().sum())
-    }
-
-    /// Detaches the programs: what is in the ring is all there will be.
-    pub fn detach(&mut self) {
-        self.ebpf = None;
-    }
-
-    /// How far the connections have come that are there now, as records.
-    ///
-    /// # Errors
-    /// The kernel does not tell.
-    pub fn remaining(&self, on: impl FnMut(&[u8])) -> io::Result<()> {
-        self.remaining.as_ref().map_or(Ok(()), |remaining| remaining.read(on))
-    }
-
-    /// Passes on what the kernel programs have to say (`--log-level debug`).
-    pub fn log(&mut self) {
-        self.log.flush();
-    }
-}
-
 /// The programs with descriptors of their own.
 fn descriptors(
     ebpf: &Ebpf,
@@ -529,6 +267,18 @@ fn descriptors(
         }
     }
     Ok(descriptors)
+}
+
+/// A map of the object, as what it is.
+fn take<T: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<T, LoadError> {
+    let missing = || MapError::InvalidName { name: name.to_owned() };
+    ebpf.take_map(name)
+        .ok_or_else(missing)
+        .and_then(T::try_from)
+        .map_err(|error| LoadError::Map(name, error))
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProgramError> {

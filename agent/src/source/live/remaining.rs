@@ -8,14 +8,13 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use aya::maps::{Map, MapData};
 use aya::programs::{Iter, ProgramError};
 use aya::{Btf, Ebpf};
 use tracebee_common::record;
 use zerocopy::FromBytes as _;
 
 use super::layout::Backend;
-use super::sys::bpf;
+use super::sys::{LINK_CREATE, bpf, data};
 
 /// How long that may take, of the two seconds that a stop may take: some 500,000 sockets.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -99,19 +98,12 @@ fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     bytes.split_at_checked(length)
 }
 
-fn data(map: &Map) -> Option<&MapData> {
-    match map {
-        Map::SkStorage(data) | Map::HashMap(data) | Map::LruHashMap(data) => Some(data),
-        _ => None,
-    }
-}
-
 /// The output of a program that goes through a map. The loader's library knows only iterators
 /// without one.
 fn open(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<File> {
     let info = LinkInfo { map: map.as_raw_fd() as u32, reserved: 0 };
     let link = bpf(
-        BPF_LINK_CREATE,
+        LINK_CREATE,
         &LinkCreate {
             program: program.as_raw_fd() as u32,
             target: 0,
@@ -126,7 +118,6 @@ fn open(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<File> {
 }
 
 // include/uapi/linux/bpf.h
-const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_ITER_CREATE: libc::c_long = 33;
 const BPF_TRACE_ITER: u32 = 28;
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use self::contexts::Contexts;
 use self::goroutines::Goroutines;
 use self::proxies::Proxies;
-use super::loader::Kernel;
+use super::kernel::Kernel;
 
 /// Processes that are looked at in one go; the others wait for the next.
 const BATCH: usize = 8;

@@ -14,12 +14,11 @@ use std::path::Path;
 use std::thread;
 
 use aya::Ebpf;
-use aya::maps::{Map, MapData};
 use aya::programs::uprobe::{UProbeAttachPoint, UProbeLink, UProbeScope};
 use aya::programs::{ProgramError, UProbe};
 use aya_obj::Object;
 
-use super::sys::bpf;
+use super::sys::{LINK_CREATE, bpf, data};
 use crate::runtime::go::Point;
 
 /// The program that is told of each place by its cookie.
@@ -109,7 +108,6 @@ impl Watcher {
 
 // include/uapi/linux/bpf.h
 const BPF_PROG_LOAD: libc::c_long = 5;
-const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_TRACE_UPROBE_MULTI: u32 = 48;
 
@@ -183,7 +181,7 @@ fn attach(program: &OwnedFd, file: &Path, points: &[Point]) -> io::Result<OwnedF
     let offsets: Vec<u64> = points.iter().map(|point| point.offset).collect();
     let cookies: Vec<u64> = points.iter().map(|point| point.what as u64).collect();
     bpf(
-        BPF_LINK_CREATE,
+        LINK_CREATE,
         &LinkCreate {
             program: program.as_raw_fd() as u32,
             target: 0,
@@ -199,18 +197,4 @@ fn attach(program: &OwnedFd, file: &Path, points: &[Point]) -> io::Result<OwnedF
             reserved: 0,
         },
     )
-}
-
-/// What any map of ours is.
-fn data(map: &Map) -> Option<&MapData> {
-    match map {
-        Map::Array(data)
-        | Map::HashMap(data)
-        | Map::LruHashMap(data)
-        | Map::PerCpuArray(data)
-        | Map::PerCpuHashMap(data)
-        | Map::RingBuf(data)
-        | Map::SkStorage(data) => Some(data),
-        _ => None,
-    }
 }

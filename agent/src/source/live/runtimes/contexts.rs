@@ -5,11 +5,13 @@ use std::path::Path;
 
 use aya::programs::ProgramError;
 use rustc_hash::{FxHashMap, FxHashSet};
+use tracebee_common::runtime::kind;
 
 use super::Look;
 use crate::runtime::python::{self, Found, Unknown};
 use crate::runtime::uvloop::Old;
-use crate::source::live::loader::{Kernel, Watch};
+use crate::source::live::kernel::Kernel;
+use crate::source::live::watch::Watch;
 
 /// The files that are executed at the moment.
 #[derive(Default)]
@@ -47,7 +49,7 @@ impl Contexts {
     /// Forgets a process.
     pub(super) fn forget(&mut self, kernel: &mut Kernel, pid: u32) {
         let Some(files) = self.processes.remove(&pid) else { return };
-        kernel.forget_python(pid);
+        kernel.forget(pid, kind::PYTHON);
         for identity in files {
             let Some(file) = self.files.get_mut(&identity) else { continue };
             file.users.remove(&pid);
@@ -68,9 +70,7 @@ impl Contexts {
         }
         self.watch(kernel, pid, found)
             .map_err(|error| format!("watching CPython in {}: {error}", found.file.display()))?;
-        kernel
-            .follow_python(pid, found.layout)
-            .map_err(|error| format!("no room for it: {error}"))?;
+        kernel.follow(pid, found.layout).map_err(|error| format!("no room for it: {error}"))?;
         tracing::debug!("process {pid} runs CPython {}", found.version);
         Ok(())
     }

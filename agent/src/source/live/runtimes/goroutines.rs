@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use tracebee_common::runtime::{Go, Start};
+use tracebee_common::runtime::{Go, Start, kind};
 
 use super::Look;
 use crate::runtime::go::{self, Image, Process, Unknown};
-use crate::source::live::loader::{Kernel, Watch};
+use crate::source::live::kernel::Kernel;
+use crate::source::live::watch::Watch;
 
 /// The executables that are run at the moment.
 #[derive(Default)]
@@ -79,7 +80,7 @@ impl Goroutines {
                 generation: self.last_generation,
                 ..image.layout
             };
-            kernel.follow_go(pid, layout).map_err(|error| format!("no room for it: {error}"))?;
+            kernel.follow(pid, layout).map_err(|error| format!("no room for it: {error}"))?;
             tracing::debug!("process {pid} runs Go {}", image.version);
         }
         known
@@ -88,7 +89,7 @@ impl Goroutines {
     /// Forgets a process.
     pub(super) fn forget(&mut self, kernel: &mut Kernel, pid: u32) {
         let Some(identity) = self.processes.remove(&pid) else { return };
-        kernel.forget_go(pid);
+        kernel.forget(pid, kind::GO);
         let Some(executable) = self.files.get_mut(&identity) else { return };
         executable.users.remove(&pid);
         if executable.users.is_empty()

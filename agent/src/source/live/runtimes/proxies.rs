@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use rustc_hash::FxHashSet;
+use tracebee_common::runtime::kind;
 
 use super::Look;
 use crate::runtime::proxy::{self, Unknown};
-use crate::source::live::loader::Kernel;
+use crate::source::live::kernel::Kernel;
 
 /// Those that are followed.
 #[derive(Default)]
@@ -16,7 +17,7 @@ impl Proxies {
     /// Follows the process `pid`, if it is one.
     pub(super) fn follow(&mut self, kernel: &mut Kernel, pid: u32) -> Look {
         match proxy::find(Path::new("/proc"), pid) {
-            Ok(Some(found)) => match kernel.follow_proxy(pid, found.layout) {
+            Ok(Some(found)) => match kernel.follow(pid, found.layout) {
                 Ok(()) => {
                     tracing::debug!("process {pid} is a proxy, {}", found.name);
                     self.0.insert(pid);
@@ -38,7 +39,7 @@ impl Proxies {
     /// Forgets a process.
     pub(super) fn forget(&mut self, kernel: &mut Kernel, pid: u32) {
         if self.0.remove(&pid) {
-            kernel.forget_proxy(pid);
+            kernel.forget(pid, kind::PROXY);
         }
     }
 
