@@ -26,7 +26,7 @@
 //! Missing bytes of a body are not missed: its frames say how long they are, and where the head of one
 //! is missing, it is as long as the ends agreed that it may be, if no other message is under way. What
 //! follows has to begin with a frame. Elsewhere the stream goes on
-//! with the next bytes that are [evidence](method::evidence), wherever they are, and:
+//! with the next bytes that are evidence of a method (`method`), wherever they are, and:
 //!
 //! - A message of which something is missing is lost. One more is counted, because any number may have
 //!   gone by; deliveries are numbered, so that of them every one is counted.
