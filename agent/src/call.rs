@@ -2,6 +2,7 @@
 //!
 //! The protocol-neutral fact that everything after works on.
 
+mod numbered;
 pub mod pairing;
 pub mod search;
 

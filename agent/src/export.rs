@@ -32,8 +32,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::stats::{Loss, Stats};
-use crate::trace::Span;
 use crate::trace::context::{RANDOM, SAMPLED};
+use crate::trace::{Span, SpanLink};
 pub use config::{
     CompressionArg, ConfigError, Endpoint, Identity, OtlpArgs, OtlpConfig, Protocol, ProtocolArg,
     Tls,
@@ -356,6 +356,13 @@ fn span_flags(span: &Span) -> u32 {
         flags |= SpanFlags::ContextIsRemoteMask as u32;
     }
     flags
+}
+
+/// The same of a link: what is linked to is always somebody else's.
+fn link_flags(link: &SpanLink) -> u32 {
+    use opentelemetry_proto::tonic::trace::v1::SpanFlags;
+    let remote = SpanFlags::ContextHasIsRemoteMask as u32 | SpanFlags::ContextIsRemoteMask as u32;
+    u32::from(link.flags & (SAMPLED | RANDOM)) | remote
 }
 
 #[cfg(test)]

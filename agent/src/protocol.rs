@@ -9,10 +9,12 @@
 
 use std::fmt;
 
+pub mod amqp;
 pub mod database;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http1;
+pub mod messaging;
 pub mod mysql;
 pub mod postgres;
 pub mod redis;
@@ -74,7 +76,7 @@ impl fmt::Debug for Detector {
 /// Every protocol that is recognised. A port is no evidence: the order means nothing, because no
 /// bytes are a message of two of them.
 pub static DETECTORS: &[Detector] =
-    &[http1::DETECTOR, postgres::DETECTOR, mysql::DETECTOR, redis::DETECTOR];
+    &[http1::DETECTOR, postgres::DETECTOR, mysql::DETECTOR, redis::DETECTOR, amqp::DETECTOR];
 
 /// What the parser wants of the direction it was just shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +177,48 @@ pub enum Part {
     Desync,
     /// What follows on this connection cannot be read, however well the protocol is known.
     Unreadable(Unreadable),
+    /// Something of the call that has this number on the connection: one that is not answered in its
+    /// turn, but whenever its number (of whatever the protocol makes it) is named, or not at all.
+    Numbered(u64, Numbered),
+}
+
+/// What there is to say of a call that has a number.
+///
+/// A parser numbers calls as they begin, each with a number of its own; either side may begin one. A
+/// call is over when the bytes that ended it went through; whichever began first.
+#[derive(Debug)]
+pub enum Numbered {
+    /// It begins at `at` of the stream of `side`.
+    Begins {
+        /// Who says its first bytes.
+        side: Side,
+        /// Position of the first of them.
+        at: u64,
+        /// What it is, as far as that is known.
+        request: Request,
+    },
+    /// More is known of it: this is what it is.
+    Is(Request),
+    /// What was said to begin it ends before `at` of the stream of `side`, which may lie in the
+    /// future; it may go on.
+    Whole {
+        /// Who said it.
+        side: Side,
+        /// Position after the last byte.
+        at: u64,
+    },
+    /// It is over with this: before `at` of the stream of `side`; if that is not said, when it was
+    /// [`Whole`](Self::Whole).
+    Ends {
+        /// Who ended it, and the position after the last byte.
+        at: Option<(Side, u64)>,
+        /// How.
+        response: Option<Response>,
+    },
+    /// It is none that makes a span.
+    Withdrawn,
+    /// It is given up: what became of it is not known.
+    Lost,
 }
 
 /// Why a connection of a known protocol cannot be read.
@@ -195,6 +239,8 @@ pub enum Request {
     Http(Box<http1::Request>),
     /// A database.
     Database(Box<database::Request>),
+    /// A broker of messages.
+    Messaging(Box<messaging::Request>),
     /// Elasticsearch or OpenSearch, over HTTP. Never said by a parser: who is asked is known of
     /// some calls when they are over, and of the client's end alone
     /// ([`call::search`](crate::call::search)).
@@ -208,6 +254,8 @@ pub enum Response {
     Http(http1::Response),
     /// A database.
     Database(Box<database::Response>),
+    /// A broker of messages.
+    Messaging(Box<messaging::Response>),
 }
 
 impl Request {
@@ -216,6 +264,7 @@ impl Request {
         match self {
             Request::Http(_) | Request::Search(_) => false,
             Request::Database(request) => request.waits,
+            Request::Messaging(request) => request.operation.waits(),
         }
     }
 }
@@ -225,7 +274,7 @@ impl Response {
     pub fn http(self) -> Option<http1::Response> {
         match self {
             Response::Http(response) => Some(response),
-            Response::Database(_) => None,
+            Response::Database(_) | Response::Messaging(_) => None,
         }
     }
 
@@ -233,7 +282,7 @@ impl Response {
     pub fn as_http(&self) -> Option<&http1::Response> {
         match self {
             Response::Http(response) => Some(response),
-            Response::Database(_) => None,
+            Response::Database(_) | Response::Messaging(_) => None,
         }
     }
 
@@ -241,7 +290,15 @@ impl Response {
     pub fn database(self) -> Option<Box<database::Response>> {
         match self {
             Response::Database(response) => Some(response),
-            Response::Http(_) => None,
+            Response::Http(_) | Response::Messaging(_) => None,
+        }
+    }
+
+    /// The response of a broker.
+    pub fn messaging(self) -> Option<Box<messaging::Response>> {
+        match self {
+            Response::Messaging(response) => Some(response),
+            Response::Http(_) | Response::Database(_) => None,
         }
     }
 }
@@ -278,6 +335,15 @@ pub trait Parser: Send {
     fn needs_everything(&self, open: usize) -> bool {
         open > 1
     }
+
+    /// Whether a message of it is recognised wherever it begins. Else what follows where records are
+    /// missing is shown from the next turn on.
+    fn resumes_anywhere(&self) -> bool {
+        false
+    }
+
+    /// The agent stops, or a capture ends: what is open and may be told as it is.
+    fn stop(&mut self, _parts: &mut Vec<Part>) {}
 
     /// The connection is gone without an error. `side` came to `at`, and all of it was read, but
     /// it did not say that nothing follows.

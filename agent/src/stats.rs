@@ -202,7 +202,8 @@ pub struct Stats {
     pub spans: AtomicU64,
     /// Spans that a receiver took.
     pub exported: AtomicU64,
-    /// Client calls whose parent inside their process is unknown.
+    /// Client calls and messages sent whose parent inside their process is unknown, and messages
+    /// brought whose sender is.
     pub unlinked: AtomicU64,
     links: [AtomicU64; Link::ALL.len()],
     export_results: [AtomicU64; ExportResult::ALL.len()],

@@ -12,7 +12,7 @@ mod missing;
 use half::Half;
 use missing::Missed;
 
-use crate::protocol::{Detector, Parser, Part, Side};
+use crate::protocol::{Detector, Numbered, Parser, Part, Side};
 use crate::source::{Data, Direction, Role, Time};
 
 /// A part and when its position was reached: the time of the read or write that carried it.
@@ -200,7 +200,12 @@ impl Streams {
 
     fn drain(&mut self, begun: Time, now: Time, out: &mut Vec<Timed>) {
         out.extend(self.parts.drain(..).map(|part| {
-            let begins = matches!(part, Part::Request { .. } | Part::Response { .. });
+            let begins = matches!(
+                part,
+                Part::Request { .. }
+                    | Part::Response { .. }
+                    | Part::Numbered(_, Numbered::Begins { .. })
+            );
             Timed { part, time: if begins { begun } else { now } }
         }));
     }

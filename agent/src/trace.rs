@@ -18,6 +18,7 @@ pub mod client_address;
 pub mod context;
 mod database;
 mod http;
+mod messaging;
 mod method;
 mod names;
 pub mod propagation;
@@ -35,13 +36,17 @@ use names::Names;
 use propagation::Propagators;
 use sampler::Sampler;
 
-/// Which end of a call a span tells about (the two kinds of OTLP that calls have).
+/// Which end of a call, or of a message's way, a span tells about (the kinds of OTLP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The caller's end.
     Client,
     /// The callee's end.
     Server,
+    /// Who sends a message.
+    Producer,
+    /// Who is brought one.
+    Consumer,
 }
 
 /// Whom a span hangs under.
@@ -53,6 +58,17 @@ pub struct Parent {
     pub remote: bool,
     /// How it was found: the `tracebee.link` attribute (`seq`, `header`, ...).
     pub link: Link,
+}
+
+/// Another span that a span has to do with, and is not below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanLink {
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// The span itself.
+    pub span_id: SpanId,
+    /// W3C trace flags, as they were said.
+    pub flags: u8,
 }
 
 /// A finished span, ready for any exporter.
@@ -72,7 +88,7 @@ pub struct Span {
     pub flags: u8,
     /// W3C `tracestate` as received.
     pub trace_state: Option<Box<str>>,
-    /// Client or server.
+    /// Which end it tells about.
     pub kind: Kind,
     /// Low-cardinality name.
     pub name: Arc<str>,
@@ -84,6 +100,8 @@ pub struct Span {
     pub error: bool,
     /// Attributes; `tracebee.link` included where there is a parent.
     pub attributes: Vec<(&'static str, Value)>,
+    /// What it has to do with: who sent the message that was brought. All are somebody else's.
+    pub links: Vec<SpanLink>,
 }
 
 impl Span {
@@ -189,9 +207,18 @@ impl Tracer {
     ) -> Span {
         let Identity { trace_id, span_id, parent, depth, flags, trace_state } = identity;
         let trace_state = trace_state.or_else(|| self.sampler.state(flags));
-        let kind = match call.endpoint.role {
-            Role::Client => Kind::Client,
-            Role::Server => Kind::Server,
+        let kind = match (&call.request, call.endpoint.role) {
+            (Request::Messaging(request), _) => messaging::kind(request.operation),
+            (_, Role::Client) => Kind::Client,
+            (_, Role::Server) => Kind::Server,
+        };
+        let links = match (&call.request, &parent) {
+            (Request::Messaging(message), Some(Parent { span_id, remote: true, .. }))
+                if message.operation.brings() =>
+            {
+                vec![SpanLink { trace_id, span_id: *span_id, flags }]
+            }
+            _ => Vec::new(),
         };
         let (start, end) = clock.interval(call.started, call.ended);
         let Call { request, response, endpoint, no_answer, .. } = call;
@@ -218,6 +245,10 @@ impl Tracer {
                 let response = response.and_then(Response::database);
                 database::describe(self, &request, response.as_deref(), &known)
             }
+            (Request::Messaging(request), response) => {
+                let response = response.and_then(Response::messaging);
+                messaging::describe(self, *request, response.as_deref(), &known)
+            }
         };
         let Described { name, error, mut attributes } = described;
         if let Some(parent) = &parent {
@@ -237,6 +268,7 @@ impl Tracer {
             end,
             error,
             attributes,
+            links,
         }
     }
 

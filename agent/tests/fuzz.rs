@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tracebee::protocol::{http1, mysql, postgres, redis, search};
+use tracebee::protocol::{amqp, http1, mysql, postgres, redis, search};
 use tracebee::replay::fuzz::{file, records, segments};
 use tracebee::source::recording::{Item, encode};
 use tracebee::source::{
@@ -94,6 +94,7 @@ fn tcp() {
 
 #[test]
 fn conversations() {
+    run("amqp", amqp::fuzz);
     run("http1", http1::fuzz);
     run("mysql", mysql::fuzz);
     run("postgres", postgres::fuzz);

@@ -197,6 +197,7 @@ fn common(report: &mut Report, hop: &Hop, span: &Span) {
         (Some((client, _)), Kind::Client) => Some(client.to_string()),
         (Some((_, server)), Kind::Server) => Some(server.to_string()),
         (None, Kind::Client) => hop.status.filter(|s| *s >= 400).map(|s| s.to_string()),
+        (_, Kind::Producer | Kind::Consumer) => None,
         (None, Kind::Server) => hop.status.filter(|s| *s >= 500).map(|s| s.to_string()),
     };
     let failed = error.is_some();

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod postgres;
 pub mod process;
 pub mod quota;
+pub mod rabbitmq;
 pub mod report;
 pub mod servers;
 pub mod sink;

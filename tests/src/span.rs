@@ -8,13 +8,17 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use serde_json::Value as Json;
 
-/// The two kinds that calls have.
+/// The kinds that calls and messages have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The caller's end.
     Client,
     /// The callee's end.
     Server,
+    /// Who sends a message.
+    Producer,
+    /// Who is brought one.
+    Consumer,
 }
 
 /// Attributes as text; numbers and booleans are written out. [`Span::int`] demands a number.
@@ -40,7 +44,7 @@ pub struct Span {
     pub id: String,
     /// Parent's span id, if there is one.
     pub parent: Option<String>,
-    /// Client or server.
+    /// Which end it tells about.
     pub kind: Kind,
     /// Name.
     pub name: String,
@@ -52,6 +56,8 @@ pub struct Span {
     pub error: bool,
     /// Its attributes.
     pub attributes: Attributes,
+    /// Trace id and span id of what it is linked to.
+    pub links: Vec<(String, String)>,
     /// The attributes of its resource.
     pub resource: Arc<Attributes>,
 }
@@ -126,6 +132,7 @@ pub fn from_proto(request: ExportTraceServiceRequest) -> Result<Vec<Span>> {
                 end: span.end_time_unix_nano,
                 error: span.status.is_some_and(|status| status.code == 2),
                 attributes: proto_attributes(span.attributes),
+                links: span.links.iter().map(|l| (hex(&l.trace_id), hex(&l.span_id))).collect(),
                 resource: resource.clone(),
             })?);
         }
@@ -154,7 +161,9 @@ fn kind(number: i64) -> Result<Kind> {
     match number {
         2 => Ok(Kind::Server),
         3 => Ok(Kind::Client),
-        other => bail!("span kind {other} is neither client nor server"),
+        4 => Ok(Kind::Producer),
+        5 => Ok(Kind::Consumer),
+        other => bail!("span kind {other} is none that calls have"),
     }
 }
 
@@ -198,6 +207,10 @@ fn json_span(span: &Json, resource: &Arc<Attributes>) -> Result<Span> {
     let text = |key: &str| span.get(key).and_then(Json::as_str).unwrap_or("").to_string();
     let number =
         |key: &str| text(key).parse::<u64>().with_context(|| format!("{key} is no uint64 string"));
+    let link = |link: &Json| {
+        let id = |key: &str| link.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+        (id("traceId"), id("spanId"))
+    };
     valid(Span {
         trace: text("traceId"),
         id: text("spanId"),
@@ -208,6 +221,7 @@ fn json_span(span: &Json, resource: &Arc<Attributes>) -> Result<Span> {
         end: number("endTimeUnixNano")?,
         error: span.pointer("/status/code").and_then(Json::as_i64) == Some(2),
         attributes: json_attributes(span)?,
+        links: array(span, "links")?.iter().map(link).collect(),
         resource: resource.clone(),
     })
 }

@@ -19,6 +19,7 @@ mod outage;
 mod output;
 mod overload;
 mod postgres;
+mod rabbitmq;
 mod receivers;
 mod record;
 mod redis;
@@ -54,6 +55,7 @@ pub(crate) const ALL: &[Suite] = &[
     suite("output", "text, JSON, filters, selection, service names", output::run),
     suite("postgres", "PostgreSQL: real clients, the server's own log, Wireshark", postgres::run),
     suite("mysql", "MariaDB: real clients, the server's own log, Wireshark", mysql::run),
+    suite("rabbitmq", "RabbitMQ: real clients, their logs the truth", rabbitmq::run),
     suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::numbered::NumberedCalls;
 use super::{Call, Endpoint, NoAnswer};
 use crate::protocol::{Part, Request, Response, Side, Unreadable, http1};
 use crate::source::{Thread, Time};
@@ -22,6 +23,8 @@ pub trait Sink<I> {
         thread: Thread,
         request: &mut Request,
     ) -> Option<I>;
+    /// More is known of what is asked by a call that has a number; it may say who the call is.
+    fn learned(&mut self, identity: &mut I, request: &Request);
     /// The request that began at `position` ends before `end`.
     fn asked(&mut self, position: u64, end: u64);
     /// A call ended.
@@ -37,9 +40,9 @@ pub trait Sink<I> {
 }
 
 #[derive(Clone)]
-struct Open<I> {
+pub(super) struct Open<I> {
     /// What it becomes; none if it is left out: nobody is told of it.
-    told_as: Option<(I, Request)>,
+    pub(super) told_as: Option<(I, Request)>,
     position: u64,
     started: Time,
     waited: u64,
@@ -49,26 +52,29 @@ struct Open<I> {
     asked: Option<u64>,
     /// The first of its answer was seen.
     answering: bool,
-    response: Option<Response>,
+    pub(super) response: Option<Response>,
     /// Where that begins.
     answered_at: u64,
     /// Where its response ends, once that is known.
     end: Option<u64>,
     response_body: Option<u64>,
     /// It is accounted for already (a timeout): the answer is only awaited, not told.
-    told: bool,
+    pub(super) told: bool,
 }
 
-/// The open calls of one connection, oldest first.
+/// The open calls of one connection.
 pub struct Pairing<I> {
+    /// Those that are answered in their turn, oldest first.
     open: VecDeque<Open<I>>,
+    /// Those that have numbers; few protocols number any.
+    numbered: Option<Box<NumberedCalls<I>>>,
     /// Calls are counted as lost the last of which may yet be answered.
     excused: bool,
 }
 
 impl<I> Default for Pairing<I> {
     fn default() -> Self {
-        Self { open: VecDeque::new(), excused: false }
+        Self { open: VecDeque::new(), numbered: None, excused: false }
     }
 }
 
@@ -97,21 +103,8 @@ impl<I: Clone> Pairing<I> {
                         // Most connections never have two open, and would keep room for four.
                         self.open.reserve_exact(1);
                     }
-                    self.open.push_back(Open {
-                        told_as: identity.map(|identity| (identity, request)),
-                        position: at,
-                        started: time,
-                        waited,
-                        thread,
-                        request_body: None,
-                        asked: None,
-                        answering: false,
-                        response: None,
-                        answered_at: 0,
-                        end: None,
-                        response_body: None,
-                        told: false,
-                    });
+                    let told_as = identity.map(|identity| (identity, request));
+                    self.open.push_back(Open::new(at, time, thread, waited, told_as));
                 }
                 Part::Asked(request) => {
                     let last = self.open.back_mut().and_then(|last| last.told_as.as_mut());
@@ -159,6 +152,10 @@ impl<I: Clone> Pairing<I> {
                     }
                 }
                 Part::Unreadable(why) => sink.unreadable(why),
+                Part::Numbered(number, what) => {
+                    let numbered = self.numbered.get_or_insert_default();
+                    numbered.take((number, what), time, (thread, waited), sink);
+                }
             }
         }
         self.complete(streams, endpoint, sink);
@@ -213,6 +210,9 @@ impl<I: Clone> Pairing<I> {
                 call.tell(endpoint, time, None, sink);
             }
         }
+        if let Some(numbered) = &mut self.numbered {
+            numbered.complete(streams, endpoint, sink);
+        }
     }
 
     /// The connection is gone: every open call ends without a (whole) answer.
@@ -228,12 +228,18 @@ impl<I: Clone> Pairing<I> {
                 call.tell(endpoint, time, Some(reason), sink);
             }
         }
+        if let Some(numbered) = &mut self.numbered {
+            numbered.close(endpoint, reason, time, sink);
+        }
     }
 
     /// Gives up all open calls: their answers cannot be told apart any more.
     pub fn lose(&mut self, sink: &mut impl Sink<I>) {
         for call in self.open.drain(..) {
             call.lose(sink);
+        }
+        if let Some(numbered) = &mut self.numbered {
+            numbered.lose(sink);
         }
     }
 
@@ -247,42 +253,84 @@ impl<I: Clone> Pairing<I> {
     ) {
         let Some(endpoint) = endpoint else { return };
         for call in &mut self.open {
-            let certain = Time(call.started.0.saturating_add(timeout));
-            let silent = !call.answering && call.response.is_none();
-            let waits = call.told_as.as_ref().is_some_and(|(_, request)| request.waits());
-            if silent && !waits && !call.told && certain < now {
-                call.clone().tell(endpoint, certain, Some(NoAnswer::Timeout), sink);
-                call.told = true;
-            }
+            call.expire(endpoint, timeout, now, sink);
+        }
+        if let Some(numbered) = &mut self.numbered {
+            numbered.expire(endpoint, timeout, now, sink);
         }
     }
 
     /// The call that is open, if it is one and its request went through whole: who it is, and where
     /// that ended.
     pub fn only(&self) -> Option<(&I, &Request, u64)> {
-        let call = self.open.front().filter(|_| self.open.len() == 1)?;
+        let call = self.open.front().filter(|_| self.len() == 1)?;
         let (identity, request) = call.told_as.as_ref()?;
         Some((identity, request, call.asked?))
     }
 
     /// How many calls are open.
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.numbered.as_ref().map_or(0, |numbered| numbered.len())
     }
 
     /// How many open calls have no span.
     pub fn untold(&self) -> u64 {
-        self.open.iter().filter(|call| !call.told).count() as u64
+        let numbered = self.numbered.as_ref().map_or(0, |numbered| numbered.untold());
+        numbered + self.open.iter().filter(|call| !call.told).count() as u64
     }
 
     /// True if nothing is open.
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.len() == 0
     }
 }
 
 impl<I> Open<I> {
-    fn lose(self, sink: &mut impl Sink<I>) {
+    /// One that begins.
+    pub(super) fn new(
+        position: u64,
+        started: Time,
+        thread: Thread,
+        waited: u64,
+        told_as: Option<(I, Request)>,
+    ) -> Self {
+        Self {
+            told_as,
+            position,
+            started,
+            waited,
+            thread,
+            request_body: None,
+            asked: None,
+            answering: false,
+            response: None,
+            answered_at: 0,
+            end: None,
+            response_body: None,
+            told: false,
+        }
+    }
+
+    /// Ends it if it got not one byte of an answer within `timeout` nanoseconds.
+    pub(super) fn expire(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        timeout: u64,
+        now: Time,
+        sink: &mut impl Sink<I>,
+    ) where
+        I: Clone,
+    {
+        let certain = Time(self.started.0.saturating_add(timeout));
+        let silent = !self.answering && self.response.is_none();
+        let waits = self.told_as.as_ref().is_some_and(|(_, request)| request.waits());
+        if silent && !waits && !self.told && certain < now {
+            self.clone().tell(endpoint, certain, Some(NoAnswer::Timeout), sink);
+            self.told = true;
+        }
+    }
+
+    pub(super) fn lose(self, sink: &mut impl Sink<I>) {
         match self.told_as {
             // It has its span.
             _ if self.told => {}
@@ -291,7 +339,7 @@ impl<I> Open<I> {
         }
     }
 
-    fn tell(
+    pub(super) fn tell(
         self,
         endpoint: &Arc<Endpoint>,
         ended: Time,

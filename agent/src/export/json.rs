@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, span_flags};
-use crate::trace::{Kind, Span};
+use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, link_flags, span_flags};
+use crate::trace::{Kind, Span, SpanLink};
 use crate::value::Value;
 use crate::workload;
 
@@ -86,8 +86,20 @@ struct SpanJson<'a> {
     #[serde(serialize_with = "as_text")]
     end_time_unix_nano: u64,
     attributes: Vec<KeyValue<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<LinkJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LinkJson {
+    #[serde(serialize_with = "as_text")]
+    trace_id: opentelemetry::TraceId,
+    #[serde(serialize_with = "as_text")]
+    span_id: opentelemetry::SpanId,
+    flags: u32,
 }
 
 #[derive(Serialize)]
@@ -127,12 +139,19 @@ fn span_json(span: &Span) -> SpanJson<'_> {
         kind: match span.kind {
             Kind::Client => SpanKind::Client,
             Kind::Server => SpanKind::Server,
+            Kind::Producer => SpanKind::Producer,
+            Kind::Consumer => SpanKind::Consumer,
         } as i32,
         start_time_unix_nano: span.start,
         end_time_unix_nano: span.end,
         attributes: span.attributes.iter().map(|(k, v)| key_value(k, v)).collect(),
+        links: span.links.iter().map(link_json).collect(),
         status: span.error.then_some(Status { code: StatusCode::Error as i32 }),
     }
+}
+
+fn link_json(link: &SpanLink) -> LinkJson {
+    LinkJson { trace_id: link.trace_id, span_id: link.span_id, flags: link_flags(link) }
 }
 
 fn key_value<'a>(key: &'a str, value: &'a Value) -> KeyValue<'a> {
@@ -163,7 +182,16 @@ fn some_as_text<T: Display, S: Serializer>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::tests::{client_span, span};
+    use crate::export::tests::{client_span, linked_span, span};
+
+    #[test]
+    fn links_are_those_of_the_mapping() {
+        let mut out = Vec::new();
+        write_line(&mut out, vec![Arc::new(linked_span(5))]).expect("memory takes it all");
+        let line = String::from_utf8(out).expect("JSON is UTF-8");
+        let links = r#""links":[{"traceId":"0000000000000000000000000000abcd","spanId":"0000000000000099","flags":769}]"#;
+        assert!(line.contains(links) && line.contains(r#""kind":5"#), "{line}");
+    }
 
     #[test]
     fn line_follows_the_otlp_json_mapping() {

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
 
 use super::{OtlpArgs, OtlpConfig};
 use crate::link::Link;
-use crate::trace::{Kind, Parent, Span};
+use crate::trace::{Kind, Parent, Span, SpanLink};
 use crate::value::Value;
 use crate::workload::Resource;
 
@@ -46,7 +46,15 @@ pub(super) fn span(id: u64) -> Span {
             ("client.address", Value::Text("10.0.0.9".into())),
             ("network.peer.address", Value::Text("10.0.0.1".into())),
         ],
+        links: Vec::new(),
     }
+}
+
+/// The same as a message that was brought.
+pub(super) fn linked_span(id: u64) -> Span {
+    let (trace_id, span_id) = (TraceId::from(0xabcd), SpanId::from(0x99));
+    let links = vec![SpanLink { trace_id, span_id, flags: 1 }];
+    Span { kind: Kind::Consumer, links, ..span(id) }
 }
 
 /// A call that service `cart` made, 1.5 s, below a remote parent.

@@ -115,8 +115,8 @@ impl Renderer {
 
         spaces(out, indent);
         let (arrow, arrow_style) = match span.kind {
-            Kind::Server => ("←", Style::Server),
-            Kind::Client => ("→", Style::Client),
+            Kind::Server | Kind::Consumer => ("←", Style::Server),
+            Kind::Client | Kind::Producer => ("→", Style::Client),
         };
         self.paint(out, arrow_style, arrow);
         out.push(' ');

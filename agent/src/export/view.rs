@@ -52,7 +52,7 @@ pub(super) fn peer(span: &Span) -> Option<(&str, Option<i64>)> {
                 text(span, "client.address").or_else(|| text(span, "network.peer.address"))?;
             Some((address, None))
         }
-        Kind::Client => match text(span, "server.address") {
+        Kind::Client | Kind::Producer | Kind::Consumer => match text(span, "server.address") {
             Some(address) => Some((address, int(span, "server.port"))),
             None => Some((text(span, "network.peer.address")?, int(span, "network.peer.port"))),
         },

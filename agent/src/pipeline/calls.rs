@@ -17,7 +17,7 @@ use crate::link::{Ancestor, Link, SameHost};
 use crate::protocol::{Request, Response};
 use crate::source::{Direction, Role, Time};
 use crate::stats::{Stats, count};
-use crate::trace::context::{Ids, RANDOM, SAMPLED};
+use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Kind, Parent, Span, Tracer};
 
 /// What calls become, behind the connections.
@@ -80,6 +80,19 @@ impl Calls {
         }
     }
 
+    /// The span below one of somebody else's.
+    pub(super) fn below(&mut self, remote: Remote) -> Identity {
+        let Remote { trace_id, span_id: parent, flags, state } = remote;
+        Identity {
+            trace_id,
+            span_id: self.ids.span_id(),
+            parent: parent.map(|span_id| Parent { span_id, remote: true, link: Link::Header }),
+            depth: 0,
+            flags: self.tracer.sampler().child(flags, trace_id, state.as_deref()),
+            trace_state: state,
+        }
+    }
+
     /// The span below `above`, which was found by `link`; `trace_state` is what the request says.
     pub(super) fn under(
         &self,
@@ -107,7 +120,7 @@ impl Calls {
         }
         match &span.parent {
             Some(parent) => self.stats.linked(parent.link),
-            None if span.kind == Kind::Client => count(&self.stats.unlinked),
+            None if span.kind != Kind::Server => count(&self.stats.unlinked),
             None => {}
         }
         self.spans.push(span);

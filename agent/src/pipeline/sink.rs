@@ -17,7 +17,7 @@ use crate::link::{Link, MessageKey};
 use crate::protocol::{Request, Unreadable, search};
 use crate::source::{Direction, Opened, Role, Thread, Time};
 use crate::stats::{Loss, count};
-use crate::trace::context::{Remote, SAMPLED};
+use crate::trace::context::SAMPLED;
 use crate::trace::{Identity, Parent};
 
 /// The sink of one connection's calls.
@@ -117,9 +117,13 @@ impl Sink<Identity> for CallsOf<'_> {
         request: &mut Request,
     ) -> Option<Identity> {
         let role = self.opened.role.unwrap_or(Role::Server);
-        let asked = match role {
-            Role::Client => Some(self.asked_by(started, thread)),
-            Role::Server => None,
+        let asked = match (role, &*request) {
+            (Role::Client, Request::Messaging(message)) => {
+                // What the broker begins is nobody's request. No answer ends a message's sending.
+                message.operation.is_asked().then_some(Asked::Unknown)
+            }
+            (Role::Client, _) => Some(self.asked_by(started, thread)),
+            (Role::Server, _) => None,
         };
         let Self { calls, opened, .. } = self;
         let key = MessageKey::new(opened.pair, role, position);
@@ -139,8 +143,8 @@ impl Sink<Identity> for CallsOf<'_> {
         }
         let http = match request {
             Request::Http(http) => http,
-            // It carries no context, and no server's span waits for it.
-            Request::Database(_) | Request::Search(_) => {
+            // It carries no context, or says it later, and no server's span waits for it.
+            Request::Database(_) | Request::Search(_) | Request::Messaging(_) => {
                 let told = calls.step < Step::ALL;
                 return told.then(|| self.identity(position, started, thread.pid, asked));
             }
@@ -166,14 +170,7 @@ impl Sink<Identity> for CallsOf<'_> {
             return None;
         }
         let mut identity = match remote {
-            Some(Remote { trace_id, span_id: parent, flags, state }) => Identity {
-                trace_id,
-                span_id: calls.ids.span_id(),
-                parent: parent.map(|span_id| Parent { span_id, remote: true, link: Link::Header }),
-                depth: 0,
-                flags: calls.tracer.sampler().child(flags, trace_id, state.as_deref()),
-                trace_state: state,
-            },
+            Some(remote) => calls.below(remote),
             None => self.identity(position, started, thread.pid, asked),
         };
         let Self { calls, opened, .. } = self;
@@ -229,7 +226,7 @@ impl Sink<Identity> for CallsOf<'_> {
         {
             let remote = match &call.request {
                 Request::Http(http) => calls.tracer.propagators().extract(http),
-                Request::Database(_) | Request::Search(_) => None,
+                Request::Database(_) | Request::Search(_) | Request::Messaging(_) => None,
             };
             let trace_state = remote.and_then(|remote| remote.state);
             identity = calls.under(client, Link::Sequence, identity.span_id, trace_state);
@@ -263,7 +260,7 @@ impl Sink<Identity> for CallsOf<'_> {
                 Request::Database(database) => database.trim(),
                 Request::Search(search) => search.trim(),
                 // When it began.
-                Request::Http(_) => false,
+                Request::Http(_) | Request::Messaging(_) => false,
             };
         if trimmed {
             calls.stats.lose(Loss::Trimmed, 1);
@@ -279,6 +276,15 @@ impl Sink<Identity> for CallsOf<'_> {
         };
         if let Some(span) = ready {
             calls.tell(span);
+        }
+    }
+
+    fn learned(&mut self, identity: &mut Identity, request: &Request) {
+        let Self { calls, .. } = self;
+        if let Request::Messaging(message) = request
+            && let Some(remote) = calls.tracer.propagators().of_message(message)
+        {
+            *identity = calls.below(remote);
         }
     }
 

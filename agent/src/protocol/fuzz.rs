@@ -1,10 +1,10 @@
 //! The parsers' half of the engine, and a fuzzer that drives a parser through anything.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use tracebee_common::record::TAIL;
 
-use super::{Detector, MAX_UNPARSED, Parser, Part, Side, Step};
+use super::{Detector, MAX_UNPARSED, Numbered, Parser, Part, Side, Step};
 
 /// Plays the conversation that `data` describes to a parser of `protocol`, as the engine would, and
 /// panics if the parser breaks its contract: no progress, or an answer to what nobody asked.
@@ -275,6 +275,8 @@ pub(super) fn check(parts: &[Part]) {
     let mut calls = VecDeque::new();
     let mut unended = 0;
     let mut position = None;
+    let mut numbered = HashSet::new();
+    let mut last = None;
     for part in parts {
         match part {
             Part::Request { at, .. } => {
@@ -309,6 +311,17 @@ pub(super) fn check(parts: &[Part]) {
                 unended *= usize::from(!calls.is_empty());
             }
             Part::Orphan | Part::Unreadable(_) | Part::Content { .. } => {}
+            Part::Numbered(number, Numbered::Begins { .. }) => {
+                assert!(Some(*number) > last, "number {number} after {last:?}");
+                last = Some(*number);
+                numbered.insert(number);
+            }
+            Part::Numbered(number, Numbered::Is(_) | Numbered::Whole { .. }) => {
+                assert!(numbered.contains(number), "more of {number}, which is not open");
+            }
+            Part::Numbered(number, _) => {
+                assert!(numbered.remove(number), "an end of {number}, which is not open");
+            }
         }
     }
 }

@@ -53,6 +53,12 @@ impl Streams {
                 self.rested(direction, tail, out);
             }
         }
+        if let State::Spoken(parser) = &mut self.state {
+            parser.stop(&mut self.parts);
+            let (time, other) = (self.received.reached_at, self.sent.reached_at);
+            let time = time.max(other);
+            self.drain(time, time, out);
+        }
     }
 
     fn rested(

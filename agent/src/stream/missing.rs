@@ -84,8 +84,10 @@ impl Streams {
         let half = self.half(direction);
         let (to, time) = (half.wants(), half.reached_at);
         let begun = half.forget();
+        let mut goes_on = false;
         if let (State::Spoken(parser), Some(side)) = (&mut self.state, side) {
             let step = parser.gap(side, to, &mut self.parts);
+            goes_on = parser.resumes_anywhere();
             self.obey(direction, step);
         }
         let known = self.parts.iter().any(|part| matches!(part, Part::Request { .. }));
@@ -94,7 +96,7 @@ impl Streams {
             self.missed.add(direction, 1);
         }
         self.drain(time, time, out);
-        self.half(direction).quiet = true;
+        self.half(direction).quiet |= !goes_on;
     }
 
     /// Records were lost: any message of either side may be among them.

@@ -37,8 +37,13 @@ pub struct Remote {
 impl Remote {
     /// The context of W3C's format that a request carries, if it carries a valid one.
     pub fn of(request: &Request) -> Option<Self> {
-        let (trace_id, span_id, flags) = traceparent(request.traceparent.as_deref()?)?;
-        let state = request.tracestate.as_deref().and_then(tracestate);
+        Self::w3c(request.traceparent.as_deref()?, request.tracestate.as_deref())
+    }
+
+    /// The context that these two fields say, if the first is valid.
+    pub fn w3c(parent: &str, state: Option<&str>) -> Option<Self> {
+        let (trace_id, span_id, flags) = traceparent(parent)?;
+        let state = state.and_then(tracestate);
         Some(Self { trace_id, span_id: Some(span_id), flags, state })
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn describe(
             let client = client.or_else(|| peer.clone());
             attributes.extend(client.map(|client| ("client.address", client)));
         }
-        Kind::Client => {
+        Kind::Client | Kind::Producer | Kind::Consumer => {
             let url = full_url(&target, request.host.as_deref(), endpoint);
             attributes.push(("url.full", Value::Text(bounded(url.into(), MAX_TEXT))));
             let host = request.host.as_deref();

@@ -8,6 +8,7 @@ use opentelemetry::{SpanId, TraceId};
 
 use super::context::{Remote, SAMPLED};
 use crate::protocol::http1::{Propagated, Request};
+use crate::protocol::messaging;
 
 /// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,17 @@ impl Propagators {
             Format::XRay => xray(other?.xray.as_deref()?),
             Format::Datadog => datadog(other?),
         })
+    }
+}
+
+impl Propagators {
+    /// The context that the headers of a message carry, if it is a valid one: of W3C's format, the
+    /// only one that is looked for there.
+    pub fn of_message(&self, message: &messaging::Request) -> Option<Remote> {
+        let context = message.context.as_deref()?;
+        let is_believed = self.formats.contains(&Format::TraceContext);
+        let remote = || Remote::w3c(&context.traceparent, context.tracestate.as_deref());
+        is_believed.then(remote).flatten()
     }
 }
 

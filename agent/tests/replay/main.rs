@@ -10,6 +10,7 @@ mod outcome;
 mod packets;
 mod postgres;
 mod property;
+mod rabbitmq;
 mod recorded;
 mod recording;
 mod redis;

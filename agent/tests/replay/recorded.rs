@@ -13,6 +13,101 @@ use tracebee_tests::capture::random::Random;
 
 use crate::outcome::{Outcome, essence, replay};
 
+/// A recording with each of its records changed into any number of others.
+pub(crate) fn rewrite(
+    file: &[u8],
+    mut change: impl FnMut(Item<'_>, &mut dyn FnMut(&Item<'_>)),
+) -> Vec<u8> {
+    let mut file = File::open(file).expect("a recording");
+    let mut out = header(file.offset()).to_vec();
+    while let Next::Item(item) = file.record().expect("it is whole") {
+        change(item, &mut |item| encode(item, &mut out));
+    }
+    out
+}
+
+/// The bytes in pieces of at most `size`.
+pub(crate) fn in_pieces(file: &[u8], size: usize) -> Vec<u8> {
+    rewrite(file, |item, out| match item {
+        Item::Event(Event::Data(data)) if data.bytes.len() as u64 == data.length => {
+            for (n, bytes) in data.bytes.chunks(size).enumerate() {
+                let position = data.position + (n * size) as u64;
+                let length = bytes.len() as u64;
+                out(&Item::Event(Event::Data(Data { position, length, bytes, ..data })));
+            }
+        }
+        item => out(&item),
+    })
+}
+
+/// Only its first records.
+pub(crate) fn until(file: &[u8], last: usize) -> Vec<u8> {
+    let mut n = 0;
+    rewrite(file, |item, out| {
+        n += 1;
+        if n <= last {
+            out(&item);
+        }
+    })
+}
+
+/// Without its first records, but for processes and connections, which are older than the agent then.
+pub(crate) fn from(file: &[u8], first: usize) -> Vec<u8> {
+    let mut n = 0;
+    rewrite(file, |item, out| {
+        n += 1;
+        match item {
+            item if n > first => out(&item),
+            Item::Event(Event::Opened(mut opened)) => {
+                opened.midlife = true;
+                opened.role = None;
+                out(&Item::Event(Event::Opened(opened)));
+            }
+            Item::Event(Event::Data(_) | Event::Sent { .. } | Event::Ended { .. }) => {}
+            item => out(&item),
+        }
+    })
+}
+
+/// How many records it has.
+pub(crate) fn records(file: &[u8]) -> usize {
+    let mut count = 0;
+    rewrite(file, |_, _| count += 1);
+    count
+}
+
+/// Some of its records, one in a hundred and more, with their bytes changed by `lose`.
+pub(crate) fn damaged(file: &[u8], seed: u64, lose: Lose) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let percentage = 1 + seed as usize % 3 * 4;
+    rewrite(file, |item, out| match item {
+        Item::Event(Event::Data(data)) if random.chance(percentage) => lose(&data, out),
+        item => out(&item),
+    })
+}
+
+/// What becomes of a record that is damaged.
+pub(crate) type Lose = fn(&Data<'_>, &mut dyn FnMut(&Item<'_>));
+
+/// A record found no room in the ring: the kernel numbers them, so the loss is known, its contents are
+/// not.
+pub(crate) fn record_lost(data: &Data<'_>, out: &mut dyn FnMut(&Item<'_>)) {
+    let from = |direction| u32::from(data.direction == direction);
+    let lost = Lost {
+        id: data.id,
+        records: 1,
+        received: from(Direction::Received),
+        sent: from(Direction::Sent),
+        last: Some(data.direction),
+    };
+    out(&Item::Event(Event::Lost(lost)));
+}
+
+/// Bytes that could not be read, or a packet that a capture misses.
+pub(crate) fn bytes_missing(data: &Data<'_>, out: &mut dyn FnMut(&Item<'_>)) {
+    out(&Item::Event(Event::Data(Data { bytes: &[], tail: &[], ..*data })));
+}
+
 /// A recording of which everything is known.
 pub(crate) struct Recorded {
     /// The file.
@@ -68,16 +163,6 @@ fn essences(calls: &HashMap<u64, Span>) -> HashMap<u64, String> {
 }
 
 impl Recorded {
-    /// The recording with each of its records changed into any number of others.
-    fn rewrite(&self, mut change: impl FnMut(Item<'_>, &mut dyn FnMut(&Item<'_>))) -> Vec<u8> {
-        let mut file = File::open(self.file).expect("a recording");
-        let mut out = header(file.offset()).to_vec();
-        while let Next::Item(item) = file.record().expect("it is whole") {
-            change(item, &mut |item| encode(item, &mut out));
-        }
-        out
-    }
-
     /// The calls in it, by when they began.
     pub(crate) fn truth(&self) -> HashMap<u64, Span> {
         let outcome = replay(&[self.file]);
@@ -100,39 +185,18 @@ impl Recorded {
     pub(crate) fn in_pieces_of_any_size(&self) {
         let truth = essences(&self.truth());
         for size in [1, 2, 5, 6, 7, 100, 1000] {
-            let file = self.rewrite(|item, out| match item {
-                Item::Event(Event::Data(data)) if data.bytes.len() as u64 == data.length => {
-                    for (n, bytes) in data.bytes.chunks(size).enumerate() {
-                        let position = data.position + (n * size) as u64;
-                        let length = bytes.len() as u64;
-                        out(&Item::Event(Event::Data(Data { position, length, bytes, ..data })));
-                    }
-                }
-                item => out(&item),
-            });
+            let file = in_pieces(self.file, size);
             let outcome = replay(&[&file]);
             assert_eq!(outcome.losses(), [], "pieces of {size}");
             assert_eq!(essences(&calls(outcome)), truth, "pieces of {size}");
         }
     }
 
-    fn records(&self) -> usize {
-        let mut count = 0;
-        self.rewrite(|_, _| count += 1);
-        count
-    }
-
     /// It ends after any record.
     pub(crate) fn that_ends_anywhere(&self) {
         let truth = self.truth();
-        for last in 0..self.records() {
-            let mut n = 0;
-            let file = self.rewrite(|item, out| {
-                n += 1;
-                if n <= last {
-                    out(&item);
-                }
-            });
+        for last in 0..records(self.file) {
+            let file = until(self.file, last);
             self.are_true(replay(&[&file]), &truth, &format!("until {last}"));
         }
     }
@@ -141,21 +205,8 @@ impl Recorded {
     /// which are older than it.
     pub(crate) fn joined_anywhere(&self) {
         let truth = self.truth();
-        for first in 0..self.records() {
-            let mut n = 0;
-            let file = self.rewrite(|item, out| {
-                n += 1;
-                match item {
-                    item if n > first => out(&item),
-                    Item::Event(Event::Opened(mut opened)) => {
-                        opened.midlife = true;
-                        opened.role = None;
-                        out(&Item::Event(Event::Opened(opened)));
-                    }
-                    Item::Event(Event::Data(_) | Event::Sent { .. } | Event::Ended { .. }) => {}
-                    item => out(&item),
-                }
-            });
+        for first in 0..records(self.file) {
+            let file = from(self.file, first);
             let missing = self.are_true(replay(&[&file]), &truth, &format!("from {first}"));
             assert!(first > 0 || missing == 0);
         }
@@ -164,37 +215,19 @@ impl Recorded {
     /// Records that found no room in the ring: the kernel numbers them, so the loss is known, its
     /// contents are not.
     pub(crate) fn with_records_lost(&self) {
-        self.with_losses(|data, out| {
-            let from = |direction| u32::from(data.direction == direction);
-            let lost = Lost {
-                id: data.id,
-                records: 1,
-                received: from(Direction::Received),
-                sent: from(Direction::Sent),
-                last: Some(data.direction),
-            };
-            out(&Item::Event(Event::Lost(lost)));
-        });
+        self.with_losses(record_lost);
     }
 
     /// Bytes that could not be read, or a packet that a capture misses.
     pub(crate) fn with_bytes_missing(&self) {
-        self.with_losses(|data, out| {
-            out(&Item::Event(Event::Data(Data { bytes: &[], tail: &[], ..*data })))
-        });
+        self.with_losses(bytes_missing);
     }
 
-    fn with_losses(&self, mut lose: impl FnMut(&Data<'_>, &mut dyn FnMut(&Item<'_>))) {
+    fn with_losses(&self, lose: Lose) {
         let truth = self.truth();
         let (mut missing, mut all) = (0, 0);
         for seed in 0..100 {
-            let mut random = Random::new(seed);
-            // One in a hundred, and more.
-            let percentage = 1 + seed as usize % 3 * 4;
-            let file = self.rewrite(|item, out| match item {
-                Item::Event(Event::Data(data)) if random.chance(percentage) => lose(&data, out),
-                item => out(&item),
-            });
+            let file = damaged(self.file, seed, lose);
             let outcome = replay(&[&file]);
             let lost = outcome.lost();
             let gone = self.are_true(outcome, &truth, &format!("seed {seed}"));

@@ -287,6 +287,7 @@ fn account(
         match span.kind {
             Kind::Client => told.clients.push(number),
             Kind::Server => told.servers.push(number),
+            Kind::Producer | Kind::Consumer => {}
         }
     }
     let losses = Losses::read(&stopped.stderr);

@@ -68,6 +68,9 @@ fn compare(report: &mut Report, spans: &Spans<'_>, delay: u64, client: &str, log
                 Kind::Server => report.check(took >= delay * 990_000, || {
                     format!("{}: the server waited {delay} ms, its span has {took} ns", truth.call)
                 }),
+                Kind::Producer | Kind::Consumer => {
+                    report.fail(format!("{} is no message", truth.call));
+                }
             }
         }
     }

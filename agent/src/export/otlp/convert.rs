@@ -8,11 +8,11 @@ use opentelemetry_proto::tonic::common::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{
-    ResourceSpans, ScopeSpans, Span as OtlpSpan, Status, span::SpanKind, status::StatusCode,
+    ResourceSpans, ScopeSpans, Span as OtlpSpan, Status, span, span::SpanKind, status::StatusCode,
 };
 
-use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, span_flags};
-use crate::trace::{Kind, Span};
+use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, link_flags, span_flags};
+use crate::trace::{Kind, Span, SpanLink};
 use crate::value::Value;
 use crate::workload;
 
@@ -62,11 +62,23 @@ fn convert_span(span: Arc<Span>) -> OtlpSpan {
         kind: match span.kind {
             Kind::Client => SpanKind::Client,
             Kind::Server => SpanKind::Server,
+            Kind::Producer => SpanKind::Producer,
+            Kind::Consumer => SpanKind::Consumer,
         } as i32,
         start_time_unix_nano: span.start,
         end_time_unix_nano: span.end,
         attributes: span.attributes.into_iter().map(|(k, v)| key_value(k, v)).collect(),
+        links: span.links.iter().map(convert_link).collect(),
         status: span.error.then(|| Status { code: StatusCode::Error as i32, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+fn convert_link(link: &SpanLink) -> span::Link {
+    span::Link {
+        trace_id: link.trace_id.to_bytes().to_vec(),
+        span_id: link.span_id.to_bytes().to_vec(),
+        flags: link_flags(link),
         ..Default::default()
     }
 }

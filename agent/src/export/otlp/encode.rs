@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::export::queue::Item;
-use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, span_flags};
-use crate::trace::{Kind, Span};
+use crate::export::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, group, link_flags, span_flags};
+use crate::trace::{Kind, Span, SpanLink};
 use crate::value::Value;
 use crate::workload::Resource;
 
@@ -110,6 +110,9 @@ fn put_span(out: &mut Vec<u8>, span: &Span) {
     for (key, value) in &span.attributes {
         put_attribute(out, 9, key, value);
     }
+    for link in &span.links {
+        put_link(out, link);
+    }
     if span.error {
         put_bytes(out, 15, &STATUS_ERROR);
     }
@@ -122,7 +125,20 @@ fn kind(span: &Span) -> u8 {
     match span.kind {
         Kind::Server => 2,
         Kind::Client => 3,
+        Kind::Producer => 4,
+        Kind::Consumer => 5,
     }
+}
+
+/// A `Link` as the field `links`.
+fn put_link(out: &mut Vec<u8>, link: &SpanLink) {
+    /// Both ids with their heads, and the flags.
+    const LENGTH: usize = (2 + 16) + (2 + 8) + (1 + 4);
+    head(out, 13, LENGTH);
+    put_bytes(out, 1, &link.trace_id.to_bytes());
+    put_bytes(out, 2, &link.span_id.to_bytes());
+    out.push(6 << 3 | 5);
+    out.extend_from_slice(&link_flags(link).to_le_bytes());
 }
 
 /// A `KeyValue` as the field `field`.
@@ -205,7 +221,7 @@ mod tests {
 
     use super::*;
     use crate::export::otlp::convert;
-    use crate::export::tests::{client_span, set, span};
+    use crate::export::tests::{client_span, linked_span, set, span};
 
     /// Holds the encoding against the one that opentelemetry-proto and prost make.
     fn check(spans: Vec<Span>) {
@@ -221,6 +237,17 @@ mod tests {
         let mut failed = client_span(2);
         failed.error = true;
         check(vec![span(1), failed, span(3), client_span(u64::MAX)]);
+    }
+
+    #[test]
+    fn messages_and_their_links() {
+        let mut consumer = linked_span(5);
+        let mut producer = client_span(4);
+        producer.kind = Kind::Producer;
+        check(vec![producer, consumer.clone()]);
+        consumer.error = true;
+        consumer.links.extend(consumer.links.clone());
+        check(vec![consumer]);
     }
 
     #[test]

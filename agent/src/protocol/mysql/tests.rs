@@ -102,6 +102,7 @@ impl Player {
                 Part::Orphan => out.push("orphan".to_owned()),
                 Part::Unreadable(why) => out.push(format!("{why:?}")),
                 Part::Asked(_) => panic!("nothing is said of a request later"),
+                Part::Numbered(..) => panic!("answers come in turn"),
                 Part::Answering | Part::RequestEnd { .. } | Part::Content { .. } => {}
             }
         }

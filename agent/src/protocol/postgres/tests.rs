@@ -71,6 +71,7 @@ fn calls(parts: &[Part]) -> Vec<String> {
             }
             Part::Orphan => out.push("orphan".to_owned()),
             Part::Unreadable(why) => out.push(format!("{why:?}")),
+            Part::Numbered(..) => panic!("answers come in turn"),
             Part::Answering | Part::RequestEnd { .. } | Part::Content { .. } => {}
         }
     }
