@@ -11,7 +11,6 @@ mod functions;
 mod packages;
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +22,7 @@ use tracebee_common::runtime::{Go, start};
 use self::functions::{Function, Functions};
 use self::packages::{Owner, owner};
 use super::elf::{Elf, bias, in_file};
-use super::maps;
+use super::{Unknown, maps};
 pub(crate) use build::{MAX_BUILD_INFO, version};
 
 /// A process that runs a Go executable.
@@ -71,29 +70,6 @@ pub enum What {
     /// A goroutine of the program waits at a channel or a `sync.Cond`, or begins to do so again and
     /// again, or sleeps: what it does from then on it may do for others.
     Waits = tracebee_common::runtime::point::WAITS,
-}
-
-/// Why the goroutines of a process cannot be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum Unknown {
-    /// The process is gone, or may not be looked at.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The file is no ELF file that can be read.
-    #[error("its executable cannot be read: {0}")]
-    Elf(#[from] object::Error),
-    /// Its structures are not known.
-    #[error("the structures of Go {0} are not known")]
-    Version(String),
-    /// It was built for another processor.
-    #[error("goroutines are followed on x86-64 only")]
-    Processor,
-    /// It lacks something, or that is not what it should be.
-    #[error("its executable has no {0} that can be read")]
-    Lacks(&'static str),
-    /// There is more to watch than there is room for.
-    #[error("it waits for work at more than {MAX_WAITS} places")]
-    Crowded,
 }
 
 /// Offsets of members by minor version of 1, in bytes.
@@ -180,7 +156,7 @@ pub fn image(path: &Path) -> Result<Image, Unknown> {
         return Err(Unknown::Processor);
     }
     let known = build::minor(&version).and_then(|minor| TABLE.iter().find(|it| it.minor == minor));
-    let Some(offsets) = known else { return Err(Unknown::Version(version)) };
+    let Some(offsets) = known else { return Err(Unknown::Version("Go", version)) };
     let bytes = table(&elf, &file)?;
     let functions = Functions::parse(&bytes).ok_or(Unknown::Lacks("table of functions"))?;
     let text = text(&elf, &functions).ok_or(Unknown::Lacks("beginning of its text"))?;
@@ -235,7 +211,7 @@ pub fn image(path: &Path) -> Result<Image, Unknown> {
         }
     }
     if waits > MAX_WAITS {
-        return Err(Unknown::Crowded);
+        return Err(Unknown::Crowded(MAX_WAITS));
     }
     let layout = Go {
         goid: offsets.goid,

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use object::{Object as _, ObjectSymbol as _, ReadCache};
 
+use super::Unknown;
 use super::elf::{Elf, in_file};
 use super::maps::Mapping;
-use super::python::Unknown;
 
 /// What is watched in a library.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,14 +3,14 @@
 //! to be what it should, for each call.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use object::{Object as _, ObjectSection as _, ReadCache};
 use tracebee_common::runtime::Proxy;
 
 use super::elf::{Elf, bias, exported};
-use super::maps;
+use super::{Unknown, maps};
 
 /// A proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,23 +19,6 @@ pub struct Found {
     pub name: String,
     /// What the kernel programs need.
     pub layout: Proxy,
-}
-
-/// Why it is not known whose requests a proxy passes on.
-#[derive(Debug, thiserror::Error)]
-pub enum Unknown {
-    /// The process is gone, or may not be looked at.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The file is no ELF file that can be read.
-    #[error("its executable cannot be read: {0}")]
-    Elf(#[from] object::Error),
-    /// Its structures are not known.
-    #[error("the structures of HAProxy {0} are not known")]
-    Version(String),
-    /// It lacks something.
-    #[error("it has no {0}")]
-    Lacks(&'static str),
 }
 
 /// Names of nginx and of what is made of it: all have its connections and requests.
@@ -82,7 +65,7 @@ fn haproxy(proc: &Path, pid: u32, file: &PathBuf, path: &str) -> Result<Found, U
     let Some((_, [stream, endpoint, app, session])) =
         known.filter(|_| cfg!(target_arch = "x86_64"))
     else {
-        return Err(Unknown::Version(version));
+        return Err(Unknown::Version("HAProxy", version));
     };
     let table = exported(&elf, "fdtab").ok_or(Unknown::Lacks("fdtab"))?;
     let mappings = maps::of(proc, pid)?;

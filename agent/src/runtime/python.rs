@@ -15,7 +15,7 @@ use tracebee_common::runtime::{Python, reads};
 use super::elf::{Elf, bias, exported, in_file};
 use super::library::Library;
 use super::maps::{self, Mapping};
-use super::{aiohttp, uvloop};
+use super::{Unknown, aiohttp, uvloop};
 
 /// CPython in a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,26 +36,6 @@ pub struct Found {
     pub libraries: Vec<Library>,
     /// Why calls by uvloop are not linked, if they are not.
     pub lacks: Option<String>,
-}
-
-/// Why the contexts of a process that runs CPython cannot be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum Unknown {
-    /// The process is gone, or may not be looked at.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The file is no ELF file that can be read.
-    #[error("its executable cannot be read: {0}")]
-    Elf(#[from] object::Error),
-    /// Its structures are not known.
-    #[error("the structures of CPython {0} are not known")]
-    Version(String),
-    /// It lacks something.
-    #[error("it has no {0}")]
-    Lacks(&'static str),
-    /// What should be there is not: another build, or one that was changed.
-    #[error("its interpreter is not where that of CPython {0} is")]
-    Elsewhere(String),
 }
 
 /// Offsets by minor version of 3, and whether it is built without the global lock.
@@ -124,7 +104,7 @@ pub fn find(proc: &Path, pid: u32) -> Result<Option<Found>, Unknown> {
     let version = format!("3.{minor}{}", if free_threaded { "t" } else { "" });
     let known = TABLE.iter().find(|o| o.minor == minor && o.free_threaded == free_threaded);
     let Some(offsets) = known.filter(|_| cfg!(target_arch = "x86_64")) else {
-        return Err(Unknown::Version(version));
+        return Err(Unknown::Version("CPython", version));
     };
     let symbol = |name| exported(&elf, name);
     let runtime = symbol("_PyRuntime").ok_or(Unknown::Lacks("_PyRuntime"))?;

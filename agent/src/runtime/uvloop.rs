@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use super::Unknown;
 use super::library::{self, Library};
 use super::maps::Mapping;
-use super::python::Unknown;
 
 /// The first version that is followed by the interpreter's functions alone.
 const PLAIN: (u32, u32) = (0, 23);
@@ -38,7 +38,7 @@ pub(super) fn old(proc: &Path, pid: u32, mapping: &Mapping) -> Result<Option<Lib
         return Ok(None);
     }
     match library::find(proc, pid, mapping, &FUNCTIONS)? {
-        None => Err(Unknown::Lacks("symbols in its uvloop, which is older than 0.23")),
+        None => Err(Unknown::Lacks("symbols in its uvloop (older than 0.23)")),
         found => Ok(found),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::runtime::Runtime;
-use crate::runtime::{go, proxy, python};
+use crate::runtime::{Unknown, go, proxy, python};
 
 /// The rules that hold for a process, each as `tracebee.link` calls it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -50,16 +50,16 @@ fn follows(proc: &Path, pid: u32, runtime: &str) -> (bool, Option<String>) {
     }
     match proxy::find(proc, pid) {
         // Whether it is one is not known.
-        Ok(None) | Err(proxy::Unknown::Io(_)) => tell(goroutines(proc, pid)),
+        Ok(None) | Err(Unknown::Io(_)) => tell(goroutines(proc, pid)),
         found => tell(found),
     }
 }
 
 /// What runs of Go in a process, if its goroutines can be followed.
-fn goroutines(proc: &Path, pid: u32) -> Result<Option<()>, go::Unknown> {
+fn goroutines(proc: &Path, pid: u32) -> Result<Option<()>, Unknown> {
     match go::process(proc, pid) {
         Ok(Some(process)) => go::image(&process.file).map(|_| Some(())),
-        Ok(None) | Err(go::Unknown::Io(_)) => Ok(None),
+        Ok(None) | Err(Unknown::Io(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

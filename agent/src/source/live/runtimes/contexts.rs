@@ -8,8 +8,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::runtime::kind;
 
 use super::Look;
+use crate::runtime::Unknown;
 use crate::runtime::library::Library;
-use crate::runtime::python::{self, Found, Unknown};
+use crate::runtime::python::{self, Found};
 use crate::source::live::kernel::Kernel;
 use crate::source::live::watch::Watch;
 

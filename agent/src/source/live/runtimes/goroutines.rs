@@ -6,7 +6,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::runtime::{Go, Start, kind};
 
 use super::Look;
-use crate::runtime::go::{self, Image, Process, Unknown};
+use crate::runtime::Unknown;
+use crate::runtime::go::{self, Image, Process};
 use crate::source::live::kernel::Kernel;
 use crate::source::live::watch::Watch;
 

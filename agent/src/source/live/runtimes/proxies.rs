@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 use tracebee_common::runtime::kind;
 
 use super::Look;
-use crate::runtime::proxy::{self, Unknown};
+use crate::runtime::{Unknown, proxy};
 use crate::source::live::kernel::Kernel;
 
 /// Those that are followed.
