@@ -216,7 +216,10 @@ impl Workloads {
             && let Some((&oldest, _)) = self.processes.iter().min_by_key(|(_, entry)| entry.used)
         {
             self.processes.remove(&oldest);
-            self.stats.lose(Loss::TableFull, 1);
+            // One that has ended is not asked for again.
+            if self.proc.join(oldest.to_string()).exists() {
+                self.stats.lose(Loss::TableFull, 1);
+            }
         }
     }
 
