@@ -3,6 +3,7 @@
 //! The protocol-neutral fact that everything after works on.
 
 mod numbered;
+pub mod open;
 pub mod pairing;
 pub mod search;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::pairing::{Open, Sink};
+use super::open::{Open, Sink};
 use super::{Endpoint, NoAnswer};
 use crate::protocol::{Numbered, Side};
 use crate::source::{Thread, Time};

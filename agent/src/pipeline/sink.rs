@@ -8,7 +8,7 @@ use super::about::About;
 use super::calls::Calls;
 use super::hands::Hands;
 use super::tally::Tally;
-use crate::call::pairing::Sink;
+use crate::call::open::Sink;
 use crate::call::search::Meaning;
 use crate::call::{Call, Endpoint};
 use crate::limit::shed::Step;
