@@ -10,8 +10,8 @@ struct Table {
     value: u64,
     /// Where memory is not scarce.
     entries: u32,
-    /// What it takes beside its buckets; false: nothing to speak of, or it is taken with the socket
-    /// that an entry is about, as the state of sockets is where these have room for it.
+    /// Its entries are in the account. Else only its buckets are: an entry stands for what the kernel
+    /// keeps with a socket where it can.
     counts: bool,
 }
 
@@ -43,43 +43,43 @@ const OLDER: &str = "OLDER";
 
 /// Memory of the agent with which tables have all the entries that they may have.
 const WHOLE: u64 = 256 << 20;
-/// A table has a part of its entries that is a power of two, and this one at least: an eighth of
-/// some 16,384 threads is still more than a small host runs.
-const LEAST: u32 = 8;
+/// A table has one of at most so many parts of its entries: an eighth of 16,384 threads is still more
+/// than a small host runs.
+const MAX_PARTS: u32 = 8;
 
 /// How large the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tables {
     /// They have one of so many parts of their entries.
-    part: u32,
+    parts: u32,
 }
 
 impl Tables {
     /// Those of an agent that may take so many bytes in all.
     pub fn within(memory: u64) -> Self {
-        let mut part = 1;
-        while part < LEAST && memory < WHOLE / u64::from(part) {
-            part *= 2;
+        let mut parts = 1;
+        while parts < MAX_PARTS && memory < WHOLE / u64::from(parts) {
+            parts *= 2;
         }
-        Self { part }
+        Self { parts }
     }
 
     /// The entries of each table.
     pub fn entries(self) -> impl Iterator<Item = (&'static str, u32)> {
-        TABLES.iter().map(move |table| (table.name, table.entries / self.part))
+        TABLES.iter().map(move |table| (table.name, table.entries / self.parts))
     }
 
     /// Entries of the table of older UNIX sockets, where there are so many: some may be made until
     /// all are listed.
     pub fn older(self, sockets: usize) -> (&'static str, u32) {
         let wanted = u32::try_from(sockets + sockets / 4 + 256).unwrap_or(u32::MAX);
-        (OLDER, wanted.min(most::OLDER / self.part))
+        (OLDER, wanted.min(most::OLDER / self.parts))
     }
 
     /// Bytes that they take when they are full.
     pub fn bytes(self) -> u64 {
         let bytes = |table: &Table| {
-            let entries = table.entries / self.part;
+            let entries = table.entries / self.parts;
             // kernel/bpf/hashtab.c: `struct bucket` and `struct htab_elem`; parts of an entry are
             // aligned.
             let buckets = u64::from(entries.next_power_of_two()) * 16;
@@ -117,10 +117,10 @@ mod tests {
     #[test]
     fn less_memory_makes_smaller_tables() {
         let bytes = |mib: u64| Tables::within(mib << 20).bytes();
-        assert_eq!(Tables::within(1 << 30), Tables { part: 1 });
-        assert_eq!(Tables::within(256 << 20), Tables { part: 1 });
-        assert_eq!(Tables::within(255 << 20), Tables { part: 2 });
-        assert_eq!(Tables::within(1 << 20), Tables { part: LEAST });
+        assert_eq!(Tables::within(1 << 30), Tables { parts: 1 });
+        assert_eq!(Tables::within(256 << 20), Tables { parts: 1 });
+        assert_eq!(Tables::within(255 << 20), Tables { parts: 2 });
+        assert_eq!(Tables::within(1 << 20), Tables { parts: MAX_PARTS });
         for mib in [40, 64, 100, 128, 256] {
             assert!(bytes(mib) <= (mib << 20) / 5, "{mib}: {}", bytes(mib));
         }
