@@ -44,6 +44,9 @@ struct Arguments {
     /// Only these services of the suite `attribution`.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     service: Vec<String>,
+    /// Only with so many requests in flight in the suite `attribution`.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    in_flight: Vec<usize>,
     /// Only list the suites.
     #[arg(long)]
     list: bool,
@@ -72,6 +75,8 @@ struct Setting {
     permuted: bool,
     /// Services of the suite `attribution`; all if there are none.
     services: Vec<String>,
+    /// Requests in flight in the suite `attribution`; all of its numbers if there are none.
+    in_flight: Vec<usize>,
     /// What `--capture auto` must pick.
     expect_capture: Option<String>,
 }
@@ -85,6 +90,11 @@ impl Setting {
     /// True if a service is one of those that were asked for.
     fn wants(&self, service: &str) -> bool {
         self.services.is_empty() || self.services.iter().any(|name| name == service)
+    }
+
+    /// Those of the numbers of requests in flight that were asked for.
+    fn in_flight(&self, all: &'static [usize]) -> impl Iterator<Item = usize> {
+        all.iter().copied().filter(|n| self.in_flight.is_empty() || self.in_flight.contains(n))
     }
 }
 
@@ -141,6 +151,7 @@ fn main() -> Result<ExitCode> {
             table: arguments.table,
             permuted: arguments.permuted,
             services: arguments.service.clone(),
+            in_flight: arguments.in_flight.clone(),
             expect_capture: arguments.expect_capture.clone(),
         };
         let begun = Instant::now();

@@ -200,6 +200,8 @@ fn uvicorn(
 pub enum Shop {
     /// FastAPI under uvicorn.
     FastApi,
+    /// The same, each request in an empty context of its own.
+    FastApiReset,
     /// aiohttp's own server.
     Aiohttp,
 }
@@ -220,7 +222,7 @@ pub fn shop(
         None => (event_loop, None),
     };
     let mut command = match shop {
-        Shop::FastApi => {
+        Shop::FastApi | Shop::FastApiReset => {
             let mut command = Command::new(installed("venv/bin/uvicorn"));
             command.args(["shop:app", "--no-access-log", "--log-level", "warning"]).args([
                 "--loop",
@@ -228,6 +230,9 @@ pub fn shop(
                 "--port",
                 &port.to_string(),
             ]);
+            if shop == Shop::FastApiReset {
+                command.arg("--reset-contextvars");
+            }
             command
         }
         Shop::Aiohttp => {

@@ -23,11 +23,13 @@ use crate::Setting;
 /// Requests in flight.
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
 /// How the shop is served: what its calls are called by, by what, on which event loop, and its endpoints.
-const SHOPS: [(&str, Shop, &str, &[Endpoint]); 7] = [
+const SHOPS: [(&str, Shop, &str, &[Endpoint]); 9] = [
     ("fastapi-asyncio", Shop::FastApi, "asyncio", &FASTAPI),
     ("fastapi-uvloop", Shop::FastApi, "uvloop", &FASTAPI),
     ("fastapi-uvloop-0.21.0", Shop::FastApi, "uvloop-0.21.0", &FASTAPI),
     ("fastapi-uvloop-0.22.1", Shop::FastApi, "uvloop-0.22.1", &FASTAPI),
+    ("fastapi-reset-asyncio", Shop::FastApiReset, "asyncio", &FASTAPI),
+    ("fastapi-reset-uvloop", Shop::FastApiReset, "uvloop", &FASTAPI),
     ("aiohttp-asyncio", Shop::Aiohttp, "asyncio", &AIOHTTP),
     ("aiohttp-uvloop", Shop::Aiohttp, "uvloop", &AIOHTTP),
     ("aiohttp-uvloop-0.21.0", Shop::Aiohttp, "uvloop-0.21.0", &AIOHTTP),
@@ -127,14 +129,14 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         // Ids are parted by dots.
         let name = service.replace('.', "_");
         let agent = Agent::json(&setting.binary, dir)?;
-        for in_flight in IN_FLIGHT {
+        for in_flight in setting.in_flight(&IN_FLIGHT) {
             let plan = plan(setting, &shop, (&name, endpoints), in_flight, calls);
             Client::Go.run(&plan, dir, in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
         let mut cells = cells(setting, &spans, &shop, &name, Span::call);
         for &(endpoint, each, _) in endpoints {
-            for in_flight in IN_FLIGHT {
+            for in_flight in setting.in_flight(&IN_FLIGHT) {
                 let cell = cells.remove(&(endpoint, in_flight)).unwrap_or_default();
                 if setting.table {
                     println!("{}", cell.row(service, endpoint, in_flight));

@@ -23,7 +23,7 @@ use crate::Setting;
 /// whether they are linked: if not, it is only demanded that none is linked wrongly.
 type Endpoint = (&'static str, usize, bool);
 
-const ENDPOINTS: [Endpoint; 11] = [
+const ENDPOINTS: [Endpoint; 12] = [
     ("work", 3, true),
     ("fan", 5, true),
     ("after", 3, true),
@@ -35,6 +35,7 @@ const ENDPOINTS: [Endpoint; 11] = [
     ("workers", 2, false),
     ("lazy", 2, false),
     ("queued", 2, false),
+    ("piled", 2, false),
 ];
 
 /// An endpoint that nobody asks for: what the service asks there is part of no request.
@@ -64,7 +65,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let mut server = Process::spawn("redis-server", dir, &mut server)?;
     server.wait_port(SocketAddr::from(([127, 0, 0, 1], redis)))?;
     let others = Others { down: &down, postgres, redis };
-    for (name, program, older) in SERVICES {
+    for (name, program, older) in SERVICES.into_iter().filter(|(name, ..)| setting.wants(name)) {
         service(report, setting, &others, (name, program, older))?;
     }
     Ok(())
@@ -89,7 +90,7 @@ fn service(
         let agent = Agent::json(&setting.binary, dir)?;
         (others.start(name, program, dir, setting.permuted)?, agent)
     };
-    for in_flight in IN_FLIGHT {
+    for in_flight in setting.in_flight(&IN_FLIGHT) {
         Client::Go.run(&plan(setting, &server, name, in_flight, calls), dir, in_flight)?;
     }
     let stopped = agent.stop()?;
@@ -102,7 +103,7 @@ fn service(
     let mut links = BTreeMap::<String, usize>::new();
     let mut made = 0;
     for (endpoint, each, linked) in ENDPOINTS {
-        for in_flight in IN_FLIGHT {
+        for in_flight in setting.in_flight(&IN_FLIGHT) {
             let cell = cells.remove(&(endpoint, in_flight)).unwrap_or_default();
             if setting.table {
                 println!("{}", cell.row(name, endpoint, in_flight));
