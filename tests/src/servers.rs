@@ -202,6 +202,8 @@ pub enum Shop {
     FastApi,
     /// The same, each request in an empty context of its own.
     FastApiReset,
+    /// The first in another CPython, such as `3.14`.
+    FastApiOn(&'static str),
     /// aiohttp's own server.
     Aiohttp,
 }
@@ -222,8 +224,16 @@ pub fn shop(
         None => (event_loop, None),
     };
     let mut command = match shop {
-        Shop::FastApi | Shop::FastApiReset => {
-            let mut command = Command::new(installed("venv/bin/uvicorn"));
+        Shop::FastApi | Shop::FastApiReset | Shop::FastApiOn(_) => {
+            let mut command = match shop {
+                Shop::FastApiOn(version) => {
+                    let place = format!("cpython-{version}/bin/python{version}");
+                    let mut command = Command::new(installed(&place));
+                    command.args(["-m", "uvicorn"]);
+                    command
+                }
+                _ => Command::new(installed("venv/bin/uvicorn")),
+            };
             command.args(["shop:app", "--no-access-log", "--log-level", "warning"]).args([
                 "--loop",
                 event_loop,

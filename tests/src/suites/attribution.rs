@@ -34,6 +34,13 @@ const SHOPS: [(&str, Shop, &str, &[Endpoint]); 9] = [
     ("aiohttp-uvloop", Shop::Aiohttp, "uvloop", &AIOHTTP),
     ("aiohttp-uvloop-0.21.0", Shop::Aiohttp, "uvloop-0.21.0", &AIOHTTP),
 ];
+/// The same in other interpreters, which only `tests/setup --full` installs.
+const PYTHONS: [(&str, Shop, &str, &[Endpoint]); 4] = [
+    ("fastapi-cpython-3.12", Shop::FastApiOn("3.12"), "asyncio", &FASTAPI),
+    ("fastapi-cpython-3.13", Shop::FastApiOn("3.13"), "asyncio", &FASTAPI),
+    ("fastapi-cpython-3.14", Shop::FastApiOn("3.14"), "asyncio", &FASTAPI),
+    ("fastapi-cpython-3.14-uvloop", Shop::FastApiOn("3.14"), "uvloop", &FASTAPI),
+];
 /// An endpoint of the shop, how many calls it makes for a request, and how large a request's body is.
 type Endpoint = (&'static str, usize, usize);
 const FASTAPI: [Endpoint; 5] =
@@ -121,10 +128,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let down = servers::start(Which::Go, dir)?;
     let calls = if setting.full { CALLS_FULL } else { CALLS };
     let mut tally = Tally::default();
-    for (service, shop, event_loop, endpoints) in SHOPS {
-        if !setting.wants(service) {
-            continue;
-        }
+    let others = PYTHONS.iter().filter(|_| setting.full || !setting.services.is_empty());
+    let shops = SHOPS.iter().chain(others).filter(|(service, ..)| setting.wants(service));
+    for &(service, shop, event_loop, endpoints) in shops {
         let shop = servers::shop(shop, event_loop, &down, dir, setting.permuted)?;
         // Ids are parted by dots.
         let name = service.replace('.', "_");
@@ -135,7 +141,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
         }
         let spans = agent.stop()?.spans()?;
         let mut cells = cells(setting, &spans, &shop, &name, Span::call);
-        for &(endpoint, each, _) in endpoints {
+        for &(endpoint, each, _) in endpoints.iter().filter(|it| setting.wants_endpoint(it.0)) {
             for in_flight in setting.in_flight(&IN_FLIGHT) {
                 let cell = cells.remove(&(endpoint, in_flight)).unwrap_or_default();
                 if setting.table {
@@ -184,7 +190,7 @@ fn plan(
     let mut plan = Plan::default();
     let most = endpoints.iter().map(|(_, each, _)| requests(calls, *each)).max().unwrap_or(0);
     for n in 0..most {
-        for (endpoint, each, body) in endpoints {
+        for (endpoint, each, body) in endpoints.iter().filter(|it| setting.wants_endpoint(it.0)) {
             if n < requests(calls, *each) {
                 let id = setting.id(&[service, endpoint, &in_flight.to_string(), &n.to_string()]);
                 let method = if *body > 0 { "POST" } else { "GET" };

@@ -61,7 +61,7 @@ fn run(
     start: impl FnOnce(&Server, &Path) -> Result<Server>,
 ) -> Result<()> {
     rounds::needs_root()?;
-    crate::attribution::set_up()?;
+    crate::attribution::set_up(false)?;
     let nginx = conditions::version(NGINX, "-v", "nginx-light")?;
     let dir = tempfile::Builder::new().prefix("tracebee-bench-").tempdir()?;
     let down = Nginx::start(dir.path(), "1")?.server();

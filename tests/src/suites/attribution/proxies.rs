@@ -86,7 +86,8 @@ impl Proxy {
     fn plan(&self, setting: &Setting, server: &Server, in_flight: usize, calls: usize) -> Plan {
         let (mut plan, base) = (Plan::default(), server.base(false));
         for n in 0..calls {
-            for (endpoint, each) in self.endpoints {
+            let endpoints = self.endpoints.iter().filter(|(name, _)| setting.wants_endpoint(name));
+            for (endpoint, each) in endpoints {
                 if n >= super::requests(calls, *each) {
                     continue;
                 }
@@ -115,7 +116,7 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
         }
         let spans = agent.stop()?.spans()?;
         let mut cells = cells(setting, &spans, &server, proxy.name, Span::call);
-        for (endpoint, each) in proxy.endpoints {
+        for (endpoint, each) in proxy.endpoints.iter().filter(|it| setting.wants_endpoint(it.0)) {
             for in_flight in setting.in_flight(&IN_FLIGHT) {
                 let cell = cells.remove(&(endpoint, in_flight)).unwrap_or_default();
                 if setting.table {

@@ -243,7 +243,8 @@ impl Service {
     fn plan(&self, setting: &Setting, server: &Server, in_flight: usize, calls: usize) -> Plan {
         let mut plan = Plan::default();
         for n in 0..calls {
-            for Endpoint { name, each, .. } in self.endpoints {
+            let endpoints = self.endpoints.iter().filter(|it| setting.wants_endpoint(it.name));
+            for Endpoint { name, each, .. } in endpoints {
                 if n < super::requests(calls, *each) {
                     let parts = [self.name, name, &in_flight.to_string(), &n.to_string()];
                     plan.get(&setting.id(&parts), &server.base(false), &format!("/{name}"));
@@ -269,7 +270,7 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
         }
         let spans = agent.stop()?.spans()?;
         let mut cells = cells(setting, &spans, &server, service.name, Span::call);
-        for endpoint in service.endpoints {
+        for endpoint in service.endpoints.iter().filter(|it| setting.wants_endpoint(it.name)) {
             for in_flight in setting.in_flight(&IN_FLIGHT) {
                 let cell = cells.remove(&(endpoint.name, in_flight)).unwrap_or_default();
                 if setting.table {
