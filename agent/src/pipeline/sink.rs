@@ -82,16 +82,19 @@ impl CallsOf<'_> {
         }
     }
 
-    /// A thread begins a call: whose it is by that.
-    fn asked_by(&mut self, started: Time, thread: Thread) -> Asked {
+    /// A thread begins a call: whose it is by that. One that is not `awaited` has no answer.
+    fn asked_by(&mut self, started: Time, thread: Thread, awaited: bool) -> Asked {
         let Self { calls, opened, hands, .. } = self;
         let Some((doing, Direction::Sent)) = calls.doing else { return Asked::Unknown };
+        if !awaited {
+            return calls.threads.asks(doing, None, started, hands.is_alone(thread));
+        }
         if let Some(other) = hands.asker.replace(thread)
             && other != thread
         {
             calls.threads.gives_up(other, opened.id);
         }
-        calls.threads.asks(doing, opened.id, started, hands.is_alone(thread))
+        calls.threads.asks(doing, Some(opened.id), started, hands.is_alone(thread))
     }
 
     /// A request that was read is over, `whole` if it was answered.
@@ -120,9 +123,10 @@ impl Sink<Identity> for CallsOf<'_> {
         let asked = match (role, &*request) {
             (Role::Client, Request::Messaging(message)) => {
                 // What the broker begins is nobody's request. No answer ends a message's sending.
-                message.operation.is_asked().then_some(Asked::Unknown)
+                let asked = message.operation.is_asked();
+                asked.then(|| self.asked_by(started, thread, false))
             }
-            (Role::Client, _) => Some(self.asked_by(started, thread)),
+            (Role::Client, _) => Some(self.asked_by(started, thread, true)),
             (Role::Server, _) => None,
         };
         let Self { calls, opened, .. } = self;

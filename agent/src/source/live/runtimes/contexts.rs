@@ -25,9 +25,9 @@ pub(super) struct Contexts {
 /// An interpreter, as an executable or a library, or a library of it.
 #[derive(Default)]
 struct File {
-    /// By the kernel program that is told. Dropped with the last process: containers come with files
+    /// By the kernel program that is told, and by place. Dropped with the last process: containers come with files
     /// of their own, and go.
-    watches: FxHashMap<&'static str, Watch>,
+    watches: FxHashMap<(&'static str, u64), Watch>,
     users: FxHashSet<u32>,
 }
 
@@ -84,17 +84,13 @@ impl Contexts {
                 self.processes.entry(pid).or_default().push(identity);
             }
             for &(name, offset) in functions {
-                if !file.watches.contains_key(name) {
-                    file.watches.insert(name, kernel.watch(name, path, offset)?);
+                if !file.watches.contains_key(&(name, offset)) {
+                    file.watches.insert((name, offset), kernel.watch(name, path, offset)?);
                 }
             }
             Ok::<_, ProgramError>(())
         };
-        let copies = [("python_copies", found.copy), ("python_copied", found.copy)];
-        watch(found.identity, &found.file, &copies)?;
-        if let Some(enter) = found.enter {
-            watch(found.identity, &found.file, &[("python_enters", enter)])?;
-        }
+        watch(found.identity, &found.file, &found.functions)?;
         for Library { file, identity, functions } in &found.libraries {
             watch(*identity, file, functions)?;
         }
