@@ -1,6 +1,7 @@
 //! The processes that run CPython: what is watched in their interpreters and event loops, for as long
 //! as one runs.
 
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use aya::programs::ProgramError;
@@ -25,8 +26,8 @@ pub(super) struct Contexts {
 /// An interpreter, as an executable or a library, or a library of it.
 #[derive(Default)]
 struct File {
-    /// By the kernel program that is told, and by place. Dropped with the last process: containers come with files
-    /// of their own, and go.
+    /// By the kernel program that is told, and by place. Dropped with the last process: containers come
+    /// with files of their own, and go.
     watches: FxHashMap<(&'static str, u64), Watch>,
     users: FxHashSet<u32>,
 }
@@ -84,8 +85,8 @@ impl Contexts {
                 self.processes.entry(pid).or_default().push(identity);
             }
             for &(name, offset) in functions {
-                if !file.watches.contains_key(&(name, offset)) {
-                    file.watches.insert((name, offset), kernel.watch(name, path, offset)?);
+                if let Entry::Vacant(entry) = file.watches.entry((name, offset)) {
+                    entry.insert(kernel.watch(name, path, offset)?);
                 }
             }
             Ok::<_, ProgramError>(())
