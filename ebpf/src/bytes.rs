@@ -93,16 +93,12 @@ pub(crate) struct Copied {
     pub(crate) whole: bool,
     /// Bytes that the record tells of.
     pub(crate) length: u64,
-    /// Bytes behind these, and how many of them are to be captured.
-    left: u64,
-    wanted: u64,
 }
 
 /// Copies the front of `length` bytes for the first record, of which `wanted` are to be captured in
-/// all.
+/// all. Where they are has been said ([`begin`]).
 #[inline(always)]
-pub(crate) fn copy(scratch: &mut Scratch, body: Body, length: u64, wanted: u64) -> Copied {
-    begin(scratch, body);
+pub(crate) fn copy(scratch: &mut Scratch, length: u64, wanted: u64) -> Copied {
     let mut scratch: *mut Scratch = scratch;
     next(&mut scratch, length, wanted)
 }
@@ -113,16 +109,25 @@ pub(crate) fn copy(scratch: &mut Scratch, body: Body, length: u64, wanted: u64) 
 fn next(scratch: &mut *mut Scratch, length: u64, wanted: u64) -> Copied {
     if wanted <= PIECE {
         let captured = copy_next(scratch, length, wanted);
-        let whole = u64::from(captured.front) == wanted;
-        return Copied { captured, whole, length, left: 0, wanted: 0 };
+        rest(scratch, 0, 0);
+        return Copied { captured, whole: u64::from(captured.front) == wanted, length };
     }
     let Captured { front, .. } = copy_next(scratch, PIECE, PIECE);
     let captured = Captured { front, tail: 0 };
     if u64::from(front) < PIECE {
-        return Copied { captured, whole: false, length, left: 0, wanted: 0 };
+        rest(scratch, 0, 0);
+        return Copied { captured, whole: false, length };
     }
-    let (left, wanted) = (length - PIECE, wanted - PIECE);
-    Copied { captured, whole: true, length: PIECE, left, wanted }
+    rest(scratch, length - PIECE, wanted - PIECE);
+    Copied { captured, whole: true, length: PIECE }
+}
+
+/// Notes what is left behind this record.
+#[inline(always)]
+fn rest(scratch: &mut *mut Scratch, length: u64, wanted: u64) {
+    // SAFETY: as `next` says.
+    let walk = unsafe { &mut (**scratch).walk };
+    (walk.rest, walk.wanted) = (length, wanted);
 }
 
 /// A walk over the segments of a vector, as the callback of `bpf_loop` sees it. A plain loop of
@@ -168,7 +173,7 @@ pub(crate) struct Vector {
 
 /// Goes to the first byte of a message.
 #[inline(always)]
-fn begin(scratch: &mut Scratch, body: Body) {
+pub(crate) fn begin(scratch: &mut Scratch, body: Body) {
     let walk = &mut scratch.walk;
     (walk.buffer, walk.count) = (0, 0);
     match body {
@@ -336,16 +341,21 @@ fn append_tail(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
 pub(crate) fn output(scratch: &mut Scratch, state: &mut Socket, copied: Copied) {
     scratch.data.length = copied.length as u32;
     write(scratch, copied.captured);
-    if copied.left == 0 {
-        return;
+    if scratch.walk.rest != 0 {
+        more(scratch, state);
     }
-    (scratch.walk.rest, scratch.walk.wanted) = (copied.left, copied.wanted);
+}
+
+/// Writes the records of the bytes behind those of the first. Not inlined: few calls need what it takes
+/// of the stack.
+#[inline(never)]
+fn more(scratch: &mut Scratch, state: &mut Socket) {
     let mut context = Pieces { scratch, state };
     // SAFETY: the callback gets exactly this context, which outlives the call.
     unsafe { bpf_loop(PIECES, next_piece as *mut c_void, (&raw mut context).cast(), 0) };
 }
 
-/// What the callback of [`output`] sees.
+/// What the callback of [`more`] sees.
 #[repr(C)]
 struct Pieces {
     scratch: *mut Scratch,
@@ -353,7 +363,7 @@ struct Pieces {
 }
 
 unsafe extern "C" fn next_piece(_index: u32, context: *mut c_void) -> i64 {
-    // SAFETY: `context` is that of `output`: live references.
+    // SAFETY: `context` is that of `more`: live references.
     let Pieces { scratch: context, state } = unsafe { &mut *context.cast::<Pieces>() };
     // SAFETY: as above.
     let (scratch, state) = unsafe { (&mut **context, &mut **state) };
@@ -367,7 +377,6 @@ unsafe extern "C" fn next_piece(_index: u32, context: *mut c_void) -> i64 {
     scratch.data.position += u64::from(scratch.data.length);
     let (rest, wanted) = (scratch.walk.rest, scratch.walk.wanted);
     let copied = next(context, rest, wanted);
-    (scratch.walk.rest, scratch.walk.wanted) = (copied.left, copied.wanted);
     scratch.data.length = copied.length as u32;
     write(scratch, copied.captured);
     if scratch.walk.rest == 0 { STOP } else { GO_ON }

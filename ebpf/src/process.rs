@@ -2,9 +2,9 @@
 //! its first connection. A process may be gone before user space gets to look at `/proc`.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_comm,
-        generated::{bpf_get_current_task_btf, bpf_get_smp_processor_id, bpf_probe_read_user},
+    helpers::generated::{
+        bpf_get_current_comm, bpf_get_current_task_btf, bpf_get_smp_processor_id,
+        bpf_probe_read_user,
     },
     macros::map,
     maps::{Array, LruHashMap},
@@ -30,8 +30,9 @@ struct Scratch {
 #[map]
 static PROCESS_AREA: Array<Scratch> = Array::with_max_entries(1, 0);
 
-/// Tells user space of the current process, if it does not know what it runs.
-#[inline(always)]
+/// Tells user space of the current process, if it does not know what it runs. Not inlined: what it
+/// takes of the stack is missing elsewhere.
+#[inline(never)]
 pub(crate) fn tell(pid: u32) {
     // SAFETY: a helper without arguments; every address is read by a helper that checks it.
     unsafe {
@@ -61,8 +62,10 @@ pub(crate) fn tell(pid: u32) {
             arguments,
             environment,
             reserved: 0,
-            comm: bpf_get_current_comm().unwrap_or_default(),
+            comm: [0; 16],
         };
+        let comm = &mut scratch.process.comm;
+        bpf_get_current_comm(comm.as_mut_ptr().cast(), comm.len() as u32);
         let size = core::hint::black_box(arguments + environment) as usize
             & (ARGUMENTS_MAX + ENVIRONMENT_MAX - 1);
         let bytes = core::slice::from_raw_parts(

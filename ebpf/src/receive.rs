@@ -11,7 +11,7 @@ use tracebee_common::{
 
 use crate::{
     arch::{self, Call},
-    bytes::{self, Area, Body, Vector},
+    bytes::{self, Area, Body, Scratch, Vector},
     emit, layout,
     memory::Memory,
     socket::{self, Connection, RECEIVED, Tcp, Who},
@@ -126,7 +126,8 @@ pub(crate) fn tell<C: Connection>(
     let copied = if flags & MSG_TRUNC == 0 {
         let call = call();
         let wanted = bytes::allowance(state, length as u64);
-        let copied = bytes::copy(scratch, body(&call), length as u64, wanted);
+        begin(scratch, &call);
+        let copied = bytes::copy(scratch, length as u64, wanted);
         if !copied.whole {
             let slot = if known(&call) { counter::UNREADABLE } else { counter::UNKNOWN_CALL };
             emit::count(slot);
@@ -135,7 +136,8 @@ pub(crate) fn tell<C: Connection>(
         state.budget = state.budget.saturating_sub(wanted as u32);
         copied
     } else {
-        bytes::copy(scratch, Body::Unseen, length as u64, 0)
+        bytes::begin(scratch, Body::Unseen);
+        bytes::copy(scratch, length as u64, 0)
     };
     let time = emit::now();
     let flags =
@@ -162,11 +164,11 @@ fn known(call: &Call) -> bool {
     matches!(call.number, arch::READ | arch::RECVFROM | arch::READV | arch::PREADV2 | arch::RECVMSG)
 }
 
-/// Where the system call under way was told to put the bytes.
+/// Goes to where the system call under way was told to put the bytes.
 #[inline(always)]
-fn body(call: &Call) -> Body {
+fn begin(scratch: &mut Scratch, call: &Call) {
     let [address, count] = match call.number {
-        arch::READ | arch::RECVFROM => return Body::Buffer(call.second),
+        arch::READ | arch::RECVFROM => return bytes::begin(scratch, Body::Buffer(call.second)),
         arch::READV | arch::PREADV2 => [call.second, call.third],
         arch::RECVMSG => {
             // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
@@ -176,11 +178,11 @@ fn body(call: &Call) -> Body {
                 bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
             };
             if failed != 0 {
-                return Body::Unseen;
+                return bytes::begin(scratch, Body::Unseen);
             }
             vector
         }
-        _ => return Body::Unseen,
+        _ => return bytes::begin(scratch, Body::Unseen),
     };
-    Body::Vector(Vector { address, imported: false, count, skip: 0 })
+    bytes::begin(scratch, Body::Vector(Vector { address, imported: false, count, skip: 0 }));
 }

@@ -91,7 +91,8 @@ pub(crate) fn copy(
     let wanted = bytes::allowance(state, left);
     let wanted = if again { bytes::of_one(wanted) } else { wanted };
     state.budget = state.budget.saturating_sub(wanted as u32);
-    bytes::copy(scratch, body, left, wanted)
+    bytes::begin(scratch, body);
+    bytes::copy(scratch, left, wanted)
 }
 
 /// Tells of `left` bytes at `position`.
