@@ -90,6 +90,10 @@ fn service(
         let agent = Agent::json(&setting.binary, dir)?;
         (others.start(name, program, dir, setting.permuted)?, agent)
     };
+    if !setting.in_flight.is_empty() {
+        // Until its executable is known, which the fewest in flight see that are left out.
+        Client::Go.run(&plan(setting, &server, name, BEFORE, 100), dir, 8)?;
+    }
     for in_flight in setting.in_flight(&IN_FLIGHT) {
         Client::Go.run(&plan(setting, &server, name, in_flight, calls), dir, in_flight)?;
     }
