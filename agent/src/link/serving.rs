@@ -55,6 +55,8 @@ struct Request {
     ancestor: Ancestor,
     /// Calls were told to be under it.
     has_children: bool,
+    /// It is a message that a broker has brought: whoever is busy with it, not every call is for it.
+    is_message: bool,
 }
 
 impl Request {
@@ -117,17 +119,29 @@ impl Serving {
         pid: u32,
         ancestor: Ancestor,
     ) {
+        let (end, answered, has_children, is_message) = (None, None, false, false);
+        let request = Request { began, end, answered, pid, ancestor, has_children, is_message };
+        self.opens((id, position), request);
+    }
+
+    /// A message was brought to process `pid`, which is busy with it until it was
+    /// [`answered`](Self::answered), or settled; its span is `ancestor`.
+    pub fn brought(&mut self, place: Place, began: Time, pid: u32, ancestor: Ancestor) {
+        let (end, answered, has_children, is_message) = (None, None, false, true);
+        let request = Request { began, end, answered, pid, ancestor, has_children, is_message };
+        self.opens(place, request);
+    }
+
+    fn opens(&mut self, place: Place, request: Request) {
         if self.none {
             return;
         }
-        self.now = self.now.max(began);
+        let pid = request.pid;
+        self.now = self.now.max(request.began);
         if self.requests.len() >= MAX_REQUESTS && !self.forget_oldest() {
             self.unseen(pid);
             return;
         }
-        let (end, answered, has_children) = (None, None, false);
-        let request = Request { began, end, answered, pid, ancestor, has_children };
-        let place = (id, position);
         if let Some(before) = self.requests.insert(place, request)
             && before.answered.is_none()
         {
@@ -271,7 +285,7 @@ impl Serving {
         }
         let request = self.requests.get_mut(&process.only()?)?;
         // One that came after it has nothing to do with it: a process may call itself.
-        (request.began <= time).then(|| request.takes_a_child())
+        (request.began <= time && !request.is_message).then(|| request.takes_a_child())
     }
 
     /// Forgets what was answered too long ago.
@@ -397,6 +411,23 @@ mod tests {
         serving.began(CONNECTION, 9, Time(4), 1, ancestor(3));
         serving.has_contexts(1, Time(0));
         assert_eq!(sole(&mut serving, 1), None, "there is a better rule");
+    }
+
+    #[test]
+    fn a_message_may_be_what_a_process_is_busy_with() {
+        let message = (ConnectionId(8), 0);
+        let brought = |serving: &mut Serving| serving.brought(message, Time(10), 1, ancestor(2));
+        assert_eq!(sole_after(10, brought), None);
+        let settled = |serving: &mut Serving| {
+            brought(serving);
+            serving.answered(message.0, message.1, Time(20));
+        };
+        assert_eq!(sole_after(20, settled), Some(SpanId::from(1)));
+        let alone = |serving: &mut Serving| {
+            brought(serving);
+            serving.answered(CONNECTION, 0, Time(10));
+        };
+        assert_eq!(sole_after(20, alone), None, "which thread asks matters");
     }
 
     #[test]

@@ -8,13 +8,14 @@ use super::about::About;
 use super::calls::Calls;
 use super::hands::Hands;
 use super::tally::Tally;
-use crate::call::open::Sink;
+use crate::call::open::{Begun, Sink};
 use crate::call::search::Meaning;
 use crate::call::{Call, Endpoint};
 use crate::limit::shed::Step;
 use crate::link::threads::Asked;
 use crate::link::{Link, MessageKey};
-use crate::protocol::{Request, Unreadable, search};
+use crate::protocol::messaging::{self, Operation};
+use crate::protocol::{Request, Response, Unreadable, search};
 use crate::source::{Direction, Opened, Role, Thread, Time};
 use crate::stats::{Loss, count};
 use crate::trace::context::SAMPLED;
@@ -74,7 +75,10 @@ impl CallsOf<'_> {
     fn read(&mut self, position: u64, thread: Thread) {
         let Self { calls, opened, hands, .. } = self;
         if let Some((doing, Direction::Received)) = calls.doing
-            && calls.serving.asks_threads(thread.pid)
+            && {
+                calls.consumers.serves(thread);
+                calls.serving.asks_threads(thread.pid)
+            }
         {
             let all_seen = calls.serving.sees_all(thread.pid, doing.time);
             calls.threads.reads(doing, (opened.id, position), all_seen);
@@ -91,7 +95,93 @@ impl CallsOf<'_> {
         {
             calls.threads.gives_up(other, opened.id);
         }
-        calls.threads.asks(doing, opened.id, started, hands.is_alone(thread))
+        let asked = calls.threads.asks(doing, opened.id, started, hands.is_alone(thread));
+        self.for_message(true, asked)
+    }
+
+    /// A thread begins a call, or to send a message, which is not `answered`: whose that is, if nobody
+    /// else's, by what the thread was brought.
+    fn for_message(&mut self, answered: bool, asked: Asked) -> Asked {
+        let Self { calls, opened, .. } = self;
+        let Some((doing, Direction::Sent)) = calls.doing else { return asked };
+        let place = calls.consumers.asks(doing, opened.id, answered);
+        match (asked, place) {
+            (Asked::Unknown | Asked::Nobody, Some(place)) => Asked::For(place),
+            _ => asked,
+        }
+    }
+
+    /// A message was brought, or what is known of one that is sent was read: who is above it, and who
+    /// works on it.
+    fn message(&mut self, begun: Begun, identity: &mut Identity, message: &messaging::Request) {
+        let Self { calls, opened, .. } = self;
+        let key = MessageKey::new(opened.pair, Role::Client, 0);
+        let Begun { position, started, thread } = begun;
+        if let Some(remote) = calls.tracer.propagators().of_message(message) {
+            *identity = calls.below(remote);
+        } else if let (Some(evidence), Some(key)) = (message.evidence, key) {
+            if message.operation == Operation::Publish {
+                let above = (&*identity).into();
+                calls.queues.sent(key, evidence, started, above, !opened.after);
+            } else if message.operation.brings()
+                && let Some(above) = calls.queues.brought(key, evidence, started)
+            {
+                *identity = calls.under(above, Link::Queue, identity.span_id, None);
+            }
+        }
+        match message {
+            messaging::Request { operation: Operation::Consume, settles: true, .. } => {
+                let place = (opened.id, position);
+                calls.serving.brought(place, started, thread.pid, (&*identity).into());
+                if let Some((doing, Direction::Received)) = calls.doing {
+                    calls.consumers.brought(doing, place);
+                }
+            }
+            messaging::Request { operation: Operation::Consume, .. } => {
+                // When its process is done with it nobody will know.
+                calls.serving.unseen(thread.pid);
+                calls.consumers.brought_for_good(thread);
+            }
+            _ => {}
+        }
+    }
+
+    /// A message that was brought is settled, or never will be.
+    fn message_is_over(&mut self, call: &Call) {
+        let Request::Messaging(message) = &call.request else { return };
+        if message.operation != Operation::Consume || !message.settles {
+            return;
+        }
+        let Self { calls, opened, .. } = self;
+        let response = call.response.as_ref().and_then(Response::as_messaging);
+        let settled = response.is_some_and(|response| response.settled.is_some());
+        let by = match calls.doing {
+            Some((doing, Direction::Sent)) if settled => Some(doing),
+            _ => None,
+        };
+        calls.consumers.settled((opened.id, call.position), by);
+        calls.serving.answered(opened.id, call.position, call.ended);
+        if !settled {
+            calls.serving.unseen(call.thread.pid);
+        }
+    }
+
+    /// Of a message nothing is told.
+    fn message_unseen(&mut self, request: &Request, thread: Thread) {
+        if let Request::Messaging(message) = request {
+            self.calls.queues.doubt();
+            if message.operation == Operation::Consume {
+                self.calls.serving.unseen(thread.pid);
+                self.calls.consumers.brought_for_good(thread);
+            }
+        }
+    }
+
+    /// Something is lost that may have been a message.
+    fn message_lost(&mut self) {
+        if let Some(key) = MessageKey::new(self.opened.pair, Role::Client, 0) {
+            self.calls.queues.lost_on(key);
+        }
     }
 
     /// A request that was read is over, `whole` if it was answered.
@@ -120,7 +210,7 @@ impl Sink<Identity> for CallsOf<'_> {
         let asked = match (role, &*request) {
             (Role::Client, Request::Messaging(message)) => {
                 // What the broker begins is nobody's request. No answer ends a message's sending.
-                message.operation.is_asked().then_some(Asked::Unknown)
+                message.operation.is_asked().then(|| self.for_message(false, Asked::Unknown))
             }
             (Role::Client, _) => Some(self.asked_by(started, thread)),
             (Role::Server, _) => None,
@@ -133,6 +223,7 @@ impl Sink<Identity> for CallsOf<'_> {
             if role == Role::Server {
                 calls.serving.unseen(thread.pid);
             }
+            self.message_unseen(request, thread);
             return None;
         }
         if role == Role::Server
@@ -145,8 +236,11 @@ impl Sink<Identity> for CallsOf<'_> {
             Request::Http(http) => http,
             // It carries no context, or says it later, and no server's span waits for it.
             Request::Database(_) | Request::Search(_) | Request::Messaging(_) => {
-                let told = calls.step < Step::ALL;
-                return told.then(|| self.identity(position, started, thread.pid, asked));
+                if calls.step < Step::ALL {
+                    return Some(self.identity(position, started, thread.pid, asked));
+                }
+                self.message_unseen(request, thread);
+                return None;
             }
         };
         if calls.step >= Step::TEXT && http.trim() {
@@ -201,6 +295,7 @@ impl Sink<Identity> for CallsOf<'_> {
         if call.endpoint.role == Role::Server {
             self.read_is_over(Some(call.thread), call.position, call.no_answer.is_none());
         }
+        self.message_is_over(&call);
         let Self { calls, opened, tally, .. } = self;
         let mut settled = false;
         if call.endpoint.role == Role::Server {
@@ -279,12 +374,9 @@ impl Sink<Identity> for CallsOf<'_> {
         }
     }
 
-    fn learned(&mut self, identity: &mut Identity, request: &Request) {
-        let Self { calls, .. } = self;
-        if let Request::Messaging(message) = request
-            && let Some(remote) = calls.tracer.propagators().of_message(message)
-        {
-            *identity = calls.below(remote);
+    fn learned(&mut self, begun: Begun, identity: &mut Identity, request: &Request) {
+        if let Request::Messaging(message) = request {
+            self.message(begun, identity, message);
         }
     }
 
@@ -297,8 +389,10 @@ impl Sink<Identity> for CallsOf<'_> {
     fn lost(&mut self, begun: Option<u64>) {
         if let Some(position) = begun {
             self.calls.serving.lost(self.opened.id, position);
+            self.calls.consumers.settled((self.opened.id, position), None);
             self.read_is_over(self.hands.reader, position, false);
         }
+        self.message_lost();
         let loss = match begun {
             None if self.opened.midlife => Loss::JoinedMidway,
             _ => Loss::Gap,
@@ -308,11 +402,13 @@ impl Sink<Identity> for CallsOf<'_> {
     }
 
     fn missed(&mut self, calls: u64) {
+        self.message_lost();
         self.tally.lost += calls;
         self.calls.stats.lose(Loss::Gap, calls);
     }
 
     fn left_out(&mut self) {
+        self.message_lost();
         self.tally.lost += 1;
         self.calls.stats.lose(Loss::Shed, 1);
     }
