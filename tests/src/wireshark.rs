@@ -1,4 +1,5 @@
-//! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP, HTTP, AMQP, MySQL and PostgreSQL.
+//! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP, HTTP, AMQP, MySQL and
+//! PostgreSQL.
 
 pub mod amqp;
 pub mod capture;

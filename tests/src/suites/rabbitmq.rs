@@ -3,6 +3,7 @@
 //! span, with the right destination, size and end.
 
 pub(super) mod trouble;
+mod wire;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,18 +14,22 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use tracebee_tests::agent::Agent;
 use tracebee_tests::check::CLOCK_SLACK;
-use tracebee_tests::paths::installed;
+use tracebee_tests::paths::{self, installed};
 use tracebee_tests::process::Process;
 use tracebee_tests::rabbitmq::RabbitMq;
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::python;
 use tracebee_tests::span::{Kind, Span};
+use tracebee_tests::wireshark::capture::Capture;
 
 use super::database::{in_full, node};
 use crate::Setting;
 
 /// Longest that a client may take.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the broker of the committed capture was.
+const FIXTURE_PORT: u16 = 5672;
 
 /// Stands in bodies, headers and nowhere else.
 const SECRET: &str = "secret";
@@ -68,6 +73,7 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
     let broker = RabbitMq::start(dir)?;
     let port = broker.port.to_string();
+    let capture = Capture::start(dir, "rabbitmq", &format!("tcp port {port}"))?;
     let agent = Agent::start(&setting.binary, dir, &["--output", "json", "--port", &port])?;
     let mut log = Vec::new();
     for (program, tag) in CLIENTS {
@@ -77,6 +83,9 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     }
     let stopped = agent.stop()?;
     broker.stop()?;
+    wire::check(report, setting, &capture.stop()?, broker_port(&port))?;
+    let fixture = paths::tests().join("../agent/tests/fixtures/rabbitmq.pcap");
+    wire::check(report, setting, &fixture, FIXTURE_PORT)?;
     let spans = stopped.spans()?;
     messages(report, &spans, &log);
     for span in &spans {
