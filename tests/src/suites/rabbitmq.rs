@@ -2,6 +2,8 @@
 //! the clients' own logs: each message that was sent, and each time that one was brought, exactly one
 //! span, with the right destination, size and end.
 
+pub(super) mod consumers;
+pub(super) mod senders;
 pub(super) mod trouble;
 mod wire;
 
