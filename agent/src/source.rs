@@ -122,6 +122,9 @@ pub struct Data<'a> {
     /// True if the last of `length` bytes may not have been accepted yet: an [`Event::Sent`]
     /// follows that says how far it came.
     pub pending: bool,
+    /// The bytes before these went in the same read or write: if that is pending, nothing was accepted
+    /// in between.
+    pub rest: bool,
     /// Who read or wrote.
     pub thread: Thread,
     /// At a read, nanoseconds between the connection's last packet and this: how long received

@@ -179,7 +179,11 @@ impl Streams {
         half.ends_with(data.position, data.length, last);
         half.begin(data.position);
         half.told(data.position, end);
-        let reached = if data.pending { data.position } else { end };
+        let reached = match data.pending {
+            true if data.rest => return,
+            true => data.position,
+            false => end,
+        };
         self.reach(data.direction, reached, data.time, out);
     }
 

@@ -287,6 +287,7 @@ fn recorded() -> Vec<u8> {
         bytes,
         tail: &[],
         pending: false,
+        rest: false,
         thread,
         waited: 5,
         work: Some(Work { id, position: 0, length: 70 }),

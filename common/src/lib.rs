@@ -19,7 +19,7 @@ use zerocopy::{FromBytes, IntoBytes};
 pub mod mode {
     /// The head of each turn, up to [`super::HEAD_LIMIT`], and all short reads and writes.
     pub const HEADS: u32 = 0;
-    /// As much of every read and write as one record holds.
+    /// Of every read and write, up to [`super::MESSAGE_MAX`].
     pub const EVERYTHING: u32 = 1;
     /// Nothing: no records at all.
     pub const IGNORE: u32 = 2;
@@ -60,6 +60,10 @@ pub const BRIEF_LIMIT: u32 = 4 * 1024;
 /// Most bytes that one record carries. A power of two: the kernel side bounds lengths by masking.
 pub const CAPTURE_MAX: usize = 32 * 1024;
 
+/// Most bytes of one read or write that are captured in mode [`mode::EVERYTHING`], in as many records
+/// as it takes: asyncio reads 256 KiB at once, others less. Its last record has room for the end, too.
+pub const MESSAGE_MAX: usize = 16 * CAPTURE_MAX - record::TAIL;
+
 /// One of so many parts of the ring is kept for the records that say how a connection ended, so
 /// that what was lost on it is known in the end: 64 bytes each.
 pub const RING_RESERVE: u32 = 4;
@@ -77,10 +81,6 @@ pub struct Control {
     pub mode: u32,
     /// With [`mode::ANNOUNCE`], a number that no earlier such word about the connection had.
     pub told: u32,
-    /// No record for sent bytes that end at or before this stream position.
-    pub skip_sent: u64,
-    /// No record for received bytes that end at or before this stream position.
-    pub skip_received: u64,
     /// With [`mode::BRIEF_SENT`] and [`mode::BRIEF_RECEIVED`], the end of the request.
     pub asked: u64,
 }

@@ -141,6 +141,9 @@ pub const FLAG_FIRST: u8 = 4;
 /// `Header::flags` of received [`Data`] and of [`State`]: bytes were sent before this of which
 /// nothing had been told yet; their record may come after it. `sent` says how far they go.
 pub const FLAG_OVERTAKES: u8 = 8;
+/// `Header::flags` of [`Data`]: the rest of the read or write that the record before is about, of which
+/// not more fits into one.
+pub const FLAG_REST: u8 = 32;
 /// `Header::flags` of [`Conn`]: its sends are told of when they are over, when the peer may have
 /// answered already.
 pub const FLAG_AFTER: u8 = 16;

@@ -8,8 +8,8 @@ use aya_ebpf::{
 };
 use core::ffi::c_void;
 use tracebee_common::{
-    CAPTURE_MAX,
-    record::{Data, TAIL},
+    CAPTURE_MAX, MESSAGE_MAX,
+    record::{self, Data, FLAG_FIRST, FLAG_REST, Header, TAIL},
 };
 
 use crate::{emit, socket::Socket};
@@ -44,35 +44,83 @@ const SEGMENTS: u32 = 1024;
 /// are how pipelined answers and events come, and they cost less than the call that made them.
 const SHORT: u64 = 4096;
 
+/// Bytes of one record, where more follow.
+const PIECE: u64 = CAPTURE_MAX as u64;
+
+/// Records of one read or write, at most.
+const PIECES: u32 = MESSAGE_MAX.div_ceil(CAPTURE_MAX) as u32;
+
 /// How many of `length` bytes to capture now.
 #[inline(always)]
 pub(crate) fn allowance(state: &Socket, length: u64) -> u64 {
-    let limit = if state.whole != 0 || length <= SHORT && state.brief == 0 {
-        CAPTURE_MAX as u64 - 1
+    let limit = if state.whole != 0 {
+        MESSAGE_MAX as u64
+    } else if length <= SHORT && state.brief == 0 {
+        SHORT
     } else {
         state.budget as u64
     };
     if length < limit { length } else { limit }
 }
 
+/// As many of them as one record holds.
+#[inline(always)]
+pub(crate) fn of_one(wanted: u64) -> u64 {
+    if wanted < PIECE { wanted } else { PIECE }
+}
+
+/// Where the bytes of a read or write lie.
+#[derive(Clone, Copy)]
+pub(crate) enum Body {
+    Buffer(u64),
+    Vector(Vector),
+    /// Pages of a sendfile or splice, and what a call that is not known moved: counted by position,
+    /// not read.
+    Unseen,
+}
+
 /// What lies in the area of a record: bytes of the front of a message, then of its end.
 #[derive(Clone, Copy)]
-pub(crate) struct Captured {
-    pub(crate) front: u32,
-    pub(crate) tail: u32,
+struct Captured {
+    front: u32,
+    tail: u32,
 }
 
-impl Captured {
-    pub(crate) const NOTHING: Self = Self { front: 0, tail: 0 };
+/// The front of a read or write, in the area of its first record.
+pub(crate) struct Copied {
+    captured: Captured,
+    /// All that is to be captured of this record could be.
+    pub(crate) whole: bool,
+    /// Bytes that the record tells of.
+    pub(crate) length: u64,
+    /// Bytes behind these, and how many of them are to be captured.
+    left: u64,
+    wanted: u64,
 }
 
-/// Copies up to `limit` of `length` bytes from one buffer, none if they cannot be read, and the last
-/// of them if that is not all.
+/// Copies the front of `length` bytes for the first record, of which `wanted` are to be captured in
+/// all.
 #[inline(always)]
-pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, length: u64, limit: u64) -> Captured {
-    let front = append(scratch, 0, base, limit);
-    let all = u64::from(front) == length;
-    Captured { front, tail: if all { 0 } else { append_tail(scratch, front, base, length) } }
+pub(crate) fn copy(scratch: &mut Scratch, body: Body, length: u64, wanted: u64) -> Copied {
+    begin(scratch, body);
+    next(scratch, length, wanted)
+}
+
+/// Copies the next record's bytes of the `length` that are left.
+#[inline(always)]
+fn next(scratch: &mut Scratch, length: u64, wanted: u64) -> Copied {
+    if wanted <= PIECE {
+        let captured = copy_next(scratch, length, wanted);
+        let whole = u64::from(captured.front) == wanted;
+        return Copied { captured, whole, length, left: 0, wanted: 0 };
+    }
+    let Captured { front, .. } = copy_next(scratch, PIECE, PIECE);
+    let captured = Captured { front, tail: 0 };
+    if u64::from(front) < PIECE {
+        return Copied { captured, whole: false, length, left: 0, wanted: 0 };
+    }
+    let (left, wanted) = (length - PIECE, wanted - PIECE);
+    Copied { captured, whole: true, length: PIECE, left, wanted }
 }
 
 /// A walk over the segments of a vector, as the callback of `bpf_loop` sees it. A plain loop of
@@ -80,23 +128,31 @@ pub(crate) fn copy_one(scratch: &mut Scratch, base: u64, length: u64, limit: u64
 /// what the verifier knows nothing of, it does not tell iterations apart by.
 #[repr(C)]
 struct Walk {
+    /// The next segment's `struct iovec`.
     vector: u64,
     /// 1: the vector itself (not what it points to) lies in kernel memory.
     imported: u64,
+    /// Segments from there on.
     count: u64,
-    /// Bytes of the first segment that are not part of the message.
+    /// Bytes of the next segment that are not part of the message, or are behind.
     skip: u64,
-    /// Bytes of the message from here on.
+    /// Bytes of this record from here on.
     left: u64,
     /// Bytes to copy, and how many were.
     limit: u64,
     filled: u64,
-    /// The last segment: where it is, and how many bytes of the message it has.
+    /// The last segment: where it is, and how many bytes of the record it has.
     last: u64,
     last_length: u64,
+    /// Not 0: there is no vector, but one buffer, whose next byte is here.
+    buffer: u64,
+    /// Bytes of the message behind this record, and how many of them are to be captured.
+    rest: u64,
+    wanted: u64,
 }
 
 /// Where the segments of a message are.
+#[derive(Clone, Copy)]
 pub(crate) struct Vector {
     /// Address of the `struct iovec`s.
     pub(crate) address: u64,
@@ -106,25 +162,42 @@ pub(crate) struct Vector {
     pub(crate) count: u64,
     /// Bytes of the first segment that are not part of the message.
     pub(crate) skip: u64,
-    /// Bytes of the message.
-    pub(crate) length: u64,
 }
 
-/// Copies up to `limit` bytes of a message in segments and, if that is not all, the last of the last
-/// segment.
+/// Goes to the first byte of a message.
 #[inline(always)]
-pub(crate) fn copy_vector(scratch: &mut Scratch, from: &Vector, limit: u64) -> Captured {
-    scratch.walk = Walk {
-        vector: from.address,
-        imported: from.imported as u64,
-        count: from.count,
-        skip: from.skip,
-        left: from.length,
-        limit,
-        filled: 0,
-        last: 0,
-        last_length: 0,
-    };
+fn begin(scratch: &mut Scratch, body: Body) {
+    let walk = &mut scratch.walk;
+    (walk.buffer, walk.count) = (0, 0);
+    match body {
+        Body::Buffer(address) => walk.buffer = address,
+        Body::Vector(from) => {
+            walk.vector = from.address;
+            walk.imported = from.imported as u64;
+            walk.count = from.count;
+            walk.skip = from.skip;
+        }
+        Body::Unseen => {}
+    }
+}
+
+/// Copies up to `limit` of the next `length` bytes of a message and, if that is not all, the last of
+/// them, or of their last segment; nothing of what cannot be read.
+#[inline(always)]
+fn copy_next(scratch: &mut Scratch, length: u64, limit: u64) -> Captured {
+    let buffer = scratch.walk.buffer;
+    if buffer != 0 {
+        scratch.walk.buffer = buffer + length;
+        let front = append(scratch, 0, buffer, limit);
+        let all = u64::from(front) == length;
+        return Captured {
+            front,
+            tail: if all { 0 } else { append_tail(scratch, front, buffer, length) },
+        };
+    }
+    let walk = &mut scratch.walk;
+    (walk.left, walk.limit, walk.filled) = (length, limit, 0);
+    (walk.last, walk.last_length) = (0, 0);
     let mut context: *mut Scratch = scratch;
     // SAFETY: the callback gets exactly this context, which outlives the call.
     let (filled, last, last_length) = unsafe {
@@ -137,7 +210,7 @@ pub(crate) fn copy_vector(scratch: &mut Scratch, from: &Vector, limit: u64) -> C
         )
     };
     let front = filled as u32;
-    let all = filled == from.length;
+    let all = filled == length;
     Captured { front, tail: if all { 0 } else { append_tail(scratch, front, last, last_length) } }
 }
 
@@ -175,15 +248,15 @@ unsafe extern "C" fn next_length(index: u32, context: *mut c_void) -> i64 {
 const GO_ON: i64 = 0;
 const STOP: i64 = 1;
 
-unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
-    // SAFETY: `context` is that of `copy_vector`, a live reference.
+unsafe extern "C" fn next_segment(_index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: `context` is that of `copy_next`, a live reference.
     let scratch = unsafe { &mut **context.cast::<*mut Scratch>() };
     let walk = &mut scratch.walk;
-    if u64::from(index) >= walk.count || walk.left == 0 {
+    if walk.count == 0 || walk.left == 0 {
         return STOP;
     }
     let mut segment = [0u64; 2];
-    let from = (walk.vector + u64::from(index) * 16) as *const _;
+    let from = walk.vector as *const _;
     // SAFETY: checked reads into our stack.
     let failed = unsafe {
         if walk.imported != 0 {
@@ -195,14 +268,18 @@ unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
     if failed != 0 {
         return STOP;
     }
-    let skip = walk.skip;
-    walk.skip = 0;
-    if segment[1] <= skip {
+    let (base, length) = (segment[0] + walk.skip, segment[1].saturating_sub(walk.skip));
+    let here = if length <= walk.left { length } else { walk.left };
+    if here == length {
+        walk.vector += 16;
+        walk.count -= 1;
+        walk.skip = 0;
+    } else {
+        walk.skip += here;
+    }
+    if here == 0 {
         return GO_ON;
     }
-    let base = segment[0] + skip;
-    let length = segment[1] - skip;
-    let here = if length < walk.left { length } else { walk.left };
     walk.left -= here;
     if walk.left == 0 {
         (walk.last, walk.last_length) = (base, here);
@@ -218,15 +295,17 @@ unsafe extern "C" fn next_segment(index: u32, context: *mut c_void) -> i64 {
     if u64::from(copied) < wanted { STOP } else { GO_ON }
 }
 
+/// Copies 1 to [`CAPTURE_MAX`] bytes at `base` behind the first `at` of the area; how many: none if
+/// they cannot be read.
 #[inline(always)]
 fn append(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
     const MASK: u32 = CAPTURE_MAX as u32 - 1;
-    let length = core::hint::black_box(length as u32) & MASK;
-    let at = core::hint::black_box(at) & MASK;
     if length == 0 {
         return 0;
     }
-    // SAFETY: offset and length are each below CAPTURE_MAX and the area is twice that.
+    let length = (core::hint::black_box(length as u32 - 1) & MASK) + 1;
+    let at = core::hint::black_box(at) & MASK;
+    // SAFETY: the offset is below CAPTURE_MAX, the length not above it, and the area is twice that.
     let failed = unsafe {
         bpf_probe_read_user(
             scratch.bytes.as_mut_ptr().add(at as usize).cast(),
@@ -238,18 +317,58 @@ fn append(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
 }
 
 /// Puts the last of `length` bytes at `base` behind the first `at` bytes of the area; how many: none
-/// if they cannot be read.
+/// if they cannot be read, or if there is no room.
 #[inline(always)]
 fn append_tail(scratch: &mut Scratch, at: u32, base: u64, length: u64) -> u32 {
+    if at >= CAPTURE_MAX as u32 {
+        return 0;
+    }
     let wanted = if length < TAIL as u64 { length } else { TAIL as u64 };
-    // Masked: older kernels lose sight of a bound that was compared.
-    let wanted = core::hint::black_box(wanted as u32) & (2 * TAIL as u32 - 1);
-    append(scratch, at, base + length - u64::from(wanted), u64::from(wanted))
+    append(scratch, at, base + length - wanted, wanted)
 }
 
-/// Writes the record with what was captured.
+/// Writes the records with what was captured: the first, which is about `copied`, and those of the
+/// bytes behind it.
 #[inline(always)]
-pub(crate) fn output(scratch: &mut Scratch, captured: Captured) {
+pub(crate) fn output(scratch: &mut Scratch, state: &mut Socket, copied: Copied) {
+    scratch.data.length = copied.length as u32;
+    write(scratch, copied.captured);
+    if copied.left == 0 {
+        return;
+    }
+    (scratch.walk.rest, scratch.walk.wanted) = (copied.left, copied.wanted);
+    let mut context = Pieces { scratch, state };
+    // SAFETY: the callback gets exactly this context, which outlives the call.
+    unsafe { bpf_loop(PIECES, next_piece as *mut c_void, (&raw mut context).cast(), 0) };
+}
+
+/// What the callback of [`output`] sees.
+#[repr(C)]
+struct Pieces {
+    scratch: *mut Scratch,
+    state: *mut Socket,
+}
+
+unsafe extern "C" fn next_piece(_index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: `context` is that of `output`: live references.
+    let (scratch, state) = unsafe {
+        let context = &*context.cast::<Pieces>();
+        (&mut *context.scratch, &mut *context.state)
+    };
+    let (rest, wanted) = (scratch.walk.rest, scratch.walk.wanted);
+    let copied = next(scratch, rest, wanted);
+    let before = scratch.data;
+    let Header { flags, time, .. } = before.header;
+    scratch.data.header = emit::header(state, record::DATA, flags & !FLAG_FIRST | FLAG_REST, time);
+    scratch.data.position = before.position + u64::from(before.length);
+    scratch.data.length = copied.length as u32;
+    write(scratch, copied.captured);
+    (scratch.walk.rest, scratch.walk.wanted) = (copied.left, copied.wanted);
+    if copied.left == 0 { STOP } else { GO_ON }
+}
+
+#[inline(always)]
+fn write(scratch: &mut Scratch, captured: Captured) {
     let Captured { front, tail } = captured;
     scratch.data.captured = front;
     scratch.data.tail = tail;

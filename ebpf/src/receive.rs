@@ -11,7 +11,7 @@ use tracebee_common::{
 
 use crate::{
     arch::{self, Call},
-    bytes::{self, Area, Captured, Scratch, Vector},
+    bytes::{self, Area, Body, Vector},
     emit, layout,
     memory::Memory,
     socket::{self, Connection, RECEIVED, Tcp, Who},
@@ -87,9 +87,6 @@ pub(crate) unsafe fn arrived<M: Memory>(
         tcp.state.received = position + length as u64;
         let work = work::read(tcp.state, who, position, length);
         let Some(first) = socket::turn(tcp.state, RECEIVED, position) else { return };
-        if tcp.state.received <= tcp.state.skip_received {
-            return;
-        }
         // How long these bytes have been waiting to be read, at least.
         let waited = socket::rested(tp);
         let chunk = Chunk { position, first, waited, work };
@@ -126,25 +123,27 @@ pub(crate) fn tell<C: Connection>(
     }
     let Some(scratch) = bytes::scratch(&RECEIVE_AREA) else { return };
     let state = connection.state();
-    let wanted = bytes::allowance(state, length as u64);
-    let mut captured = Captured::NOTHING;
-    if flags & MSG_TRUNC == 0 {
+    let copied = if flags & MSG_TRUNC == 0 {
         let call = call();
-        captured = capture(scratch, &call, length as u64, wanted);
-        if u64::from(captured.front) < wanted {
+        let wanted = bytes::allowance(state, length as u64);
+        let copied = bytes::copy(scratch, body(&call), length as u64, wanted);
+        if !copied.whole {
             let slot = if known(&call) { counter::UNREADABLE } else { counter::UNKNOWN_CALL };
             emit::count(slot);
             debug!(ctx, "pid {}: {} bytes of call {} not read", who.pid, wanted, call.number);
         }
         state.budget = state.budget.saturating_sub(wanted as u32);
-    }
+        copied
+    } else {
+        bytes::copy(scratch, Body::Unseen, length as u64, 0)
+    };
     let time = emit::now();
     let flags =
         if first { FLAG_FIRST } else { 0 } | if overtakes.is_some() { FLAG_OVERTAKES } else { 0 };
     scratch.data = Data {
         header: emit::header(state, record::DATA, flags, time),
         position,
-        length,
+        length: 0,
         captured: 0,
         pid: who.pid,
         tid: who.tid,
@@ -155,7 +154,7 @@ pub(crate) fn tell<C: Connection>(
         sent: overtakes.unwrap_or(0),
         work,
     };
-    bytes::output(scratch, captured);
+    bytes::output(scratch, state, copied);
 }
 
 #[inline(always)]
@@ -163,13 +162,11 @@ fn known(call: &Call) -> bool {
     matches!(call.number, arch::READ | arch::RECVFROM | arch::READV | arch::PREADV2 | arch::RECVMSG)
 }
 
-/// Copies the bytes from where the system call under way was told to put them.
+/// Where the system call under way was told to put the bytes.
 #[inline(always)]
-fn capture(scratch: &mut Scratch, call: &Call, length: u64, wanted: u64) -> Captured {
-    let vector = match call.number {
-        arch::READ | arch::RECVFROM => {
-            return bytes::copy_one(scratch, call.second, length, wanted);
-        }
+fn body(call: &Call) -> Body {
+    let [address, count] = match call.number {
+        arch::READ | arch::RECVFROM => return Body::Buffer(call.second),
         arch::READV | arch::PREADV2 => [call.second, call.third],
         arch::RECVMSG => {
             // struct user_msghdr: name, namelen, iov at 16, iovlen at 24.
@@ -179,13 +176,11 @@ fn capture(scratch: &mut Scratch, call: &Call, length: u64, wanted: u64) -> Capt
                 bpf_probe_read_user((&raw mut vector).cast(), 16, (call.second + 16) as *const _)
             };
             if failed != 0 {
-                return Captured::NOTHING;
+                return Body::Unseen;
             }
             vector
         }
-        _ => return Captured::NOTHING,
+        _ => return Body::Unseen,
     };
-    let [address, count] = vector;
-    let from = Vector { address, imported: false, count, skip: 0, length };
-    bytes::copy_vector(scratch, &from, wanted)
+    Body::Vector(Vector { address, imported: false, count, skip: 0 })
 }

@@ -9,7 +9,7 @@ use tracebee_common::{
 
 use crate::{
     arch::{self, Call},
-    bytes::{self, Area, Captured, Scratch, Vector},
+    bytes::{self, Area, Body, Copied, Scratch, Vector},
     emit, layout,
     memory::Memory,
     socket::{self, Connection, Socket, Tcp, Who},
@@ -30,25 +30,6 @@ const SURE: u64 = 4096;
 
 /// `Socket::pending`: the last announcement may come to nothing, or to less.
 pub(crate) const PENDING: u8 = 1;
-
-/// Where the bytes of a message lie.
-pub(crate) enum Body {
-    Buffer(u64),
-    Vector(Vector),
-    /// Pages of a sendfile or splice are counted by position, not read.
-    Pages,
-}
-
-impl Body {
-    /// Its first `length` bytes.
-    #[inline(always)]
-    pub(crate) fn cut(self, length: u64) -> Self {
-        match self {
-            Self::Vector(from) => Self::Vector(Vector { length, ..from }),
-            other => other,
-        }
-    }
-}
 
 /// Where the socket's sent stream ends now; notes it.
 ///
@@ -91,28 +72,26 @@ pub(crate) struct Told {
     pub(crate) first: bool,
     /// All of it will go; else, only what is accepted later on.
     pub(crate) sure: bool,
+    /// What does not go at once is announced again.
+    pub(crate) again: bool,
     /// When it goes.
     pub(crate) time: u64,
 }
 
-/// What could be copied of a message.
-pub(crate) struct Copied {
-    pub(crate) captured: Captured,
-    /// How many bytes of the front were wanted.
-    pub(crate) wanted: u64,
-}
-
-/// Copies as much of a message of `left` bytes as may be captured now.
+/// Copies the front of a message of `left` bytes: of one that is announced `again`, no more than one
+/// record holds.
 #[inline(always)]
-pub(crate) fn copy(scratch: &mut Scratch, state: &mut Socket, left: u64, body: Body) -> Copied {
+pub(crate) fn copy(
+    scratch: &mut Scratch,
+    state: &mut Socket,
+    left: u64,
+    body: Body,
+    again: bool,
+) -> Copied {
     let wanted = bytes::allowance(state, left);
-    let captured = match body {
-        Body::Buffer(address) => bytes::copy_one(scratch, address, left, wanted),
-        Body::Vector(from) => bytes::copy_vector(scratch, &from, wanted),
-        Body::Pages => Captured::NOTHING,
-    };
+    let wanted = if again { bytes::of_one(wanted) } else { wanted };
     state.budget = state.budget.saturating_sub(wanted as u32);
-    Copied { captured, wanted }
+    bytes::copy(scratch, body, left, wanted)
 }
 
 /// Tells of `left` bytes at `position`.
@@ -131,9 +110,9 @@ pub(crate) fn tell<C: Connection>(
     let Some(scratch) = scratch() else { return };
     let sk = connection.address();
     let state = connection.state();
-    let Copied { captured, wanted } = copy(scratch, state, left, body);
+    let copied = copy(scratch, state, left, body, told.again);
     // What we cannot read, the kernel may not be able to read either.
-    let pending = !told.sure || u64::from(captured.front) < wanted;
+    let pending = !told.sure || !copied.whole;
     state.pending = if pending { PENDING } else { 0 };
     let flags = FLAG_SENT
         | if pending { FLAG_PENDING } else { 0 }
@@ -143,7 +122,7 @@ pub(crate) fn tell<C: Connection>(
     scratch.data = Data {
         header: emit::header(state, record::DATA, flags, time),
         position,
-        length: left as u32,
+        length: 0,
         captured: 0,
         pid: who.pid,
         tid: who.tid,
@@ -154,7 +133,7 @@ pub(crate) fn tell<C: Connection>(
         sent: 0,
         work: work::sending(state, who, sk),
     };
-    bytes::output(scratch, captured);
+    bytes::output(scratch, state, copied);
 }
 
 /// When the last of what a socket was given went, where it is told of by a send that returns: by
@@ -196,7 +175,7 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, when: impl FnOnce(&Tc
         let told = state.pending != 0 || state.left_out == 0;
         state.pending = 0;
         state.announced = position;
-        if state.mode == mode::IGNORE || !told || position < state.skip_sent {
+        if state.mode == mode::IGNORE || !told {
             return;
         }
         let time = when(tcp);
@@ -210,8 +189,8 @@ pub(crate) unsafe fn returned<M: Memory>(tcp: &mut Tcp<M>, when: impl FnOnce(&Tc
 pub(crate) fn message(call: &Call) -> Option<(u64, Body)> {
     let [address, count] = match call.number {
         arch::WRITE | arch::SENDTO => return Some((call.third, Body::Buffer(call.second))),
-        arch::SENDFILE => return Some((call.fourth, Body::Pages)),
-        arch::SPLICE => return Some((call.fifth, Body::Pages)),
+        arch::SENDFILE => return Some((call.fourth, Body::Unseen)),
+        arch::SPLICE => return Some((call.fifth, Body::Unseen)),
         arch::WRITEV | arch::PWRITEV2 => [call.second, call.third],
         // Of several messages the first; the others are a gap of known size.
         arch::SENDMSG | arch::SENDMMSG => {
@@ -229,5 +208,5 @@ pub(crate) fn message(call: &Call) -> Option<(u64, Body)> {
         _ => return None,
     };
     let length = bytes::vector_length(scratch()?, address, count);
-    Some((length, Body::Vector(Vector { address, imported: false, count, skip: 0, length })))
+    Some((length, Body::Vector(Vector { address, imported: false, count, skip: 0 })))
 }

@@ -43,8 +43,6 @@ pub(crate) struct Socket {
     /// End of the last announcement, and when it was.
     pub(crate) announced: u64,
     pub(crate) told: u64,
-    pub(crate) skip_sent: u64,
-    pub(crate) skip_received: u64,
     /// [`Control::asked`].
     pub(crate) asked: u64,
     pub(crate) sent_sequence: u32,
@@ -64,7 +62,7 @@ pub(crate) struct Socket {
     pub(crate) announcement: u32,
     /// Not 0: the exchange under way is left out.
     pub(crate) left_out: u8,
-    /// Not 0: as much as a record holds is captured.
+    /// Not 0: as much is captured as of [`mode::EVERYTHING`].
     pub(crate) whole: u8,
     /// Not 0: it was accepted, also where the role is not told because it is older than the agent.
     pub(crate) accepted: u8,
@@ -395,8 +393,6 @@ pub(crate) fn news(state: &mut Socket) {
         }
         state.mode = control.mode;
     }
-    state.skip_sent = control.skip_sent;
-    state.skip_received = control.skip_received;
     state.asked = control.asked;
 }
 

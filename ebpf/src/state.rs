@@ -88,7 +88,7 @@ pub(crate) unsafe fn tell(tcp: &mut Tcp<Typed>, old: u8, new: u8) {
             return;
         }
         let state = &mut *tcp.state;
-        let told = state.left_out == 0 && sent > state.skip_sent;
+        let told = state.left_out == 0;
         let overtakes = layout::lengths() != 0 && told && sent > state.sent;
         let flags = if state.direction == SENT { FLAG_SENT } else { 0 }
             | if overtakes { FLAG_OVERTAKES } else { 0 };

@@ -23,10 +23,11 @@ use tracebee_common::{
 
 use crate::{
     arch::Call,
-    bytes, emit, layout,
+    bytes::{self, Body},
+    emit, layout,
     memory::{Memory, kernel},
     receive::{self, Arrival, Chunk},
-    send::{self, Body, Copied},
+    send,
     socket::{self, Connection, RECEIVED, SENT, Socket, Who},
     work,
 };
@@ -300,9 +301,6 @@ pub(crate) unsafe fn received<M: Memory>(
         own.owed_messages = own.socket.messages;
     }
     let Some(first) = socket::turn(&mut own.socket, RECEIVED, position) else { return };
-    if end <= own.socket.skip_received {
-        return;
-    }
     if !emit::open(unix, who.pid) {
         return;
     }
@@ -352,16 +350,15 @@ pub(crate) unsafe fn sent<M: Memory>(
     };
     let messages = if owed == OWES_NOTHING { own.socket.messages } else { own.owed_messages };
     let Some(first) = first else { return };
-    if end <= own.socket.skip_sent {
-        return;
-    }
     if !emit::open(unix, who.pid) {
         return;
     }
     let Some(scratch) = send::scratch() else { return };
     let sk = unix.sk.address();
     let socket = &mut unix.own.socket;
-    let Copied { captured, .. } = send::copy(scratch, socket, length, body());
+    // Behind a number that was given out before, there are those of other records.
+    let again = number.is_some();
+    let copied = send::copy(scratch, socket, length, body(), again);
     let flags = FLAG_SENT | if first { FLAG_FIRST } else { 0 };
     let header = match number {
         Some(number) => {
@@ -374,7 +371,7 @@ pub(crate) unsafe fn sent<M: Memory>(
     scratch.data = Data {
         header,
         position,
-        length: length as u32,
+        length: 0,
         captured: 0,
         pid: who.pid,
         tid: who.tid,
@@ -386,7 +383,7 @@ pub(crate) unsafe fn sent<M: Memory>(
         sent: 0,
         work: work::sending(socket, who, sk),
     };
-    bytes::output(scratch, captured);
+    bytes::output(scratch, socket, copied);
 }
 
 /// A send of which something was said before its bytes went has returned.
@@ -406,7 +403,7 @@ pub(crate) unsafe fn returned<M: Memory>(unix: &mut Unix<M>, length: u64) {
     let told = socket.pending != 0 || socket.left_out == 0;
     socket.pending = 0;
     socket.announced = position;
-    if socket.opened == 0 || socket.mode == mode::IGNORE || !told || position < socket.skip_sent {
+    if socket.opened == 0 || socket.mode == mode::IGNORE || !told {
         return;
     }
     let time = if last > socket.told { last } else { socket.told };

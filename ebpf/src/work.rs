@@ -190,12 +190,25 @@ pub(crate) fn waits(context: Context) {
 #[inline(always)]
 pub(crate) fn set(context: Context, work: Option<Work>) {
     match work {
-        Some(work) if WORK.insert(context, work, 0).is_ok() => {}
+        Some(work) if put(&WORK, context, work) => {}
         // Absent is what is wanted.
         _ => {
             let _ = WORK.remove(context);
         }
     }
+}
+
+/// Puts a value into a table; false if there is no room. One that is there is written over where it
+/// lies: another entry would cost several times as much. Who reads it meanwhile may find a torn one.
+#[inline(always)]
+fn put<K>(table: &LruHashMap<K, Work>, key: K, work: Work) -> bool {
+    if let Some(known) = table.get_ptr_mut(&key) {
+        // SAFETY: a value of the table; an entry that makes room for another stays readable and
+        // writable as long as the program runs.
+        unsafe { *known = work };
+        return true;
+    }
+    table.insert(&key, &work, 0).is_ok()
 }
 
 /// What the current thread has read before it entered the context that this is for.
@@ -230,7 +243,7 @@ pub(crate) fn read(state: &Socket, who: Who, position: u64, length: u32) -> Work
             set(context, Some(work));
         }
     } else if reads_outside {
-        let _ = READ.insert(who.tid, work, 0);
+        put(&READ, who.tid, work);
     } else if proxy {
         set(Context { process: who.pid.into(), number: state.cookie }, Some(work));
     } else {

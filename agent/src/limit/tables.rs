@@ -20,11 +20,11 @@ const fn table(name: &'static str, key: u64, value: u64, entries: u32) -> Table 
 }
 
 const TABLES: [Table; 17] = [
-    table("CONTROL", 8, 32, most::CONTROLLED),
+    table("CONTROL", 8, 16, most::CONTROLLED),
     table("LAST", 8, 64, most::LAST),
     table("LAST_CONNS", 8, 88, most::LAST),
-    Table { counts: false, ..table("TABLE", 8, 184, most::SOCKETS) },
-    table("UNIX_TABLE", 8, 224, most::UNIX_SOCKETS),
+    Table { counts: false, ..table("TABLE", 8, 168, most::SOCKETS) },
+    table("UNIX_TABLE", 8, 208, most::UNIX_SOCKETS),
     table(OLDER, 4, 1, most::OLDER),
     table("PROCESSES", 4, 8, most::PROCESSES),
     table("RUNTIMES", 4, 128, most::RUNTIMES),

@@ -83,6 +83,7 @@ impl Host {
             bytes,
             tail: &[],
             pending: false,
+            rest: false,
             thread: Thread { pid: 1, tid: 1 },
             waited: 0,
             work: None,

@@ -97,6 +97,7 @@ impl Bench {
                 bytes: text.as_bytes(),
                 tail: b"",
                 pending: false,
+                rest: false,
                 thread: Thread::default(),
                 waited: 0,
                 work: None,

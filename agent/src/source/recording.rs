@@ -112,6 +112,8 @@ mod flag {
     pub(super) const PENDING: u8 = 2;
     /// Data: how many records were lost before follows the captured bytes.
     pub(super) const LOSSES: u8 = 4;
+    /// Data: the rest of a read or write.
+    pub(super) const REST: u8 = 8;
 }
 
 /// Ways in which something ended.

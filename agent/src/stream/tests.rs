@@ -62,6 +62,7 @@ impl Talk {
             bytes: head.as_bytes(),
             tail: tail.as_bytes(),
             pending: false,
+            rest: false,
             thread: Thread::default(),
             waited: 0,
             work: None,

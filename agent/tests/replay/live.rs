@@ -213,23 +213,34 @@ impl Story<'_> {
             self.tell(Event::Lost(Lost { id: socket.id, records, received, sent, last }));
             return;
         }
-        let captured = if self.random.chance(20) { bytes.len() / 2 } else { bytes.len() };
-        let tail =
-            if captured < bytes.len() { &bytes[bytes.len().saturating_sub(TAIL)..] } else { b"" };
-        let data = Data {
+        let mut data = Data {
             id: socket.id,
             time: Time(self.time),
             direction,
             position,
-            length: bytes.len() as u64,
+            length: 0,
             bytes: b"",
             tail: b"",
             pending,
+            rest: false,
             thread: Thread { pid: socket.pid, tid: socket.pid },
             waited: self.random.below(1000) as u64 * 1000,
             work: None,
             losses: 0,
         };
+        let mut bytes = bytes;
+        if bytes.len() > 1 && self.random.chance(10) {
+            // It comes in two records.
+            let (front, rest) = bytes.split_at(self.random.between(1, bytes.len() - 1));
+            data.length = front.len() as u64;
+            let (front, tail) = (front.to_vec(), Vec::new());
+            self.told.push((self.time, Told::Data { data, bytes: front, tail }));
+            (data.position, data.rest, bytes) = (position + data.length, true, rest);
+        }
+        let captured = if self.random.chance(20) { bytes.len() / 2 } else { bytes.len() };
+        let tail =
+            if captured < bytes.len() { &bytes[bytes.len().saturating_sub(TAIL)..] } else { b"" };
+        data.length = bytes.len() as u64;
         let (bytes, tail) = (bytes[..captured].to_vec(), tail.to_vec());
         self.told.push((self.time, Told::Data { data, bytes, tail }));
     }

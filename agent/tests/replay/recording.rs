@@ -186,6 +186,7 @@ fn the_wall_clock_is_followed() {
                 bytes: text.as_bytes(),
                 tail: b"",
                 pending: false,
+                rest: false,
                 thread: Thread { pid: 7, tid: 7 },
                 waited: 0,
                 work: None,

@@ -18,9 +18,10 @@ use tracebee_common::{
 
 use super::{send::body, storage};
 use crate::{
-    bytes, emit, layout,
+    bytes::{self, Body},
+    emit, layout,
     memory::{Memory as _, Typed},
-    send::{self, Body, Copied},
+    send,
     socket::{self, Owed, SENT, Tcp, Who},
     state, work,
 };
@@ -78,8 +79,7 @@ pub(super) unsafe fn overtaken(tcp: &mut Tcp<Typed>) -> Option<u32> {
         let messages = state.messages;
         state.owed = Owed { after: before, messages, end, kind, ..state.owed };
     }
-    let reached = state.sent + u64::from(step);
-    if state.owed.kind == Owed::SILENT || reached <= state.skip_sent {
+    if state.owed.kind == Owed::SILENT {
         return None;
     }
     Some(end.wrapping_sub(state.sent_base))
@@ -139,9 +139,6 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
         let (began, last) = went(tp, before, end, after);
         state.told = last;
         let Some(first) = first else { return };
-        if state.sent <= state.skip_sent {
-            return;
-        }
         let unknown = state.opened == 0;
         if !emit::open(&mut tcp, who.pid) {
             return;
@@ -149,17 +146,17 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
         let Some(scratch) = send::scratch() else { return };
         let state = &mut *tcp.state;
         let body = if step == length {
-            body(u64::from(length))
+            body()
         } else {
             emit::count(counter::UNREADABLE);
-            Body::Pages
+            Body::Unseen
         };
-        let Copied { captured, .. } = send::copy(scratch, state, u64::from(step), body);
+        let copied = send::copy(scratch, state, u64::from(step), body, false);
         let flags = FLAG_SENT | if first { FLAG_FIRST } else { 0 };
         scratch.data = Data {
             header: emit::header(state, record::DATA, flags, last),
             position,
-            length: step,
+            length: 0,
             captured: 0,
             pid: who.pid,
             tid: who.tid,
@@ -171,7 +168,7 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
             sent: 0,
             work: work::sending(state, who, sk),
         };
-        bytes::output(scratch, captured);
+        bytes::output(scratch, state, copied);
         let now: u8 = tp.read(layout::skc_state());
         if unknown && matches!(now, tcp::CLOSE_WAIT | tcp::CLOSE) {
             // That was not told when it came, of a connection of which nothing was known.
@@ -179,6 +176,9 @@ pub(super) unsafe fn sent(ctx: &BtfTracePointContext, sk: *const u8, tp: Typed) 
         }
     }
 }
+
+/// Most bytes of one packet (`GSO_LEGACY_MAX_SIZE`, include/linux/netdevice.h).
+const PACKET: u32 = 65536;
 
 /// When the first of the bytes from `from` to `to` went, at the latest, and the last of them.
 /// They did not go before `after`.
@@ -208,7 +208,10 @@ unsafe fn went(tp: Typed, from: u32, to: u32, after: u64) -> (u64, u64) {
             now
         };
         let last = if last > after { last } else { after };
-        let first = if flight >= after && flight < last { flight } else { last };
+        // What one packet can carry went with the last, or microseconds before it; the flight may
+        // have begun with what was sent before.
+        let several = to.wrapping_sub(from) > PACKET;
+        let first = if several && flight >= after && flight < last { flight } else { last };
         (first, last)
     }
 }

@@ -6,10 +6,10 @@ use tracebee_common::{counter, record};
 use super::{lengths, receive, storage, unix};
 use crate::{
     arch,
-    bytes::Vector,
+    bytes::{Body, Vector},
     emit, layout,
     memory::member,
-    send::{self, Body, Told},
+    send::{self, Told},
     socket::{self, SENT, Tcp, Who},
 };
 
@@ -43,9 +43,6 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
         tcp.state.announced = end;
         let Some(first) = socket::turn(tcp.state, SENT, position) else { return };
         tcp.state.pending = send::PENDING;
-        if end <= tcp.state.skip_sent {
-            return;
-        }
         let kind = member::<u8>(msg, layout::iter_type()) as usize;
         let address: u64 = member(msg, layout::iter_pointer());
         let skip: u64 = member(msg, layout::iov_offset());
@@ -53,11 +50,12 @@ pub(super) fn announced(ctx: &BtfTracePointContext) {
             Body::Buffer(address + skip)
         } else if kind == layout::iter_iovec() {
             let count: u64 = member(msg, layout::nr_segs());
-            Body::Vector(Vector { address, imported: true, count, skip, length: left })
+            Body::Vector(Vector { address, imported: true, count, skip })
         } else {
-            Body::Pages
+            Body::Unseen
         };
-        let told = Told { first, sure: send::sure(left, space), time: emit::now() };
+        let sure = send::sure(left, space);
+        let told = Told { first, sure, again: true, time: emit::now() };
         send::tell(&mut tcp, who, position, left, body, told);
     }
 }
@@ -82,21 +80,21 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
     }
 }
 
-/// Where the bytes of the send under way lie, of which `length` went.
+/// Where the bytes of the send under way lie.
 #[inline(always)]
-pub(super) fn body(length: u64) -> Body {
+pub(super) fn body() -> Body {
     let call = receive::call();
     match call.number {
         // Of several messages it is not known which this is.
-        arch::SENDMMSG if call.third != 1 => Body::Pages,
-        arch::SENDFILE | arch::SPLICE => Body::Pages,
+        arch::SENDMMSG if call.third != 1 => Body::Unseen,
+        arch::SENDFILE | arch::SPLICE => Body::Unseen,
         number if arch::sends(number) => match send::message(&call) {
-            Some((_, body)) => body.cut(length),
-            None => Body::Pages,
+            Some((_, body)) => body,
+            None => Body::Unseen,
         },
         _ => {
             emit::count(counter::UNKNOWN_CALL);
-            Body::Pages
+            Body::Unseen
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn sent(ctx: &BtfTracePointContext) {
     unsafe {
         let Some(mut unix) = socket(ctx.arg(0)) else { return };
         if result > 0 {
-            unix::sent(&mut unix, who, result as u64, || send::body(result as u64));
+            unix::sent(&mut unix, who, result as u64, || send::body());
         } else {
             unix::ended(&mut unix, result);
         }

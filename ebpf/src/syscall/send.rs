@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     arch::{self, Call},
+    bytes::Body,
     emit, layout,
     memory::Memory as _,
-    send::{self, Body, Told},
+    send::{self, Told},
     socket::{self, SENT, Tcp, Who},
 };
 
@@ -56,11 +57,8 @@ pub(super) fn entered(ctx: &BtfTracePointContext) {
         tcp.state.announced = position + left;
         let Some(first) = socket::turn(tcp.state, SENT, position) else { return };
         tcp.state.pending = send::PENDING;
-        if tcp.state.announced <= tcp.state.skip_sent {
-            return;
-        }
         let sure = send::sure(left, space) && tp.read::<i32>(layout::sk_err()) == 0;
-        let told = Told { first, sure, time: emit::now() };
+        let told = Told { first, sure, again: false, time: emit::now() };
         send::tell(&mut tcp, who, position, left, body, told);
     }
 }
@@ -98,16 +96,13 @@ pub(super) fn returned(ctx: &BtfTracePointContext) {
         tcp.state.sent_sequence = sequence;
         tcp.state.announced = position;
         let Some(first) = socket::turn(tcp.state, SENT, before) else { return };
-        if position <= tcp.state.skip_sent {
-            return;
-        }
         let length = position - before;
         let body = match send::message(&call) {
             // All that went since is what this call was offered.
-            Some((left, body)) if length <= left && length == ctx.arg::<u64>(1) => body.cut(length),
-            _ => Body::Pages,
+            Some((left, body)) if length <= left && length == ctx.arg::<u64>(1) => body,
+            _ => Body::Unseen,
         };
-        let told = Told { first, sure: true, time: send::gone(&tcp) };
+        let told = Told { first, sure: true, again: false, time: send::gone(&tcp) };
         send::tell(&mut tcp, who, before, length, body, told);
     }
 }

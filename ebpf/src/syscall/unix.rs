@@ -6,10 +6,11 @@ use tracebee_common::counter;
 use super::unix_table;
 use crate::{
     arch::{self, Call},
+    bytes::Body,
     emit, layout,
     memory::{Memory as _, Probed, kernel},
     receive::Arrival,
-    send::{self, Body, Told},
+    send::{self, Told},
     socket::{self, SENT, Who},
     unix,
 };
@@ -43,12 +44,9 @@ pub(super) fn entered(sk: Probed, inode: u32, who: Who, call: &Call) {
     socket.announced = position + left;
     let Some(first) = socket::turn(socket, SENT, position) else { return };
     socket.pending = send::PENDING;
-    if socket.announced <= socket.skip_sent {
-        return;
-    }
     // How much of it goes at once depends on how the kernel cuts it into packets.
     let sure = send::sure(left, i32::MAX) && call.number != arch::SENDMMSG && healthy(&unix);
-    let told = Told { first, sure, time: emit::now() };
+    let told = Told { first, sure, again: false, time: emit::now() };
     send::tell(&mut unix, who, position, left, body, told);
 }
 
@@ -78,8 +76,8 @@ pub(super) fn returned(sk: Probed, inode: u32, who: Who, call: &Call, result: i6
             return;
         }
         unix::sent(&mut unix, who, length, || match send::message(call) {
-            Some((_, body)) if call.number != arch::SENDMMSG => body.cut(length),
-            _ => Body::Pages,
+            Some((_, body)) if call.number != arch::SENDMMSG => body,
+            _ => Body::Unseen,
         });
     }
 }

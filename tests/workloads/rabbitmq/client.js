@@ -15,7 +15,7 @@ for (let tick = 0; tick < 5; tick++) {
   if (offset === null || seen > offset) offset = seen;
 }
 const now = () => Number(process.hrtime.bigint() + offset);
-const sizes = [0, 5, 600, 2000];
+const sizes = [0, 5, 6000, 20_000];
 const exchange = `${tag}-ex`;
 const queue = `${tag}-q`;
 
@@ -56,7 +56,7 @@ async function main() {
 
   await new Promise((resolve, reject) => {
     let got = 0;
-    plain.prefetch(10);
+    plain.prefetch(40);
     plain.consume(queue, (message) => {
       // The queue was deleted.
       if (!message) return;

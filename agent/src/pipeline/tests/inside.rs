@@ -88,6 +88,7 @@ impl Service {
             bytes,
             tail: b"",
             pending: false,
+            rest: false,
             thread: Thread { pid: PID, tid: self.tid },
             waited: 0,
             work,

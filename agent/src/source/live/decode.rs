@@ -63,6 +63,7 @@ pub(super) fn record(
                     bytes,
                     tail: &rest[..(data.tail as usize).min(rest.len())],
                     pending: header.flags & record::FLAG_PENDING != 0,
+                    rest: header.flags & record::FLAG_REST != 0,
                     thread: Thread { pid: data.pid, tid: data.tid },
                     waited: u64::from(data.waited) * 1000,
                     work: (data.work.cookie != 0).then(|| Work {

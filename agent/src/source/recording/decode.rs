@@ -109,6 +109,7 @@ fn data<'a>(fields: &mut Fields<'a>) -> Option<Data<'a>> {
     let whole = tail.len().max(bytes.len()) as u64 <= length;
     let direction = if flags & flag::SENT != 0 { Direction::Sent } else { Direction::Received };
     let pending = flags & flag::PENDING != 0;
+    let rest = flags & flag::REST != 0;
     let losses = if flags & flag::LOSSES != 0 { fields.u16()? } else { 0 };
     let work = if fields.0.is_empty() {
         None
@@ -124,6 +125,7 @@ fn data<'a>(fields: &mut Fields<'a>) -> Option<Data<'a>> {
         bytes,
         tail,
         pending,
+        rest,
         thread,
         waited,
         work,

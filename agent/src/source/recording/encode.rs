@@ -172,7 +172,8 @@ fn encode_data(data: &Data<'_>, out: &mut Vec<u8>) {
     out.u64(data.id.0);
     out.u64(data.time.0);
     let losses = if data.losses != 0 { flag::LOSSES } else { 0 };
-    out.u8(sent | pending | losses);
+    let rest = if data.rest { flag::REST } else { 0 };
+    out.u8(sent | pending | losses | rest);
     out.u64(data.position);
     out.u64(data.length);
     out.u32(data.thread.pid);

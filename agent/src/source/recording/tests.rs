@@ -76,17 +76,10 @@ fn data() -> impl Strategy<Value = Data<'static>> {
         position,
         length,
     });
-    let how = (
-        any::<bool>(),
-        any::<bool>(),
-        any::<u32>(),
-        any::<u32>(),
-        number(),
-        option::of(work),
-        any::<u16>(),
-    );
+    let how =
+        (any::<[bool; 3]>(), any::<u32>(), any::<u32>(), number(), option::of(work), any::<u16>());
     (where_, bytes, how).prop_map(|((id, time, position, more), (bytes, tail), how)| {
-        let (sent, pending, pid, tid, waited, work, losses) = how;
+        let ([sent, pending, rest], pid, tid, waited, work, losses) = how;
         Data {
             id: ConnectionId(id),
             time: Time(time),
@@ -96,6 +89,7 @@ fn data() -> impl Strategy<Value = Data<'static>> {
             bytes: leak(bytes),
             tail: leak(tail),
             pending,
+            rest,
             thread: Thread { pid, tid },
             waited,
             work,

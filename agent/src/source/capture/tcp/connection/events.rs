@@ -81,6 +81,7 @@ impl Connection {
                 bytes,
                 tail: &[],
                 pending: false,
+                rest: false,
                 thread: Thread::default(),
                 waited: 0,
                 work: None,
