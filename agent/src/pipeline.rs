@@ -6,6 +6,7 @@ mod connection;
 mod data;
 mod early;
 mod hands;
+mod messages;
 mod owners;
 mod recorded;
 mod sink;

@@ -14,8 +14,7 @@ use crate::call::{Call, Endpoint};
 use crate::limit::shed::Step;
 use crate::link::threads::Asked;
 use crate::link::{Link, MessageKey};
-use crate::protocol::messaging::{self, Operation};
-use crate::protocol::{Request, Response, Unreadable, search};
+use crate::protocol::{Request, Unreadable, search};
 use crate::source::{Direction, Opened, Role, Thread, Time};
 use crate::stats::{Loss, count};
 use crate::trace::context::SAMPLED;
@@ -23,8 +22,8 @@ use crate::trace::{Identity, Parent};
 
 /// The sink of one connection's calls.
 pub(super) struct CallsOf<'a> {
-    calls: &'a mut Calls,
-    opened: &'a Opened,
+    pub(super) calls: &'a mut Calls,
+    pub(super) opened: &'a Opened,
     about: &'a mut About,
     hands: &'a mut Hands,
     tally: &'a mut Tally,
@@ -97,91 +96,6 @@ impl CallsOf<'_> {
         }
         let asked = calls.threads.asks(doing, opened.id, started, hands.is_alone(thread));
         self.for_message(true, asked)
-    }
-
-    /// A thread begins a call, or to send a message, which is not `answered`: whose that is, if nobody
-    /// else's, by what the thread was brought.
-    fn for_message(&mut self, answered: bool, asked: Asked) -> Asked {
-        let Self { calls, opened, .. } = self;
-        let Some((doing, Direction::Sent)) = calls.doing else { return asked };
-        let place = calls.consumers.asks(doing, opened.id, answered);
-        match (asked, place) {
-            (Asked::Unknown | Asked::Nobody, Some(place)) => Asked::For(place),
-            _ => asked,
-        }
-    }
-
-    /// A message was brought, or what is known of one that is sent was read: who is above it, and who
-    /// works on it.
-    fn message(&mut self, begun: Begun, identity: &mut Identity, message: &messaging::Request) {
-        let Self { calls, opened, .. } = self;
-        let key = MessageKey::new(opened.pair, Role::Client, 0);
-        let Begun { position, started, thread } = begun;
-        if let Some(remote) = calls.tracer.propagators().of_message(message) {
-            *identity = calls.below(remote);
-        } else if let (Some(evidence), Some(key)) = (message.evidence, key) {
-            if message.operation == Operation::Publish {
-                let above = (&*identity).into();
-                calls.queues.sent(key, evidence, started, above, !opened.after);
-            } else if message.operation.brings()
-                && let Some(above) = calls.queues.brought(key, evidence, started)
-            {
-                *identity = calls.under(above, Link::Queue, identity.span_id, None);
-            }
-        }
-        match message {
-            messaging::Request { operation: Operation::Consume, settles: true, .. } => {
-                let place = (opened.id, position);
-                calls.serving.brought(place, started, thread.pid, (&*identity).into());
-                if let Some((doing, Direction::Received)) = calls.doing {
-                    calls.consumers.brought(doing, place);
-                }
-            }
-            messaging::Request { operation: Operation::Consume, .. } => {
-                // When its process is done with it nobody will know.
-                calls.serving.unseen(thread.pid);
-                calls.consumers.brought_for_good(thread);
-            }
-            _ => {}
-        }
-    }
-
-    /// A message that was brought is settled, or never will be.
-    fn message_is_over(&mut self, call: &Call) {
-        let Request::Messaging(message) = &call.request else { return };
-        if message.operation != Operation::Consume || !message.settles {
-            return;
-        }
-        let Self { calls, opened, .. } = self;
-        let response = call.response.as_ref().and_then(Response::as_messaging);
-        let settled = response.is_some_and(|response| response.settled.is_some());
-        let by = match calls.doing {
-            Some((doing, Direction::Sent)) if settled => Some(doing),
-            _ => None,
-        };
-        calls.consumers.settled((opened.id, call.position), by);
-        calls.serving.answered(opened.id, call.position, call.ended);
-        if !settled {
-            calls.serving.unseen(call.thread.pid);
-        }
-    }
-
-    /// Of a message nothing is told.
-    fn message_unseen(&mut self, request: &Request, thread: Thread) {
-        if let Request::Messaging(message) = request {
-            self.calls.queues.doubt();
-            if message.operation == Operation::Consume {
-                self.calls.serving.unseen(thread.pid);
-                self.calls.consumers.brought_for_good(thread);
-            }
-        }
-    }
-
-    /// Something is lost that may have been a message.
-    fn message_lost(&mut self) {
-        if let Some(key) = MessageKey::new(self.opened.pair, Role::Client, 0) {
-            self.calls.queues.lost_on(key);
-        }
     }
 
     /// A request that was read is over, `whole` if it was answered.
