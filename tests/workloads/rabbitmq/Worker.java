@@ -43,5 +43,7 @@ public class Worker {
             if (!left.await(60, TimeUnit.SECONDS)) throw new IllegalStateException("messages are missing");
         }
         log.close();
+        // The pool would stay.
+        System.exit(0);
     }
 }
