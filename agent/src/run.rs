@@ -85,7 +85,8 @@ pub fn run(args: RunArgs) -> Result<(), RunError> {
     let stats = Arc::new(Stats::default());
     let budget = Budget::of(&args.limits)?;
     held::count_here();
-    let mut live = Live::start(args.capture, budget.kernel, Arc::clone(&stats))?;
+    let attribution = args.trace.attribution;
+    let mut live = Live::start(args.capture, budget.kernel, attribution, Arc::clone(&stats))?;
     // What loading took for a moment, ten times what is left.
     held::trim();
     let exporters = Exporters::start(

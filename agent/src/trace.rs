@@ -31,6 +31,7 @@ mod template;
 pub use database::WAITS;
 
 use addresses::Addresses;
+use args::Attribution;
 use client_address::TrustedProxies;
 use names::Names;
 use propagation::Propagators;
@@ -173,6 +174,7 @@ pub struct Tracer {
     trusted: TrustedProxies,
     propagators: Propagators,
     sampler: Sampler,
+    attribution: Attribution,
 }
 
 impl Tracer {
@@ -185,6 +187,17 @@ impl Tracer {
     /// A tracer with the same settings that has seen nothing.
     pub fn fresh(&self) -> Self {
         Self::new(self.trusted.clone(), self.propagators.clone(), self.sampler.clone())
+            .with_attribution(self.attribution)
+    }
+
+    /// The same, but the parents of calls are looked for in this way.
+    pub fn with_attribution(self, attribution: Attribution) -> Self {
+        Self { attribution, ..self }
+    }
+
+    /// How the parents of calls are looked for.
+    pub fn attribution(&self) -> Attribution {
+        self.attribution
     }
 
     /// Which traces are told.

@@ -44,6 +44,12 @@ struct Arguments {
     /// Only these services of the suite `attribution`.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     service: Vec<String>,
+    /// Only these endpoints of theirs.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    endpoint: Vec<String>,
+    /// Only with so many requests in flight in the suite `attribution`.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    in_flight: Vec<usize>,
     /// Only list the suites.
     #[arg(long)]
     list: bool,
@@ -72,6 +78,10 @@ struct Setting {
     permuted: bool,
     /// Services of the suite `attribution`; all if there are none.
     services: Vec<String>,
+    /// Endpoints of these; all if there are none.
+    endpoints: Vec<String>,
+    /// Requests in flight in the suite `attribution`; all of its numbers if there are none.
+    in_flight: Vec<usize>,
     /// What `--capture auto` must pick.
     expect_capture: Option<String>,
 }
@@ -85,6 +95,16 @@ impl Setting {
     /// True if a service is one of those that were asked for.
     fn wants(&self, service: &str) -> bool {
         self.services.is_empty() || self.services.iter().any(|name| name == service)
+    }
+
+    /// True if an endpoint is one of those that were asked for.
+    fn wants_endpoint(&self, endpoint: &str) -> bool {
+        self.endpoints.is_empty() || self.endpoints.iter().any(|name| name == endpoint)
+    }
+
+    /// Those of the numbers of requests in flight that were asked for.
+    fn in_flight(&self, all: &'static [usize]) -> impl Iterator<Item = usize> {
+        all.iter().copied().filter(|n| self.in_flight.is_empty() || self.in_flight.contains(n))
     }
 }
 
@@ -141,6 +161,8 @@ fn main() -> Result<ExitCode> {
             table: arguments.table,
             permuted: arguments.permuted,
             services: arguments.service.clone(),
+            endpoints: arguments.endpoint.clone(),
+            in_flight: arguments.in_flight.clone(),
             expect_capture: arguments.expect_capture.clone(),
         };
         let begun = Instant::now();

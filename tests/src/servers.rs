@@ -200,6 +200,10 @@ fn uvicorn(
 pub enum Shop {
     /// FastAPI under uvicorn.
     FastApi,
+    /// The same, each request in an empty context of its own.
+    FastApiReset,
+    /// The first in another CPython, such as `3.14`.
+    FastApiOn(&'static str),
     /// aiohttp's own server.
     Aiohttp,
 }
@@ -220,14 +224,25 @@ pub fn shop(
         None => (event_loop, None),
     };
     let mut command = match shop {
-        Shop::FastApi => {
-            let mut command = Command::new(installed("venv/bin/uvicorn"));
+        Shop::FastApi | Shop::FastApiReset | Shop::FastApiOn(_) => {
+            let mut command = match shop {
+                Shop::FastApiOn(version) => {
+                    let place = format!("cpython-{version}/bin/python{version}");
+                    let mut command = Command::new(installed(&place));
+                    command.args(["-m", "uvicorn"]);
+                    command
+                }
+                _ => Command::new(installed("venv/bin/uvicorn")),
+            };
             command.args(["shop:app", "--no-access-log", "--log-level", "warning"]).args([
                 "--loop",
                 event_loop,
                 "--port",
                 &port.to_string(),
             ]);
+            if shop == Shop::FastApiReset {
+                command.arg("--reset-contextvars");
+            }
             command
         }
         Shop::Aiohttp => {

@@ -13,6 +13,7 @@ mod redis;
 mod replay;
 mod report;
 mod rounds;
+mod service;
 pub(crate) mod sink;
 mod statistics;
 mod usage;
@@ -29,6 +30,11 @@ pub(crate) enum Bench {
     Http(HttpArgs),
     /// PostgreSQL under pgbench that asks for one row by its key, the client's end traced: the same
     Postgres(PostgresArgs),
+    /// A FastAPI service that makes a call for each request, under wrk: its throughput without the agent,
+    /// with one that does not ask whose calls they are, and with one that does
+    Fastapi(FastapiArgs),
+    /// The same of a Go service
+    Go(RoundArgs),
     /// redis-server under redis-benchmark without pipelining, every span exported by OTLP/gRPC:
     /// throughput with and without the agent, its processor time
     Redis(RedisArgs),
@@ -59,6 +65,16 @@ pub(crate) struct PostgresArgs {
     /// Prepare the statement once on each connection instead of sending its text each time
     #[arg(long)]
     prepared: bool,
+}
+
+/// Flags of `bench fastapi`.
+#[derive(Args)]
+pub(crate) struct FastapiArgs {
+    #[command(flatten)]
+    rounds: RoundArgs,
+    /// asyncio or uvloop
+    #[arg(long, default_value = "asyncio")]
+    event_loop: String,
 }
 
 /// Flags of the benchmarks that compare rounds.
@@ -162,6 +178,8 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Http(args) => http::run(args),
         Bench::Postgres(args) => postgres::run(args),
+        Bench::Fastapi(args) => service::fastapi(args),
+        Bench::Go(args) => service::go(args),
         Bench::Redis(args) => redis::run(args),
         Bench::RabbitMq(args) => rabbitmq::run(args),
         Bench::Replay(args) => replay::run(args),

@@ -32,6 +32,12 @@ enum Task {
         /// Only these services
         #[arg(long, value_name = "NAME", value_delimiter = ',')]
         service: Vec<String>,
+        /// Only these endpoints of theirs
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        endpoint: Vec<String>,
+        /// Only with so many requests in flight
+        #[arg(long, value_name = "N", value_delimiter = ',')]
+        in_flight: Vec<String>,
     },
     /// Run a command, or a live suite, on another of Debian's kernels (as root)
     Vm(vm::VmArgs),
@@ -44,8 +50,10 @@ fn main() -> anyhow::Result<ExitCode> {
     match Task::parse() {
         Task::Ebpf { check } => ebpf::run(check)?,
         Task::Bench(bench) => bench::run(&bench)?,
-        Task::Attribution { full, permuted, service } => {
-            return attribution::run(full, permuted, &service);
+        Task::Attribution { full, permuted, service, endpoint, in_flight } => {
+            let cut =
+                [("--service", service), ("--endpoint", endpoint), ("--in-flight", in_flight)];
+            return attribution::run(full, permuted, &cut);
         }
         Task::Vm(args) => return vm::run(&args),
         Task::Sink => bench::sink::serve()?,

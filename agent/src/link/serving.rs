@@ -1,10 +1,13 @@
 //! The requests that processes of this host serve, or did a moment ago: the parents of the calls
 //! that are made for them.
 
+mod process;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use rustc_hash::FxHashMap;
 
+use self::process::Process;
 use super::Ancestor;
 use crate::source::{ConnectionId, Time, Work};
 
@@ -15,8 +18,8 @@ pub const AFTER: u64 = 10_000_000_000;
 /// that is older than the agent, those that were lost or left out, those without an answer. For so
 /// long none of its own counts as the only one.
 const UNSEEN: u64 = 30_000_000_000;
-/// What is known of a process that serves nothing is forgotten after so long: the next request that
-/// it reads tells again.
+/// What is known of a process that serves nothing and asks nobody is forgotten after so long: the next
+/// request that it reads tells again.
 const IDLE: u64 = 600_000_000_000;
 /// Requests that are remembered, at about 150 bytes each. At the limit the one that was answered
 /// first is forgotten, and else no more are taken: calls stay unlinked.
@@ -66,44 +69,6 @@ impl Request {
     }
 }
 
-/// What is known of a process that serves requests.
-struct Process {
-    /// How many are open, and the sums (exclusive or) of their places: of one, its place.
-    open: usize,
-    connections: u64,
-    positions: u64,
-    /// When one of them ended last.
-    closed: Time,
-    /// It may have been there before the agent.
-    older: bool,
-    /// Until then it may be busy with requests that were not seen.
-    unseen: Time,
-    /// When its runtime last said which request it works on.
-    has_contexts: Option<Time>,
-}
-
-impl Process {
-    fn opens(&mut self, place: Place) {
-        self.open += 1;
-        self.mix(place);
-    }
-
-    fn closes(&mut self, place: Place, time: Time) {
-        self.open = self.open.saturating_sub(1);
-        self.mix(place);
-        self.closed = self.closed.max(time);
-    }
-
-    fn mix(&mut self, (id, position): Place) {
-        self.connections ^= id.0;
-        self.positions ^= position;
-    }
-
-    fn only(&self) -> Option<Place> {
-        (self.open == 1).then_some((ConnectionId(self.connections), self.positions))
-    }
-}
-
 impl Serving {
     /// For captures, which know no processes: what they serve is never asked for.
     pub fn none() -> Self {
@@ -136,8 +101,8 @@ impl Serving {
         if self.none {
             return;
         }
-        let pid = request.pid;
-        self.now = self.now.max(request.began);
+        let Request { pid, began, .. } = request;
+        self.now = self.now.max(began);
         if self.requests.len() >= MAX_REQUESTS && !self.forget_oldest() {
             self.unseen(pid);
             return;
@@ -148,7 +113,7 @@ impl Serving {
             self.close(before.pid, place);
         }
         if let Some(process) = self.process(pid) {
-            process.opens(place);
+            process.opens(place, began);
         }
     }
 
@@ -192,9 +157,6 @@ impl Serving {
 
     /// A process may serve a request of which nothing is known.
     pub fn unseen(&mut self, pid: u32) {
-        if self.none {
-            return;
-        }
         let until = Time(self.now.0.saturating_add(UNSEEN));
         if let Some(process) = self.process(pid) {
             process.unseen = process.unseen.max(until);
@@ -204,9 +166,6 @@ impl Serving {
     /// A process accepted a connection whose requests cannot be read: whatever it serves, there may
     /// be more.
     pub fn unreadable(&mut self, pid: u32) {
-        if self.none {
-            return;
-        }
         if let Some(process) = self.process(pid) {
             process.unseen = Time(u64::MAX);
         }
@@ -231,9 +190,7 @@ impl Serving {
         let older = self.begun.is_none_or(|begun| begun >= started);
         let has_contexts = contexts.then_some(self.now);
         if let Some(process) = self.process(pid) {
-            process.has_contexts = has_contexts;
-            process.unseen = Time::default();
-            process.older = older;
+            process.runs(older, has_contexts);
         }
     }
 
@@ -272,18 +229,21 @@ impl Serving {
         !self.crowded && self.processes.get(&pid).is_none_or(|process| process.unseen <= time)
     }
 
-    /// The span of the one request that was open at `time` in a process without a better rule. None
-    /// if another was, or may have been, then or since: the call may have been that one's.
+    /// The span of the one request that was open at `time` in a process without a better rule, which
+    /// asks somebody else then. None if another was, or may have been, then or since: the call may have
+    /// been that one's; nor if the process is known to ask others when it serves nobody: it may be that
+    /// again.
     pub fn sole(&mut self, pid: u32, time: Time) -> Option<Ancestor> {
-        let process = self.processes.get(&pid)?;
-        let unseen = if process.older { self.all_seen() } else { Time::default() };
+        let all_seen = self.all_seen();
+        let process = self.processes.get_mut(&pid)?;
+        let unseen = if process.older { all_seen } else { Time::default() };
         if self.crowded || process.has_contexts.is_some() {
             return None;
         }
         if time < unseen || time < process.unseen || time < process.closed {
             return None;
         }
-        let request = self.requests.get_mut(&process.only()?)?;
+        let request = self.requests.get_mut(&process.asks(time)?)?;
         // One that came after it has nothing to do with it: a process may call itself.
         (request.began <= time && !request.is_message).then(|| request.takes_a_child())
     }
@@ -294,10 +254,14 @@ impl Serving {
             self.forget_oldest();
         }
         let all_seen = self.all_seen();
+        // What is of use later must not keep others from being known.
+        let has_room = self.processes.len() < MAX_PROCESSES / 2;
         self.processes.retain(|_, process| {
-            let told = process.has_contexts.is_some_and(|at| now.0.saturating_sub(at.0) < IDLE);
+            let recent = |at: Time| now.0.saturating_sub(at.0) < IDLE;
+            let told = process.has_contexts.is_some_and(recent);
+            let serves = has_room && process.served.is_some_and(recent);
             let young = !process.older && now < all_seen;
-            told || young || now < process.unseen || process.open > 0
+            told || serves || young || now < process.unseen || process.open > 0
         });
     }
 
@@ -308,19 +272,14 @@ impl Serving {
 
     /// None if there is no room for it: then nobody is sure of any.
     fn process(&mut self, pid: u32) -> Option<&mut Process> {
+        if self.none {
+            return None;
+        }
         if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid) {
             self.crowded = true;
             return None;
         }
-        Some(self.processes.entry(pid).or_insert(Process {
-            open: 0,
-            connections: 0,
-            positions: 0,
-            closed: Time::default(),
-            older: true,
-            unseen: Time::default(),
-            has_contexts: None,
-        }))
+        Some(self.processes.entry(pid).or_default())
     }
 
     fn close(&mut self, pid: u32, place: Place) {
@@ -339,168 +298,4 @@ impl Serving {
 }
 
 #[cfg(test)]
-mod tests {
-    use opentelemetry::{SpanId, TraceId};
-
-    use super::*;
-
-    const CONNECTION: ConnectionId = ConnectionId(7);
-
-    fn ancestor(n: u64) -> Ancestor {
-        let (trace_id, span_id) = (TraceId::from(u128::from(n)), SpanId::from(n));
-        Ancestor { trace_id, span_id, depth: 0, flags: 1 }
-    }
-
-    fn work(position: u64, length: u64) -> Work {
-        Work { id: CONNECTION, position, length }
-    }
-
-    fn found(serving: &mut Serving, position: u64, length: u64, time: u64) -> Option<SpanId> {
-        serving.of(&work(position, length), Time(time)).map(|ancestor| ancestor.span_id)
-    }
-
-    #[test]
-    fn bytes_of_a_request_lead_to_it() {
-        let mut serving = Serving::default();
-        serving.has_contexts(1, Time(0));
-        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
-        assert_eq!(found(&mut serving, 0, 100, 0), Some(SpanId::from(1)));
-        assert_eq!(found(&mut serving, 50, 10, 0), Some(SpanId::from(1)), "a part of its body");
-        serving.asked(CONNECTION, 0, 100);
-        assert_eq!(found(&mut serving, 100, 10, 0), None, "of the next one, which was not seen");
-        serving.began(CONNECTION, 100, Time(4), 1, ancestor(2));
-        assert_eq!(found(&mut serving, 100, 10, 0), None, "it waits behind the first");
-        serving.answered(CONNECTION, 0, Time(4));
-        assert_eq!(found(&mut serving, 100, 10, 0), Some(SpanId::from(2)));
-        assert_eq!(found(&mut serving, 90, 20, 0), None, "of both");
-        serving.asked(CONNECTION, 100, 110);
-        assert_eq!(found(&mut serving, 0, 200, 0), None, "of both");
-    }
-
-    #[test]
-    fn work_goes_on_after_the_answer_for_a_while() {
-        let mut serving = Serving::default();
-        serving.has_contexts(1, Time(0));
-        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
-        serving.asked(CONNECTION, 0, 100);
-        assert!(!serving.answered(CONNECTION, 0, Time(5)), "no calls yet");
-        assert_eq!(found(&mut serving, 0, 100, 5 + AFTER), Some(SpanId::from(1)));
-        assert_eq!(found(&mut serving, 0, 100, 6 + AFTER), None);
-        serving.expire(Time(6 + AFTER));
-        assert_eq!(serving.requests.len(), 0);
-        serving.expire(Time(IDLE));
-        assert!(serving.processes.is_empty() && serving.answered.is_empty());
-    }
-
-    #[test]
-    fn the_sole_request_is_the_one_that_is_open() {
-        let mut serving = Serving::default();
-        let sole = |serving: &mut Serving, pid| serving.sole(pid, Time(5));
-        assert_eq!(sole(&mut serving, 1), None);
-        serving.begins(Time(3));
-        serving.runs(1, Time(4), false);
-        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
-        assert_eq!(sole(&mut serving, 1), Some(ancestor(1)));
-        assert_eq!(sole(&mut serving, 2), None, "another process");
-        serving.began(ConnectionId(8), 0, Time(4), 1, ancestor(2));
-        assert_eq!(sole(&mut serving, 1), None, "two are open");
-        assert!(serving.answered(CONNECTION, 0, Time(1)), "a call is under it");
-        assert_eq!(sole(&mut serving, 1), Some(ancestor(2)));
-        assert!(serving.answered(ConnectionId(8), 0, Time(2)));
-        assert_eq!(sole(&mut serving, 1), None);
-        serving.began(CONNECTION, 9, Time(4), 1, ancestor(3));
-        serving.has_contexts(1, Time(0));
-        assert_eq!(sole(&mut serving, 1), None, "there is a better rule");
-    }
-
-    #[test]
-    fn a_message_may_be_what_a_process_is_busy_with() {
-        let message = (ConnectionId(8), 0);
-        let brought = |serving: &mut Serving| serving.brought(message, Time(10), 1, ancestor(2));
-        assert_eq!(sole_after(10, brought), None);
-        let settled = |serving: &mut Serving| {
-            brought(serving);
-            serving.answered(message.0, message.1, Time(20));
-        };
-        assert_eq!(sole_after(20, settled), Some(SpanId::from(1)));
-        let alone = |serving: &mut Serving| {
-            brought(serving);
-            serving.answered(CONNECTION, 0, Time(10));
-        };
-        assert_eq!(sole_after(20, alone), None, "which thread asks matters");
-    }
-
-    #[test]
-    fn a_runtime_that_tells_is_asked_from_the_beginning() {
-        let mut serving = Serving::default();
-        serving.begins(Time(3));
-        serving.runs(1, Time(4), true);
-        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
-        assert_eq!(serving.sole(1, Time(5)), None);
-        assert!(!serving.asks_threads(1));
-        assert!(!serving.answered(CONNECTION, 0, Time(6)));
-        assert_eq!(found(&mut serving, 0, 10, 7), Some(SpanId::from(1)));
-    }
-
-    #[test]
-    fn a_process_older_than_the_agent_may_serve_what_was_not_seen() {
-        let mut serving = Serving::default();
-        serving.begins(Time(100));
-        serving.runs(1, Time(4), false);
-        serving.began(CONNECTION, 0, Time(4), 1, ancestor(1));
-        assert_eq!(serving.sole(1, Time(99 + UNSEEN)), None);
-        assert_eq!(serving.sole(1, Time(100 + UNSEEN)), Some(ancestor(1)));
-    }
-
-    /// Of process 1 at `time`, which is young and has one request open since 10.
-    fn sole_after(time: u64, happens: impl FnOnce(&mut Serving)) -> Option<SpanId> {
-        let mut serving = Serving::default();
-        serving.begins(Time(3));
-        serving.runs(1, Time(4), false);
-        serving.began(CONNECTION, 0, Time(10), 1, ancestor(1));
-        happens(&mut serving);
-        serving.sole(1, Time(time)).map(|ancestor| ancestor.span_id)
-    }
-
-    #[test]
-    fn a_request_that_came_later_or_was_not_alone_is_not_the_sole_one() {
-        let other = ConnectionId(8);
-        let only = Some(SpanId::from(1));
-        assert_eq!(sole_after(10, |_| ()), only);
-        assert_eq!(sole_after(9, |_| ()), None, "the process calls itself");
-        let was_there = |serving: &mut Serving| {
-            serving.began(other, 0, Time(11), 1, ancestor(2));
-            serving.answered(other, 0, Time(20));
-        };
-        assert_eq!(sole_after(20, was_there), only);
-        assert_eq!(sole_after(19, was_there), None, "two were open");
-    }
-
-    #[test]
-    fn what_is_not_seen_may_be_what_a_process_is_busy_with() {
-        let other = ConnectionId(8);
-        let only = Some(SpanId::from(1));
-        let lost = |serving: &mut Serving| {
-            serving.began(other, 0, Time(11), 1, ancestor(2));
-            serving.lost(other, 0);
-        };
-        assert_eq!(sole_after(10 + UNSEEN, lost), None);
-        assert_eq!(sole_after(11 + UNSEEN, lost), only);
-        assert_eq!(sole_after(11 + UNSEEN, |serving| serving.unreadable(2)), only);
-        assert_eq!(sole_after(11 + UNSEEN, |serving| serving.unreadable(1)), None);
-    }
-
-    #[test]
-    fn no_more_are_remembered_than_there_is_room_for() {
-        let mut serving = Serving::default();
-        serving.has_contexts(1, Time(0));
-        for n in 0..MAX_REQUESTS as u64 + 10 {
-            serving.began(ConnectionId(n), 0, Time(n), 1, ancestor(n));
-            if n < 5 {
-                serving.answered(ConnectionId(n), 0, Time(n));
-            }
-        }
-        assert_eq!(serving.requests.len(), MAX_REQUESTS);
-        assert!(!serving.requests.contains_key(&(ConnectionId(4), 0)));
-    }
-}
+mod tests;

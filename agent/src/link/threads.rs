@@ -42,9 +42,9 @@ pub struct Doing {
 pub enum Asked {
     /// That of the request which began there.
     For(Place),
-    /// Nobody's: the thread serves no request now, or which one is not certain.
+    /// Nobody's: the thread serves no request, now or ever, or which one is not certain.
     Nobody,
-    /// Threads say nothing in this process, or this one serves no requests.
+    /// Threads say nothing in this process.
     Unknown,
 }
 
@@ -240,29 +240,40 @@ impl Threads {
         process.clean += 1;
     }
 
-    /// A thread begins to ask on connection `id`, at `started`. Not `alone` if others had a part in
-    /// what it sends.
-    pub fn asks(&mut self, doing: Doing, id: ConnectionId, started: Time, alone: bool) -> Asked {
+    /// A thread begins to ask on connection `id`, at `started`; on none if it will not wait for an
+    /// answer. Not `alone` if others had a part in what it sends.
+    pub fn asks(
+        &mut self,
+        doing: Doing,
+        id: Option<ConnectionId>,
+        started: Time,
+        alone: bool,
+    ) -> Asked {
         let Thread { pid, tid } = doing.thread;
         let believed =
             self.processes.get(&pid).is_some_and(|process| process.standing == Standing::Believed);
+        let unless = if believed { Asked::Nobody } else { Asked::Unknown };
         let Some(worker) = self.threads.get_mut(&tid).filter(|worker| worker.pid == pid) else {
-            return Asked::Unknown;
+            return unless;
         };
         worker.last = doing.time;
-        let unless = if believed { Asked::Nobody } else { Asked::Unknown };
         let Some(served) = worker.serves.as_mut() else { return unless };
         if served.losses != doing.losses {
             worker.serves = None;
             return unless;
         }
-        if served.awaits.is_some_and(|other| other != id) {
-            self.disprove(pid, tid, Deed::DoesNotWait);
-            return Asked::Unknown;
+        let mut certain = alone && served.open == 1 && !served.endless && served.since <= started;
+        match id {
+            Some(id) if served.awaits.is_some_and(|other| other != id) => {
+                self.disprove(pid, tid, Deed::DoesNotWait);
+                return Asked::Unknown;
+            }
+            Some(id) => {
+                served.awaits = Some(id);
+                served.flawed |= !alone;
+            }
+            None => certain &= served.awaits.is_none(),
         }
-        served.awaits = Some(id);
-        served.flawed |= !alone;
-        let certain = alone && served.open == 1 && !served.endless && served.since <= started;
         if believed && certain { Asked::For(served.place) } else { unless }
     }
 

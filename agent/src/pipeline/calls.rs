@@ -19,6 +19,7 @@ use crate::link::{Ancestor, Link, SameHost};
 use crate::protocol::{Request, Response};
 use crate::source::{Direction, Role, Time};
 use crate::stats::{Stats, count};
+use crate::trace::args::Attribution;
 use crate::trace::context::{Ids, RANDOM, Remote, SAMPLED};
 use crate::trace::{Identity, Kind, Parent, Span, Tracer};
 
@@ -48,9 +49,9 @@ pub(super) struct Calls {
 impl Calls {
     /// No calls yet.
     pub(super) fn new(tracer: Tracer, stats: Arc<Stats>, owners: Owners, clock: Clock) -> Self {
-        let serving = match owners {
-            Owners::Addressed(_) => Serving::none(),
-            Owners::Processes(_) | Owners::Recorded(_) => Serving::default(),
+        let serving = match (&owners, tracer.attribution()) {
+            (Owners::Addressed(_), _) | (_, Attribution::None) => Serving::none(),
+            (Owners::Processes(_) | Owners::Recorded(_), Attribution::Auto) => Serving::default(),
         };
         Self {
             stats,

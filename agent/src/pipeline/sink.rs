@@ -85,16 +85,20 @@ impl CallsOf<'_> {
         }
     }
 
-    /// A thread begins a call: whose it is by that.
-    fn asked_by(&mut self, started: Time, thread: Thread) -> Asked {
+    /// A thread begins a call: whose it is by that. One that is not `awaited` has no answer.
+    fn asked_by(&mut self, started: Time, thread: Thread, awaited: bool) -> Asked {
         let Self { calls, opened, hands, .. } = self;
         let Some((doing, Direction::Sent)) = calls.doing else { return Asked::Unknown };
+        if !awaited {
+            let asked = calls.threads.asks(doing, None, started, hands.is_alone(thread));
+            return self.for_message(false, asked);
+        }
         if let Some(other) = hands.asker.replace(thread)
             && other != thread
         {
             calls.threads.gives_up(other, opened.id);
         }
-        let asked = calls.threads.asks(doing, opened.id, started, hands.is_alone(thread));
+        let asked = calls.threads.asks(doing, Some(opened.id), started, hands.is_alone(thread));
         self.for_message(true, asked)
     }
 
@@ -124,9 +128,10 @@ impl Sink<Identity> for CallsOf<'_> {
         let asked = match (role, &*request) {
             (Role::Client, Request::Messaging(message)) => {
                 // What the broker begins is nobody's request. No answer ends a message's sending.
-                message.operation.is_asked().then(|| self.for_message(false, Asked::Unknown))
+                let asked = message.operation.is_asked();
+                asked.then(|| self.asked_by(started, thread, false))
             }
-            (Role::Client, _) => Some(self.asked_by(started, thread)),
+            (Role::Client, _) => Some(self.asked_by(started, thread, true)),
             (Role::Server, _) => None,
         };
         let Self { calls, opened, .. } = self;

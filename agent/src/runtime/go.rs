@@ -8,6 +8,7 @@
 mod build;
 mod code;
 mod functions;
+mod names;
 mod packages;
 
 use std::fs::File;
@@ -16,11 +17,12 @@ use std::path::{Path, PathBuf};
 
 use object::read::elf::FileHeader as _;
 use object::{Architecture, Object as _, ObjectSection as _, ReadCache};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tracebee_common::runtime::{Go, start};
 
 use self::functions::{Function, Functions};
-use self::packages::{Owner, owner};
+use self::names::{Names, Target};
+use self::packages::{Owner, is_own, owner};
 use super::elf::{Elf, bias, in_file};
 use super::{Unknown, maps};
 pub(crate) use build::{MAX_BUILD_INFO, version};
@@ -68,7 +70,8 @@ pub enum What {
     /// `net/http.(*persistConn).roundTrip` begins: the connection is the caller's until it is over.
     Drives = tracebee_common::runtime::point::DRIVES,
     /// A goroutine of the program waits at a channel or a `sync.Cond`, or begins to do so again and
-    /// again, or sleeps: what it does from then on it may do for others.
+    /// again, or to take what others leave behind a lock; or it sleeps: what it does from then on it may
+    /// do for others.
     Waits = tracebee_common::runtime::point::WAITS,
 }
 
@@ -180,6 +183,18 @@ pub fn image(path: &Path) -> Result<Image, Unknown> {
 
     let targets: FxHashMap<u64, Target> =
         names.targets.iter().map(|(start, target)| (text + u64::from(*start), *target)).collect();
+    let own = |name| is_own(name, module.as_deref());
+    // A list of jobs is often behind a function: whoever calls one that locks, again and again, may be
+    // given jobs by it.
+    let mut lockers = FxHashSet::default();
+    for function in functions.iter().filter(|function| own(function.name)) {
+        let address = text + u64::from(function.start);
+        let locks = |target| targets.get(&target) == Some(&Target::Lock);
+        let calls = code::calls(code.of(function)?, address, locks);
+        if !calls.ok_or(Unknown::Lacks("code"))?.is_empty() {
+            lockers.insert(address);
+        }
+    }
     let (mut starts, mut waits) = (Vec::new(), 0usize);
     for function in functions.iter() {
         let start = match owner(function.name, module.as_deref()) {
@@ -189,8 +204,10 @@ pub fn image(path: &Path) -> Result<Image, Unknown> {
             Owner::Starter => continue,
         };
         let address = text + u64::from(function.start);
-        let wanted = |target| {
-            targets.get(&target).is_some_and(|it| (*it == Target::Start) == start.is_some())
+        let asks_lockers = start.is_none() && own(function.name);
+        let wanted = |target| match targets.get(&target) {
+            Some(it) => (*it == Target::Start) == start.is_some(),
+            None => asks_lockers && lockers.contains(&target),
         };
         let calls = code::calls(code.of(function)?, address, wanted);
         let calls = calls.ok_or(Unknown::Lacks("code"))?;
@@ -199,11 +216,16 @@ pub fn image(path: &Path) -> Result<Image, Unknown> {
             continue;
         }
         // Who waits for more in a loop may find it there before it has to wait.
-        let again =
-            |call: &code::Call| call.in_loop && targets.get(&call.target) == Some(&Target::Wait);
+        let again = |call: &code::Call| {
+            call.in_loop && targets.get(&call.target).is_none_or(|it| *it != Target::Sleep)
+        };
+        // A lock that is taken once is no place to wait for jobs: most guard something else.
+        let waits_at = |call: &&code::Call| {
+            matches!(targets.get(&call.target), Some(Target::Wait | Target::Sleep))
+        };
         let places = match calls.iter().any(again) {
             true => vec![address],
-            false => calls.iter().map(|call| call.at).collect(),
+            false => calls.iter().filter(waits_at).map(|call| call.at).collect(),
         };
         waits += places.len();
         for place in places {
@@ -268,51 +290,6 @@ fn text(elf: &Elf<'_>, functions: &Functions<'_>) -> Option<u64> {
     let word = section.data_range(section.address().checked_add(8 * TEXT)?, 8).ok()??;
     let text = u64::from_le_bytes(word.try_into().ok()?);
     (text != 0).then_some(text)
-}
-
-/// What is called where something of interest happens.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Target {
-    /// A goroutine is started.
-    Start,
-    /// One waits for what others do.
-    Wait,
-    /// One waits for a while.
-    Sleep,
-}
-
-/// Functions that are looked for.
-#[derive(Default)]
-struct Names<'a> {
-    newproc1: Option<Function<'a>>,
-    round_trip: Option<Function<'a>>,
-    targets: Vec<(u32, Target)>,
-}
-
-impl<'a> Names<'a> {
-    fn of(functions: &Functions<'a>) -> Self {
-        let mut names = Self::default();
-        for function in functions.iter() {
-            match function.name {
-                b"runtime.newproc1" => names.newproc1 = Some(function),
-                b"net/http.(*persistConn).roundTrip" => names.round_trip = Some(function),
-                b"runtime.newproc" => names.targets.push((function.start, Target::Start)),
-                b"runtime.chanrecv1"
-                | b"runtime.chanrecv2"
-                | b"runtime.selectnbrecv"
-                | b"runtime.selectgo"
-                | b"sync.(*Cond).Wait"
-                | b"reflect.Select"
-                | b"reflect.Value.Recv"
-                | b"reflect.Value.TryRecv" => {
-                    names.targets.push((function.start, Target::Wait));
-                }
-                b"time.Sleep" => names.targets.push((function.start, Target::Sleep)),
-                _ => {}
-            }
-        }
-        names
-    }
 }
 
 /// The text of an executable, of which a part is in memory at a time.

@@ -4,6 +4,8 @@
 //! do not change within a minor version, so a table has them, each compiled against that version's
 //! headers or read from its binaries.
 
+mod slots;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -28,10 +30,8 @@ pub struct Found {
     pub file: PathBuf,
     /// Which file that is, by device and inode: many processes share one.
     pub identity: (u64, u64),
-    /// Offset of `PyContext_CopyCurrent` in the file.
-    pub copy: u64,
-    /// Offset of `PyContext_Enter`, if something in the process (uvloop) calls it.
-    pub enter: Option<u64>,
+    /// What is watched in it: the kernel program that is told, and the offset of the function.
+    pub functions: Vec<(&'static str, u64)>,
     /// Libraries that are watched, too: an old uvloop, aiohttp's parser.
     pub libraries: Vec<Library>,
     /// Why calls by uvloop are not linked, if they are not.
@@ -140,10 +140,27 @@ pub fn find(proc: &Path, pid: u32) -> Result<Option<Found>, Unknown> {
     if !is_there(proc, pid, &layout, &mappings)? {
         return Err(Unknown::Elsewhere(version));
     }
+    let slots = slots::of(proc, pid, bias.wrapping_add(symbol(slots::TYPE).unwrap_or_default()));
+    let slots = slots.filter(|slots| slots.free_threaded == free_threaded);
+    let made = slots.and_then(|slots| {
+        let offset = |address: u64| in_file(&elf, address.wrapping_sub(bias));
+        Some((offset(slots.new)?, offset(slots.copy)?))
+    });
+    let (new, copied) = made.ok_or(Unknown::Lacks(slots::TYPE))?;
+    // One that is made empty is for what it is made in, as a copy of the current one is. A copy of any
+    // other is for nobody: only that there is a new one at its address matters.
+    let mut functions = vec![
+        ("python_copies", copy),
+        ("python_copied", copy),
+        ("python_copies", new),
+        ("python_copied", new),
+        ("python_copied", copied),
+    ];
+    functions.extend(enter.map(|enter| ("python_enters", enter)));
     let identity = (metadata.dev(), metadata.ino());
     let aiohttp = aiohttp::find(proc, pid, &mappings);
     let libraries = old.unwrap_or_default().into_iter().chain(aiohttp).collect();
-    Ok(Some(Found { version, layout, file, identity, copy, enter, libraries, lacks }))
+    Ok(Some(Found { version, layout, file, identity, functions, libraries, lacks }))
 }
 
 /// The minor version in a file's name: 11 of `python3.11` and `libpython3.11.so.1.0`.

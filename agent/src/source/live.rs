@@ -35,6 +35,7 @@ use crate::limit::budget::KernelMemory;
 use crate::limit::shed::Step;
 use crate::limit::watch::Ring;
 use crate::stats::{Loss, Stats};
+use crate::trace::args::Attribution;
 pub use gauges::{Gauges, Program as ProgramUsage, RingFill};
 pub use loader::LoadError;
 
@@ -49,7 +50,8 @@ pub struct Live {
     order: Order,
     listening: Listening,
     unix: unix::Sockets,
-    runtimes: Runtimes,
+    /// None if units of work are not followed.
+    runtimes: Option<Runtimes>,
     /// Connections that the kernel was told something about.
     controlled: FxHashSet<u64>,
     /// Calls that the kernel left out of connections, where there are any.
@@ -94,13 +96,15 @@ fn remaining(kernel: &Kernel, mut on: impl FnMut(Left<'_>)) {
 }
 
 impl Live {
-    /// Loads and attaches the kernel programs.
+    /// Loads and attaches the kernel programs. Where nobody asks whose calls they are, nothing is
+    /// watched inside of processes.
     ///
     /// # Errors
     /// See [`LoadError`]: one clear line each.
     pub fn start(
         capture: Capture,
         memory: KernelMemory,
+        attribution: Attribution,
         stats: Arc<Stats>,
     ) -> Result<Self, LoadError> {
         let mut kernel = loader::load(capture, memory)?;
@@ -108,8 +112,11 @@ impl Live {
         if let Err(error) = kernel.older(unix::all()) {
             tracing::warn!("UNIX sockets will not be linked: {error}");
         }
-        let mut runtimes = Runtimes::default();
-        runtimes.all(&mut kernel);
+        let runtimes = (attribution == Attribution::Auto).then(|| {
+            let mut runtimes = Runtimes::default();
+            runtimes.all(&mut kernel);
+            runtimes
+        });
         Ok(Self {
             left_out: FxHashMap::default(),
             shed: Shed::default(),
@@ -151,7 +158,9 @@ impl Live {
         let waiting = self.kernel.gauges.ring.waiting();
         self.most_waiting = self.most_waiting.max(waiting);
         let Self { kernel, stats, order, listening, unix, runtimes, left_out, .. } = self;
-        runtimes.look(kernel);
+        if let Some(runtimes) = runtimes {
+            runtimes.look(kernel);
+        }
         stats.ring_peak.fetch_max(waiting, Ordering::Relaxed);
         let mut on = |mut event: Event<'_>| {
             if let Event::Opened(opened) = &mut event
@@ -175,7 +184,10 @@ impl Live {
                 let process =
                     record::Process::ref_from_prefix(&bytes).map(|(process, _)| process.pid);
                 // Before what it does is told.
-                let contexts = process.is_ok_and(|pid| runtimes.runs(kernel, pid));
+                let contexts = match (process, &mut *runtimes) {
+                    (Ok(pid), Some(runtimes)) => runtimes.runs(kernel, pid),
+                    _ => false,
+                };
                 decode::record(&bytes, contexts, unix, &mut on);
                 continue;
             }
@@ -258,7 +270,9 @@ impl Live {
             self.stats.lose(loss, now.saturating_sub(before));
         }
         self.kernel.log();
-        self.runtimes.sweep(&mut self.kernel);
+        if let Some(runtimes) = &mut self.runtimes {
+            runtimes.sweep(&mut self.kernel);
+        }
         let programs = self.kernel.gauges.programs();
         let now = programs.iter().map(|program| program.recursion_misses).sum();
         let before = std::mem::replace(&mut self.recursion_misses, now);

@@ -1,11 +1,22 @@
 //! The flags that decide what spans say and which are told: the same live and in a replay.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Tracer;
 use super::client_address::Cidr;
 use super::propagation::Propagators;
 use super::sampler::Sampler;
+
+/// How the parents of calls are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Attribution {
+    /// By every rule that holds for the process
+    #[default]
+    Auto,
+    /// Not at all: each call that a process makes begins a trace, and nothing is watched inside of
+    /// processes
+    None,
+}
 
 /// Flags of traces.
 #[derive(Args, Clone, Debug)]
@@ -17,6 +28,10 @@ pub struct TraceArgs {
     /// b3multi, jaeger, xray, datadog, or none
     #[arg(long, value_name = "NAMES", env = "OTEL_PROPAGATORS", default_value = "tracecontext")]
     pub propagators: Propagators,
+    /// Whether the calls that a process makes are linked to the request that it makes them for. Its
+    /// own requests are linked to their callers in any case
+    #[arg(long, value_name = "HOW", env = "TRACEBEE_ATTRIBUTION", default_value = "auto")]
+    pub attribution: Attribution,
     /// Which traces are told: always_on, always_off or traceidratio, each also with parentbased_ before
     /// it, by which the decision of a request's sender holds
     #[arg(
@@ -43,5 +58,6 @@ impl TraceArgs {
             tracing::warn!("{complaint}");
         }
         Tracer::new(self.trusted_proxy.into_iter().collect(), self.propagators, sampler)
+            .with_attribution(self.attribution)
     }
 }

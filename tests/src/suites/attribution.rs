@@ -23,14 +23,23 @@ use crate::Setting;
 /// Requests in flight.
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
 /// How the shop is served: what its calls are called by, by what, on which event loop, and its endpoints.
-const SHOPS: [(&str, Shop, &str, &[Endpoint]); 7] = [
+const SHOPS: [(&str, Shop, &str, &[Endpoint]); 9] = [
     ("fastapi-asyncio", Shop::FastApi, "asyncio", &FASTAPI),
     ("fastapi-uvloop", Shop::FastApi, "uvloop", &FASTAPI),
     ("fastapi-uvloop-0.21.0", Shop::FastApi, "uvloop-0.21.0", &FASTAPI),
     ("fastapi-uvloop-0.22.1", Shop::FastApi, "uvloop-0.22.1", &FASTAPI),
+    ("fastapi-reset-asyncio", Shop::FastApiReset, "asyncio", &FASTAPI),
+    ("fastapi-reset-uvloop", Shop::FastApiReset, "uvloop", &FASTAPI),
     ("aiohttp-asyncio", Shop::Aiohttp, "asyncio", &AIOHTTP),
     ("aiohttp-uvloop", Shop::Aiohttp, "uvloop", &AIOHTTP),
     ("aiohttp-uvloop-0.21.0", Shop::Aiohttp, "uvloop-0.21.0", &AIOHTTP),
+];
+/// The same in other interpreters, which only `tests/setup --full` installs.
+const PYTHONS: [(&str, Shop, &str, &[Endpoint]); 4] = [
+    ("fastapi-cpython-3.12", Shop::FastApiOn("3.12"), "asyncio", &FASTAPI),
+    ("fastapi-cpython-3.13", Shop::FastApiOn("3.13"), "asyncio", &FASTAPI),
+    ("fastapi-cpython-3.14", Shop::FastApiOn("3.14"), "asyncio", &FASTAPI),
+    ("fastapi-cpython-3.14-uvloop", Shop::FastApiOn("3.14"), "uvloop", &FASTAPI),
 ];
 /// An endpoint of the shop, how many calls it makes for a request, and how large a request's body is.
 type Endpoint = (&'static str, usize, usize);
@@ -119,22 +128,21 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let down = servers::start(Which::Go, dir)?;
     let calls = if setting.full { CALLS_FULL } else { CALLS };
     let mut tally = Tally::default();
-    for (service, shop, event_loop, endpoints) in SHOPS {
-        if !setting.wants(service) {
-            continue;
-        }
+    let others = PYTHONS.iter().filter(|_| setting.full || !setting.services.is_empty());
+    let shops = SHOPS.iter().chain(others).filter(|(service, ..)| setting.wants(service));
+    for &(service, shop, event_loop, endpoints) in shops {
         let shop = servers::shop(shop, event_loop, &down, dir, setting.permuted)?;
         // Ids are parted by dots.
         let name = service.replace('.', "_");
         let agent = Agent::json(&setting.binary, dir)?;
-        for in_flight in IN_FLIGHT {
+        for in_flight in setting.in_flight(&IN_FLIGHT) {
             let plan = plan(setting, &shop, (&name, endpoints), in_flight, calls);
             Client::Go.run(&plan, dir, in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
         let mut cells = cells(setting, &spans, &shop, &name, Span::call);
-        for &(endpoint, each, _) in endpoints {
-            for in_flight in IN_FLIGHT {
+        for &(endpoint, each, _) in endpoints.iter().filter(|it| setting.wants_endpoint(it.0)) {
+            for in_flight in setting.in_flight(&IN_FLIGHT) {
                 let cell = cells.remove(&(endpoint, in_flight)).unwrap_or_default();
                 if setting.table {
                     println!("{}", cell.row(service, endpoint, in_flight));
@@ -182,7 +190,7 @@ fn plan(
     let mut plan = Plan::default();
     let most = endpoints.iter().map(|(_, each, _)| requests(calls, *each)).max().unwrap_or(0);
     for n in 0..most {
-        for (endpoint, each, body) in endpoints {
+        for (endpoint, each, body) in endpoints.iter().filter(|it| setting.wants_endpoint(it.0)) {
             if n < requests(calls, *each) {
                 let id = setting.id(&[service, endpoint, &in_flight.to_string(), &n.to_string()]);
                 let method = if *body > 0 { "POST" } else { "GET" };

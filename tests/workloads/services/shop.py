@@ -76,6 +76,13 @@ async def work(call, ask):
     await early
 
 
+@app.get("/once")
+async def once(call: str):
+    """Nothing but one call: what bench asks for."""
+    await by_aiohttp(call, "one")
+    return {}
+
+
 @app.get("/aiohttp")
 async def with_aiohttp(call: str):
     await work(call, by_aiohttp)

@@ -37,12 +37,25 @@ pub(super) struct Runs {
 
 /// All runs of the programs that a process holds.
 pub(super) fn runs(pid: u32) -> Result<Runs> {
+    runs_of(pid, |_| true)
+}
+
+/// Those of its programs at functions of other processes: each one is a breakpoint that was met, or a
+/// return from a function that begins with one.
+pub(super) fn probes(pid: u32) -> Result<Runs> {
+    /// `BPF_PROG_TYPE_KPROBE`, which all probes are.
+    const PROBE: u64 = 2;
+    runs_of(pid, |kind| kind == PROBE)
+}
+
+fn runs_of(pid: u32, wanted: impl Fn(u64) -> bool) -> Result<Runs> {
     let path = Path::new("/proc").join(pid.to_string()).join("fdinfo");
     let mut runs = Runs::default();
     let mut seen = HashSet::new();
     for entry in fs::read_dir(&path).with_context(|| path.display().to_string())? {
         // Descriptors come and go.
-        runs.add(&fs::read_to_string(entry?.path()).unwrap_or_default(), &mut seen);
+        let fdinfo = fs::read_to_string(entry?.path()).unwrap_or_default();
+        runs.add(&fdinfo, &mut seen, &wanted);
     }
     Ok(runs)
 }
@@ -58,13 +71,13 @@ impl Runs {
 
     /// Links name their program too, but only the program has counters. A process may hold a program
     /// by several descriptors; `seen` has those that were counted.
-    fn add(&mut self, fdinfo: &str, seen: &mut HashSet<u64>) {
+    fn add(&mut self, fdinfo: &str, seen: &mut HashSet<u64>, wanted: &impl Fn(u64) -> bool) {
         let number = |key: &str| {
             let line = fdinfo.lines().find_map(|line| line.strip_prefix(key));
             line.and_then(|value| value.trim().parse::<u64>().ok())
         };
         let (Some(program), Some(count)) = (number("prog_id:"), number("run_cnt:")) else { return };
-        if seen.insert(program) {
+        if number("prog_type:").is_some_and(wanted) && seen.insert(program) {
             self.count += count;
             self.nanoseconds += number("run_time_ns:").unwrap_or_default();
         }
@@ -81,9 +94,11 @@ mod tests {
         for _ in 0..2 {
             let program =
                 "pos:\t0\nprog_type:\t26\nprog_id:\t7\nrun_time_ns:\t174269\nrun_cnt:\t270\n";
-            runs.add(program, &mut seen);
+            runs.add(program, &mut seen, &|kind| kind == 26);
         }
-        runs.add("pos:\t0\nlink_type:\ttracing\nprog_id:\t7\n", &mut seen);
+        let probe = "prog_type:\t2\nprog_id:\t8\nrun_time_ns:\t10\nrun_cnt:\t1\n";
+        runs.add(probe, &mut seen, &|kind| kind == 26);
+        runs.add("pos:\t0\nlink_type:\ttracing\nprog_id:\t7\n", &mut seen, &|_| true);
         assert_eq!(runs, Runs { count: 270, nanoseconds: 174_269 });
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tracebee_tests::paths::free_port;
 use tracebee_tests::postgres::Postgres;
 use tracebee_tests::process::Process;
+use tracebee_tests::servers::Server;
 
 use super::{host, usage};
 
@@ -117,7 +118,7 @@ impl Load for Http {
     }
 
     fn read(&self, text: &str) -> Result<(u64, f64)> {
-        parse(text)
+        wrk(text)
     }
 }
 
@@ -200,10 +201,15 @@ impl Nginx {
         process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
         Ok(Self { port, process })
     }
+
+    /// As what others ask.
+    pub(super) fn server(self) -> Server {
+        Server::single("nginx", self.port, self.process)
+    }
 }
 
 /// Requests, and requests a second, of wrk.
-fn parse(text: &str) -> Result<(u64, f64)> {
+pub(super) fn wrk(text: &str) -> Result<(u64, f64)> {
     // Errors make a round another load than the one it is compared with.
     if let Some(line) = text.lines().find(|line| {
         let line = line.trim_start();
@@ -250,10 +256,10 @@ Transfer/sec:      8.67MB
 
     #[test]
     fn counts_of_wrk() {
-        assert_eq!(parse(TEXT).expect("counts"), (301_223, 59060.05));
+        assert_eq!(wrk(TEXT).expect("counts"), (301_223, 59060.05));
         let broken = TEXT.replace("Requests", "  Socket errors: connect 0, read 9\nRequests");
-        assert!(parse(&broken).is_err());
-        assert!(parse("").is_err());
+        assert!(wrk(&broken).is_err());
+        assert!(wrk("").is_err());
     }
     #[test]
     fn counts_of_pgbench() {

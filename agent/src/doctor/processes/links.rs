@@ -48,11 +48,21 @@ fn follows(proc: &Path, pid: u32, runtime: &str) -> (bool, Option<String>) {
         }
         return tell(found);
     }
+    if runtime == "php" && is_fpm(proc, pid) {
+        return (false, Some("it is asked by FastCGI, which is not read".to_owned()));
+    }
     match proxy::find(proc, pid) {
         // Whether it is one is not known.
         Ok(None) | Err(Unknown::Io(_)) => tell(goroutines(proc, pid)),
         found => tell(found),
     }
+}
+
+/// True of PHP's process manager and its workers, `php-fpm8.2`.
+fn is_fpm(proc: &Path, pid: u32) -> bool {
+    let executable = fs::read_link(proc.join(format!("{pid}/exe"))).unwrap_or_default();
+    let name = executable.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b"php-fpm")
 }
 
 /// What runs of Go in a process, if its goroutines can be followed.
@@ -95,6 +105,20 @@ mod tests {
         std::os::unix::fs::symlink("/usr/sbin/nginx", place.join("exe")).expect("a link");
         let runtime = Runtime { name: "nginx", version: None, stripped: None, tls: None };
         assert_eq!(of(proc.path(), 7, &runtime).inside, ["context", "sole"]);
+    }
+
+    #[test]
+    fn php_says_by_what_it_is_asked() {
+        let proc = tempfile::tempdir().expect("a directory");
+        for (pid, program) in [(7, "/usr/sbin/php-fpm8.2"), (8, "/usr/bin/php8.2")] {
+            let place = proc.path().join(pid.to_string());
+            fs::create_dir_all(&place).expect("a directory");
+            std::os::unix::fs::symlink(program, place.join("exe")).expect("a link");
+        }
+        let runtime = Runtime { name: "php", version: None, stripped: None, tls: None };
+        let why = |pid| of(proc.path(), pid, &runtime).why;
+        assert!(why(7).is_some_and(|why| why.contains("FastCGI")));
+        assert_eq!(why(8), None);
     }
 
     #[test]

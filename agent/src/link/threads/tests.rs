@@ -60,7 +60,7 @@ impl Work {
 
     fn asks_on(&mut self, tid: u32, id: ConnectionId) -> Asked {
         let doing = self.doing(tid);
-        self.threads.asks(doing, id, doing.time, true)
+        self.threads.asks(doing, Some(id), doing.time, true)
     }
 
     fn asks(&mut self, tid: u32) -> Asked {
@@ -124,7 +124,7 @@ fn a_process_is_believed_once_it_has_proved_it() {
     assert_eq!(work.calls(3), Asked::For(first));
     assert_eq!(work.calls(4), Asked::For(second));
     assert_eq!(work.calls(3), Asked::For(first), "another call");
-    assert_eq!(work.calls(5), Asked::Unknown, "serves nothing, and never did");
+    assert_eq!(work.calls(5), Asked::Nobody, "serves nothing, and never did");
     work.answers(3, first);
     assert_eq!(work.calls(3), Asked::Nobody, "after its answer");
     assert_eq!(work.calls(4), Asked::For(second));
@@ -318,8 +318,20 @@ fn a_call_is_not_that_of_a_request_which_was_read_later_or_had_others_in_it() {
     work.reads(3);
     let doing = work.doing(3);
     let early = Time(doing.time.0 - 20);
-    assert_eq!(work.threads.asks(doing, out(3), early, true), Asked::Nobody);
-    assert_eq!(work.threads.asks(doing, out(3), doing.time, false), Asked::Nobody);
+    assert_eq!(work.threads.asks(doing, Some(out(3)), early, true), Asked::Nobody);
+    assert_eq!(work.threads.asks(doing, Some(out(3)), doing.time, false), Asked::Nobody);
+}
+
+#[test]
+fn what_has_no_answer_is_part_of_the_request_too() {
+    let mut work = Work::believed();
+    let place = work.reads(3);
+    let doing = work.doing(3);
+    let tells = |work: &mut Work| work.threads.asks(doing, None, doing.time, true);
+    assert_eq!(tells(&mut work), Asked::For(place));
+    work.asks(3);
+    assert_eq!(tells(&mut work), Asked::Nobody, "it waits for somebody");
+    assert_eq!(work.standing(), Standing::Believed);
 }
 
 #[test]
@@ -357,7 +369,7 @@ fn another_program_has_to_prove_it_again() {
     let thread = Thread { pid: PID + 1, tid: 3 };
     let doing = Doing { thread, ..work.doing(3) };
     work.threads.reads(doing, place, true);
-    assert_eq!(work.threads.asks(doing, out(3), doing.time, true), Asked::Unknown);
+    assert_eq!(work.threads.asks(doing, Some(out(3)), doing.time, true), Asked::Unknown);
     assert_eq!(work.standing(), Standing::Believed);
 }
 

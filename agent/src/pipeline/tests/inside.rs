@@ -3,6 +3,7 @@
 use super::*;
 use crate::link::Link;
 use crate::source::{Program, Work};
+use crate::trace::args::Attribution;
 use crate::trace::client_address::TrustedProxies;
 use crate::trace::propagation::Propagators;
 use crate::trace::sampler::Sampler;
@@ -205,6 +206,28 @@ fn without_a_better_rule_the_only_request_is_the_one() {
 }
 
 #[test]
+fn what_a_process_asks_when_it_serves_nobody_ends_that() {
+    let mut service = Service::new();
+    service.calls(None);
+    service.asked(IN[0]);
+    assert_eq!(link(&service.calls(None)), Some(Link::Sole), "it was getting ready");
+    service.served(IN[0]);
+    assert_eq!(link(&service.calls(None)), None);
+    service.asked(IN[0]);
+    assert_eq!(link(&service.calls(None)), None, "it may be what it asks by itself");
+}
+
+#[test]
+fn nothing_is_linked_inside_where_nobody_asks_whose_calls_they_are() {
+    let tracer = Tracer::default().with_attribution(Attribution::None);
+    let mut service = Service::with(Pipeline::new, tracer.fresh());
+    let work = service.asked(IN[0]);
+    assert_eq!(link(&service.calls(None)), None);
+    assert_eq!(link(&service.calls(Some(work))), None);
+    assert_eq!(service.stats.unlinked.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn a_trace_is_told_whole_or_not_at_all() {
     const REQUESTS: usize = 300;
     let (sampler, _) = Sampler::named("parentbased_traceidratio", Some("0.5"));
@@ -316,7 +339,7 @@ fn a_thread_that_serves_one_request_at_a_time_tells_whose_its_calls_are() {
     // The other one's is the only one, but this thread is known to have answered its own.
     service.by(0).asked(IN[0]);
     assert_eq!(link(&service.by(1).calls_on(OUTS[1], None)), None);
-    assert_eq!(link(&service.by(2).calls(None)), Some(Link::Sole));
+    assert_eq!(link(&service.by(2).calls(None)), None, "a thread that serves nothing");
 }
 
 #[test]

@@ -98,6 +98,16 @@ pub(super) enum Owner {
     Starter,
 }
 
+/// True if the function `name` is of the program's main module, or of its main package where that module
+/// is not known.
+pub(super) fn is_own(name: &[u8], module: Option<&str>) -> bool {
+    let of = |path: &str| {
+        let rest = name.strip_prefix(path.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"/") || rest.starts_with(b"."))
+    };
+    of("main") || module.is_some_and(of)
+}
+
 /// Whose the function `name` is; `module` is the path of the program's own main module, if that is
 /// known.
 pub(super) fn owner(name: &[u8], module: Option<&str>) -> Owner {
@@ -145,6 +155,14 @@ mod tests {
             ("log/slog.Info", Owner::Library),
         ] {
             assert_eq!(owner(name.as_bytes(), Some("shop")), found, "{name}");
+        }
+        for (name, module, own) in [
+            ("main.(*queue).pop", None, true),
+            ("shop/internal/pool.(*Worker).run", Some("shop"), true),
+            ("shopping/pool.Run", Some("shop"), false),
+            ("github.com/panjf2000/ants/v2.(*goWorker).run.func1", Some("shop"), false),
+        ] {
+            assert_eq!(is_own(name.as_bytes(), module), own, "{name}");
         }
         assert_eq!(owner(b"log/agent.Run", Some("log/agent")), Owner::Program);
         assert_eq!(owner(b"log/agents.Run", Some("log/agent")), Owner::Library);

@@ -5,13 +5,15 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// It starts goroutines, waits in a loop, waits once, and sleeps.
+/// It starts goroutines, waits in a loop, waits once, sleeps, and takes jobs from lists under a lock: at
+/// the place, by a function, or one only.
 const PROGRAM: &str = r#"
 package main
 
 import (
 	"net/http"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -32,11 +34,52 @@ func sleeps() {
 	}
 }
 
+var (
+	lock sync.Mutex
+	list []int
+)
+
+//go:noinline
+func drains() {
+	for {
+		lock.Lock()
+		if len(list) == 0 {
+			lock.Unlock()
+			return
+		}
+		job := list[0]
+		list = list[1:]
+		lock.Unlock()
+		println(job)
+	}
+}
+
+//go:noinline
+func pops() int {
+	lock.Lock()
+	defer lock.Unlock()
+	if len(list) == 0 {
+		return -1
+	}
+	job := list[0]
+	list = list[1:]
+	return job
+}
+
+//go:noinline
+func popsAll() {
+	for job := pops(); job >= 0; job = pops() {
+		println(job)
+	}
+}
+
 func main() {
 	jobs := make(chan int, 1)
 	if len(os.Args) > 5 {
 		go worker(jobs)
 		go sleeps()
+		go drains()
+		go popsAll()
 		http.Get("http://localhost/")
 		http.ListenAndServe(":1", nil)
 	}
@@ -109,7 +152,12 @@ fn what_is_found_is_what_the_symbols_say() {
             assert!(inside.len() == 1 && *inside[0] > range.start, "{name}: {function}");
             assert_eq!(bytes[*inside[0] as usize], 0xe8, "{name}: a call");
         }
-        assert_eq!(waits.len(), 3, "{name}: only the program's own");
+        for function in ["main.drains", "main.popsAll"] {
+            assert!(waits.contains(&range(&path, function).start), "{name}: {function}");
+        }
+        let locks_once = range(&path, "main.pops");
+        assert!(!waits.iter().any(|at| locks_once.contains(at)), "{name}: {waits:x?}");
+        assert_eq!(waits.len(), 5, "{name}: only the program's own");
         assert!(image.starts.len() > 20, "{name}: those of net/http");
         let drivers = image.starts.iter().filter(|(_, what)| *what == start::NEVER);
         assert!(drivers.count() >= 2, "{name}: of a connection");

@@ -86,7 +86,8 @@ impl Proxy {
     fn plan(&self, setting: &Setting, server: &Server, in_flight: usize, calls: usize) -> Plan {
         let (mut plan, base) = (Plan::default(), server.base(false));
         for n in 0..calls {
-            for (endpoint, each) in self.endpoints {
+            let endpoints = self.endpoints.iter().filter(|(name, _)| setting.wants_endpoint(name));
+            for (endpoint, each) in endpoints {
                 if n >= super::requests(calls, *each) {
                     continue;
                 }
@@ -109,14 +110,14 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
     for proxy in PROXIES.iter().filter(|proxy| setting.wants(proxy.name)) {
         let server = proxy.start(setting, down)?;
         let agent = Agent::json(&setting.binary, setting.dir.path())?;
-        for in_flight in IN_FLIGHT {
+        for in_flight in setting.in_flight(&IN_FLIGHT) {
             let plan = proxy.plan(setting, &server, in_flight, calls);
             Client::Go.run(&plan, setting.dir.path(), in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
         let mut cells = cells(setting, &spans, &server, proxy.name, Span::call);
-        for (endpoint, each) in proxy.endpoints {
-            for in_flight in IN_FLIGHT {
+        for (endpoint, each) in proxy.endpoints.iter().filter(|it| setting.wants_endpoint(it.0)) {
+            for in_flight in setting.in_flight(&IN_FLIGHT) {
                 let cell = cells.remove(&(endpoint, in_flight)).unwrap_or_default();
                 if setting.table {
                     println!("{}", cell.row(proxy.name, endpoint, in_flight));

@@ -1,7 +1,9 @@
 //! Services in which the thread says whose call it is, and some in which it would be wrong.
 
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -49,7 +51,7 @@ const NONE: Option<&str> = None;
 
 /// Each thread serves one request at a time; or each process does, and has no need of threads; or
 /// it is not so.
-const SERVICES: [Service; 13] = [
+const SERVICES: [Service; 15] = [
     Service {
         name: "flask-threads",
         endpoints: &[
@@ -105,6 +107,25 @@ const SERVICES: [Service; 13] = [
         command: |port, _| {
             let mut command = puma(port);
             command.env("QUEUED", "1");
+            command
+        },
+    },
+    Service {
+        name: "php-apache",
+        endpoints: &[endpoint("work", 3, SOLE), endpoint("pieces", 2, SOLE)],
+        command: |port, dir| {
+            let mut command = Command::new("/usr/sbin/apache2");
+            command.args(["-D", "FOREGROUND", "-f"]).arg(apache(port, dir));
+            command
+        },
+    },
+    Service {
+        name: "php-server",
+        endpoints: &[endpoint("work", 3, SOLE), endpoint("pieces", 2, SOLE)],
+        command: |port, _| {
+            let mut command = Command::new("php");
+            command.args(["-S", &format!("127.0.0.1:{port}"), "desk.php"]);
+            command.current_dir(workload("services")).env("PHP_CLI_SERVER_WORKERS", "8");
             command
         },
     },
@@ -169,6 +190,27 @@ fn puma(port: &str) -> Command {
     command
 }
 
+/// Apache's configuration, beside a script that its user may read; where that cannot be made, starting
+/// it says so.
+fn apache(port: &str, dir: &Path) -> PathBuf {
+    let own = dir.join("apache");
+    let config = own.join("apache.conf");
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(&own)?;
+        for place in [dir, &own] {
+            fs::set_permissions(place, fs::Permissions::from_mode(0o755))?;
+        }
+        fs::copy(workload("services/desk.php"), own.join("desk.php"))?;
+        let template = fs::read_to_string(workload("services/apache.conf"))?;
+        let text = template.replace("{dir}", &own.display().to_string()).replace("{port}", port);
+        fs::write(&config, text)
+    };
+    if let Err(error) = write() {
+        eprintln!("{}: {error}", config.display());
+    }
+    config
+}
+
 fn java(how: &str, port: &str) -> Command {
     let mut command = java_with(&["java-tomcat", "java-tomcat/*", "java-postgres/*"]);
     command.args(["Desk", how, port]);
@@ -201,7 +243,8 @@ impl Service {
     fn plan(&self, setting: &Setting, server: &Server, in_flight: usize, calls: usize) -> Plan {
         let mut plan = Plan::default();
         for n in 0..calls {
-            for Endpoint { name, each, .. } in self.endpoints {
+            let endpoints = self.endpoints.iter().filter(|it| setting.wants_endpoint(it.name));
+            for Endpoint { name, each, .. } in endpoints {
                 if n < super::requests(calls, *each) {
                     let parts = [self.name, name, &in_flight.to_string(), &n.to_string()];
                     plan.get(&setting.id(&parts), &server.base(false), &format!("/{name}"));
@@ -221,14 +264,14 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
         // The agent first: what a process served before that, nobody knows.
         let agent = Agent::json(&setting.binary, dir)?;
         let server = service.start(setting, down, &postgres)?;
-        for in_flight in IN_FLIGHT {
+        for in_flight in setting.in_flight(&IN_FLIGHT) {
             let plan = service.plan(setting, &server, in_flight, calls);
             Client::Go.run(&plan, dir, in_flight)?;
         }
         let spans = agent.stop()?.spans()?;
         let mut cells = cells(setting, &spans, &server, service.name, Span::call);
-        for endpoint in service.endpoints {
-            for in_flight in IN_FLIGHT {
+        for endpoint in service.endpoints.iter().filter(|it| setting.wants_endpoint(it.name)) {
+            for in_flight in setting.in_flight(&IN_FLIGHT) {
                 let cell = cells.remove(&(endpoint.name, in_flight)).unwrap_or_default();
                 if setting.table {
                     println!("{}", cell.row(service.name, endpoint.name, in_flight));

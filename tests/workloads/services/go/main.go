@@ -59,6 +59,11 @@ func work(call string) {
 	ask(call, "three")
 }
 
+// Nothing but one call: what bench asks for.
+func once(call string) {
+	ask(call, "one")
+}
+
 // Some at once.
 func fan(call string) {
 	ask(call, "one")
@@ -164,6 +169,68 @@ func queued(call string) {
 	group.Wait()
 }
 
+// Workers that end when nothing is left on their list, which is under a lock: they never wait.
+type pile struct {
+	lock    sync.Mutex
+	jobs    []job
+	workers int
+}
+
+var taken, popped pile
+
+func (p *pile) put(job job, work func()) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.jobs = append(p.jobs, job)
+	if p.workers < 4 {
+		p.workers++
+		go work()
+	}
+}
+
+func (p *pile) take() {
+	for {
+		p.lock.Lock()
+		if len(p.jobs) == 0 {
+			p.workers--
+			p.lock.Unlock()
+			return
+		}
+		job := p.jobs[0]
+		p.jobs = p.jobs[1:]
+		p.lock.Unlock()
+		ask(job.call, job.n)
+		job.done.Done()
+	}
+}
+
+func (p *pile) pop() (first job, found bool) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if len(p.jobs) == 0 {
+		p.workers--
+		return job{}, false
+	}
+	first = p.jobs[0]
+	p.jobs = p.jobs[1:]
+	return first, true
+}
+
+func (p *pile) takeAll() {
+	for job, found := p.pop(); found; job, found = p.pop() {
+		ask(job.call, job.n)
+		job.done.Done()
+	}
+}
+
+func piled(call string) {
+	var group sync.WaitGroup
+	group.Add(2)
+	taken.put(job{call, "one", &group}, taken.take)
+	popped.put(job{call, "two", &group}, popped.takeAll)
+	group.Wait()
+}
+
 var housekeeper sync.Once
 
 // A background loop that the first request starts: what it asks is nobody's. Its calls are those of an
@@ -202,12 +269,14 @@ func main() {
 	for n := 0; n < 16; n++ {
 		go worker(ready)
 	}
+	serve("once", once)
 	serve("work", work)
 	serve("fan", fan)
 	serve("after", after)
 	serve("workers", func(call string) { hand(ready, call) })
 	serve("lazy", lazy)
 	serve("queued", queued)
+	serve("piled", piled)
 	serve("house", house)
 	serve("timer", timer)
 	for _, setUp := range databases {

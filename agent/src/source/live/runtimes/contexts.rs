@@ -1,6 +1,7 @@
 //! The processes that run CPython: what is watched in their interpreters and event loops, for as long
 //! as one runs.
 
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use aya::programs::ProgramError;
@@ -25,9 +26,9 @@ pub(super) struct Contexts {
 /// An interpreter, as an executable or a library, or a library of it.
 #[derive(Default)]
 struct File {
-    /// By the kernel program that is told. Dropped with the last process: containers come with files
-    /// of their own, and go.
-    watches: FxHashMap<&'static str, Watch>,
+    /// By the kernel program that is told, and by place. Dropped with the last process: containers come
+    /// with files of their own, and go.
+    watches: FxHashMap<(&'static str, u64), Watch>,
     users: FxHashSet<u32>,
 }
 
@@ -84,17 +85,13 @@ impl Contexts {
                 self.processes.entry(pid).or_default().push(identity);
             }
             for &(name, offset) in functions {
-                if !file.watches.contains_key(name) {
-                    file.watches.insert(name, kernel.watch(name, path, offset)?);
+                if let Entry::Vacant(entry) = file.watches.entry((name, offset)) {
+                    entry.insert(kernel.watch(name, path, offset)?);
                 }
             }
             Ok::<_, ProgramError>(())
         };
-        let copies = [("python_copies", found.copy), ("python_copied", found.copy)];
-        watch(found.identity, &found.file, &copies)?;
-        if let Some(enter) = found.enter {
-            watch(found.identity, &found.file, &[("python_enters", enter)])?;
-        }
+        watch(found.identity, &found.file, &found.functions)?;
         for Library { file, identity, functions } in &found.libraries {
             watch(*identity, file, functions)?;
         }
