@@ -2,9 +2,9 @@
 //! it settles the message is done for that.
 //!
 //! As with requests ([`threads`](super::threads)) nothing says of a process whether its threads are like
-//! that. It is believed after so many messages in a row ([`PROOFS`]) that were each read, worked on and
+//! that. It is believed after so many messages in a row (`PROOFS`) that were each read, worked on and
 //! settled by one thread, which asked others meanwhile and waited for them; one act of which a thread
-//! like that is not capable (a [`Deed`]) ends it for good.
+//! like that is not capable (a `Deed`) ends it for good.
 //!
 //! Of several messages that a thread has in hand nobody knows which it works on: it may settle first and
 //! work then. So only one that was alone from the time when it was brought has calls.
@@ -135,7 +135,8 @@ impl Consumers {
         let Some(thread) = self.messages.remove(&place) else { return };
         let Some(worker) = self.threads.get_mut(&thread) else { return };
         worker.open = worker.open.saturating_sub(1);
-        worker.settled = worker.open == 0;
+        // Whose connection has ended goes on with what it had in its hands.
+        worker.settled = worker.open == 0 && by.is_some();
         let alone = worker.alone.take_if(|alone| *alone == place).is_some();
         let Some(by) = by.filter(|by| by.losses == worker.losses) else { return };
         if by.thread != thread {

@@ -3,7 +3,7 @@
 //! Nothing on the wire names a message at both ends. But it keeps its exchange, its routing key and its
 //! whole header (size of the body, properties, headers), and what has a message id or a correlation id
 //! is meant to be told from others by that. So what is equal in all of these was sent by the one who was
-//! seen to send it, if that happened once only in a window ([`KEEP`], [`MAX_WAITING`]), and if nobody can
+//! seen to send it, if that happened once only in a window ([`KEEP`], `MAX_WAITING`), and if nobody can
 //! have sent the same unseen:
 //!
 //! - both ends of the sender's and of the receiver's connection are on this host, with one process as

@@ -78,6 +78,17 @@ fn deeds_end_it() {
 }
 
 #[test]
+fn work_goes_on_when_the_connection_has_ended() {
+    let mut consumers = believed();
+    let me = doing(THREAD.tid);
+    consumers.brought(me, (BROKER, 1));
+    consumers.settled((BROKER, 1), None);
+    assert_eq!(consumers.asks(me, OTHER, true), None, "it is brought again to somebody else");
+    consumers.does(me, OTHER, true);
+    assert_eq!(works(&mut consumers, 2), Some((BROKER, 2)));
+}
+
+#[test]
 fn another_thread_has_calls_of_its_own() {
     let mut consumers = believed();
     consumers.brought(doing(THREAD.tid), (BROKER, 1));
