@@ -9,7 +9,7 @@ use aya_ebpf::{
 use core::ffi::c_void;
 use tracebee_common::{
     CAPTURE_MAX, MESSAGE_MAX,
-    record::{self, Data, FLAG_FIRST, FLAG_REST, Header, TAIL},
+    record::{Data, FLAG_FIRST, FLAG_REST, TAIL},
 };
 
 use crate::{emit, socket::Socket};
@@ -103,12 +103,14 @@ pub(crate) struct Copied {
 #[inline(always)]
 pub(crate) fn copy(scratch: &mut Scratch, body: Body, length: u64, wanted: u64) -> Copied {
     begin(scratch, body);
-    next(scratch, length, wanted)
+    let mut scratch: *mut Scratch = scratch;
+    next(&mut scratch, length, wanted)
 }
 
-/// Copies the next record's bytes of the `length` that are left.
+/// Copies the next record's bytes of the `length` that are left. `scratch` points to a live reference: it
+/// is what the callback of [`copy_next`] is given.
 #[inline(always)]
-fn next(scratch: &mut Scratch, length: u64, wanted: u64) -> Copied {
+fn next(scratch: &mut *mut Scratch, length: u64, wanted: u64) -> Copied {
     if wanted <= PIECE {
         let captured = copy_next(scratch, length, wanted);
         let whole = u64::from(captured.front) == wanted;
@@ -184,7 +186,9 @@ fn begin(scratch: &mut Scratch, body: Body) {
 /// Copies up to `limit` of the next `length` bytes of a message and, if that is not all, the last of
 /// them, or of their last segment; nothing of what cannot be read.
 #[inline(always)]
-fn copy_next(scratch: &mut Scratch, length: u64, limit: u64) -> Captured {
+fn copy_next(context: &mut *mut Scratch, length: u64, limit: u64) -> Captured {
+    // SAFETY: as `next` says.
+    let scratch = unsafe { &mut **context };
     let buffer = scratch.walk.buffer;
     if buffer != 0 {
         scratch.walk.buffer = buffer + length;
@@ -198,11 +202,10 @@ fn copy_next(scratch: &mut Scratch, length: u64, limit: u64) -> Captured {
     let walk = &mut scratch.walk;
     (walk.left, walk.limit, walk.filled) = (length, limit, 0);
     (walk.last, walk.last_length) = (0, 0);
-    let mut context: *mut Scratch = scratch;
     // SAFETY: the callback gets exactly this context, which outlives the call.
     let (filled, last, last_length) = unsafe {
-        bpf_loop(SEGMENTS, next_segment as *mut c_void, (&raw mut context).cast(), 0);
-        let walk = &raw const (*context).walk;
+        bpf_loop(SEGMENTS, next_segment as *mut c_void, (&raw mut *context).cast(), 0);
+        let walk = &raw const (**context).walk;
         (
             (&raw const (*walk).filled).read_volatile(),
             (&raw const (*walk).last).read_volatile(),
@@ -351,20 +354,23 @@ struct Pieces {
 
 unsafe extern "C" fn next_piece(_index: u32, context: *mut c_void) -> i64 {
     // SAFETY: `context` is that of `output`: live references.
-    let (scratch, state) = unsafe {
-        let context = &*context.cast::<Pieces>();
-        (&mut *context.scratch, &mut *context.state)
-    };
+    let Pieces { scratch: context, state } = unsafe { &mut *context.cast::<Pieces>() };
+    // SAFETY: as above.
+    let (scratch, state) = unsafe { (&mut **context, &mut **state) };
+    // In place: this is called by a program with a stack of its own and calls another, and older
+    // kernels (6.1) give all three 512 bytes together.
+    let header = &mut scratch.data.header;
+    header.number = state.number;
+    state.number = header.number.wrapping_add(1);
+    header.losses = emit::losses();
+    header.flags = header.flags & !FLAG_FIRST | FLAG_REST;
+    scratch.data.position += u64::from(scratch.data.length);
     let (rest, wanted) = (scratch.walk.rest, scratch.walk.wanted);
-    let copied = next(scratch, rest, wanted);
-    let before = scratch.data;
-    let Header { flags, time, .. } = before.header;
-    scratch.data.header = emit::header(state, record::DATA, flags & !FLAG_FIRST | FLAG_REST, time);
-    scratch.data.position = before.position + u64::from(before.length);
+    let copied = next(context, rest, wanted);
+    (scratch.walk.rest, scratch.walk.wanted) = (copied.left, copied.wanted);
     scratch.data.length = copied.length as u32;
     write(scratch, copied.captured);
-    (scratch.walk.rest, scratch.walk.wanted) = (copied.left, copied.wanted);
-    if copied.left == 0 { STOP } else { GO_ON }
+    if scratch.walk.rest == 0 { STOP } else { GO_ON }
 }
 
 #[inline(always)]

@@ -61,6 +61,8 @@ struct Cell {
     made: usize,
     right: usize,
     wrong: Vec<String>,
+    /// Of which nobody is told whom they hang under: it was lost.
+    orphans: usize,
     /// By the kind of link.
     links: BTreeMap<String, usize>,
 }
@@ -78,8 +80,12 @@ impl Cell {
             0 => "     -".to_owned(),
             _ => format!("{:.4}", share(right, given)),
         };
+        let orphans = match self.orphans {
+            0 => String::new(),
+            orphans => format!("  {orphans} under what was lost"),
+        };
         format!(
-            "{service:21} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {precision}  recall {:.4}  {}",
+            "{service:21} {endpoint:8} {in_flight:3} in flight {:6} calls  precision {precision}  recall {:.4}  {}{orphans}",
             self.made,
             share(right, self.made),
             links.collect::<Vec<_>>().join(", ")
@@ -91,8 +97,9 @@ impl Cell {
         report.check(recall >= least, || format!("{name}: recall {recall:.4}"));
     }
 
-    /// No parent that was given is wrong.
+    /// No parent that was given is wrong, or missing.
     fn check_precision(&self, report: &mut Report, name: &str) {
+        report.equal(&format!("{name}: parents that were lost"), 0, self.orphans);
         report.check(self.wrong.is_empty(), || {
             let first = self.wrong.first().map_or("", String::as_str);
             format!("{name}: {} of {} wrong: {first}", self.wrong.len(), self.made)
@@ -226,12 +233,14 @@ fn cells<'a>(
         let Some(parent) = &span.parent else { continue };
         *cell.links.entry(span.text("tracebee.link").unwrap_or("none").to_owned()).or_default() +=
             1;
-        let is_right = by_id.get(parent.as_str()).is_some_and(|parent| {
-            parent.kind == Kind::Server
-                && pids.contains(&parent.pid())
-                && parent.call() == Some(request.as_str())
-                && parent.trace == span.trace
-        });
+        let Some(parent) = by_id.get(parent.as_str()) else {
+            cell.orphans += 1;
+            continue;
+        };
+        let is_right = parent.kind == Kind::Server
+            && pids.contains(&parent.pid())
+            && parent.call() == Some(request.as_str())
+            && parent.trace == span.trace;
         if is_right {
             cell.right += 1;
         } else {

@@ -23,6 +23,9 @@ use crate::Setting;
 /// Requests in flight: few, where event loops look most like threads, and many.
 const IN_FLIGHT: [usize; 4] = [1, 2, 8, 64];
 
+/// Stands for the number of requests in flight before it counts.
+const BEFORE: usize = 0;
+
 /// A service in one of its ways to serve.
 struct Service {
     /// What its calls are called by.
@@ -264,6 +267,11 @@ pub(super) fn run(report: &mut Report, setting: &Setting, down: &Server) -> Resu
         // The agent first: what a process served before that, nobody knows.
         let agent = Agent::json(&setting.binary, dir)?;
         let server = service.start(setting, down, &postgres)?;
+        if !setting.in_flight.is_empty() {
+            // What it proves with fewer, which are left out.
+            let plan = service.plan(setting, &server, BEFORE, CALLS);
+            Client::Go.run(&plan, dir, IN_FLIGHT[2])?;
+        }
         for in_flight in setting.in_flight(&IN_FLIGHT) {
             let plan = service.plan(setting, &server, in_flight, calls);
             Client::Go.run(&plan, dir, in_flight)?;
