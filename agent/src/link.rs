@@ -8,6 +8,8 @@
 //! The parent of a client span is a request that its own process serves ([`serving`]); where nobody
 //! else says which, the thread may ([`threads`]).
 
+pub mod consumers;
+pub mod queue;
 pub mod serving;
 pub mod threads;
 
@@ -25,6 +27,8 @@ pub enum Link {
     Sequence,
     /// The request named it in a `traceparent` header.
     Header,
+    /// What was brought is equal to what one on this host was seen to send, and nobody else.
+    Queue,
     /// The unit of work that made the call is about the request, by the runtime's own notion.
     Context,
     /// The thread that made the call serves one request at a time, and this was it.
@@ -35,14 +39,15 @@ pub enum Link {
 
 impl Link {
     /// Every kind.
-    pub const ALL: [Link; 5] =
-        [Link::Sequence, Link::Header, Link::Context, Link::Thread, Link::Sole];
+    pub const ALL: [Link; 6] =
+        [Link::Sequence, Link::Header, Link::Queue, Link::Context, Link::Thread, Link::Sole];
 
     /// The value of the `tracebee.link` attribute.
     pub fn name(self) -> &'static str {
         match self {
             Link::Sequence => "seq",
             Link::Header => "header",
+            Link::Queue => "queue",
             Link::Context => "context",
             Link::Thread => "thread",
             Link::Sole => "sole",

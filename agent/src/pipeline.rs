@@ -6,6 +6,7 @@ mod connection;
 mod data;
 mod early;
 mod hands;
+mod messages;
 mod owners;
 mod recorded;
 mod sink;
@@ -22,7 +23,7 @@ use self::owners::Owners;
 use crate::clock::Clock;
 use crate::limit::budget::Budget;
 use crate::limit::shed::Step;
-use crate::link::SameHost;
+use crate::link::{MessageKey, SameHost};
 use crate::select::Selection;
 use crate::source::{ConnectionId, End, Event, Opened, Role, Time};
 use crate::stats::{Loss, Stats};
@@ -166,6 +167,7 @@ impl Pipeline {
             Event::Program(program) => {
                 self.calls.serving.runs(program.pid, program.started, program.contexts);
                 self.calls.threads.runs(program.pid);
+                self.calls.consumers.runs(program.pid);
                 if let Owners::Processes(workloads) = &mut self.calls.owners {
                     workloads.runs(&program);
                 }
@@ -205,6 +207,8 @@ impl Pipeline {
         self.calls.serving.begins(now);
         self.calls.serving.expire(now);
         self.calls.threads.expire(now);
+        self.calls.consumers.expire(now);
+        self.calls.queues.expire(now);
         self.calls.expire(now);
         self.calls.sampling.expire(now);
         self.forget_idle(now);
@@ -271,6 +275,7 @@ impl Pipeline {
         if self.connections.len() >= self.limits.connections {
             // Its calls are counted when it ends.
             self.was_full = true;
+            self.calls.queues.overlooks();
             if opened.role == Some(Role::Server) {
                 self.calls.serving.unreadable(opened.pid);
             }
@@ -311,6 +316,11 @@ impl Pipeline {
     fn remove(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
         let connection = self.connections.remove(&id)?;
         self.held -= connection.held;
+        if let Some(role) = connection.role
+            && let Some(key) = MessageKey::new(connection.opened.pair, role, 0)
+        {
+            self.calls.queues.gone(key, role == Role::Client);
+        }
         Some(connection)
     }
 

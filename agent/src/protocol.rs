@@ -294,6 +294,14 @@ impl Response {
         }
     }
 
+    /// The response of a broker, where it is.
+    pub fn as_messaging(&self) -> Option<&messaging::Response> {
+        match self {
+            Response::Messaging(response) => Some(response),
+            Response::Http(_) | Response::Database(_) => None,
+        }
+    }
+
     /// The response of a broker.
     pub fn messaging(self) -> Option<Box<messaging::Response>> {
         match self {

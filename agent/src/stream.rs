@@ -203,14 +203,21 @@ impl Streams {
     }
 
     fn drain(&mut self, begun: Time, now: Time, out: &mut Vec<Timed>) {
+        self.drain_from(begun, (u64::MAX, now), now, out);
+    }
+
+    /// The same where bytes from `fresh` on went through later than those before, which were kept.
+    fn drain_from(&mut self, begun: Time, fresh: (u64, Time), now: Time, out: &mut Vec<Timed>) {
         out.extend(self.parts.drain(..).map(|part| {
-            let begins = matches!(
-                part,
+            let time = match part {
+                // A parser may read several at once.
+                Part::Numbered(_, Numbered::Begins { at, .. }) if at >= fresh.0 => fresh.1,
                 Part::Request { .. }
-                    | Part::Response { .. }
-                    | Part::Numbered(_, Numbered::Begins { .. })
-            );
-            Timed { part, time: if begins { begun } else { now } }
+                | Part::Response { .. }
+                | Part::Numbered(_, Numbered::Begins { .. }) => begun,
+                _ => now,
+            };
+            Timed { part, time }
         }));
     }
 

@@ -101,7 +101,7 @@ pub struct Span {
     pub error: bool,
     /// Attributes; `tracebee.link` included where there is a parent.
     pub attributes: Vec<(&'static str, Value)>,
-    /// What it has to do with: who sent the message that was brought. All are somebody else's.
+    /// What it has to do with: who sent the message that was brought.
     pub links: Vec<SpanLink>,
 }
 
@@ -226,9 +226,10 @@ impl Tracer {
             (_, Role::Server) => Kind::Server,
         };
         let links = match (&call.request, &parent) {
-            (Request::Messaging(message), Some(Parent { span_id, remote: true, .. }))
-                if message.operation.brings() =>
-            {
+            (
+                Request::Messaging(message),
+                Some(Parent { span_id, link: Link::Header | Link::Queue, .. }),
+            ) if message.operation.brings() => {
                 vec![SpanLink { trace_id, span_id: *span_id, flags }]
             }
             _ => Vec::new(),

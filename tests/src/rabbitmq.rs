@@ -20,8 +20,17 @@ pub struct RabbitMq {
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
     process: Process,
+    place: Place,
     _epmd: Process,
-    _data: TempDir,
+}
+
+/// Where a broker runs, whatever process it is.
+#[derive(Debug)]
+struct Place {
+    /// Messages that outlive it, logs.
+    data: TempDir,
+    epmd_port: String,
+    distribution: u16,
 }
 
 impl RabbitMq {
@@ -36,16 +45,58 @@ impl RabbitMq {
         let mut epmd = as_rabbitmq("epmd", home);
         epmd.args(["-port", &epmd_port, "-address", "127.0.0.1"]);
         let epmd = Process::spawn("epmd", dir, &mut epmd)?;
-
         let (port, distribution) = (free_port(), free_port());
+        let place = Place { data, epmd_port, distribution };
+        Ok(Self { port, process: place.start(dir, port)?, place, _epmd: epmd })
+    }
+
+    /// The broker's process, and what it started.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Stops it in order: it tells its clients so.
+    pub fn stop(mut self) -> Result<()> {
+        self.halt()
+    }
+
+    /// Stops it in order and starts it again, in the same place with the messages that were to be kept.
+    pub fn restart(&mut self, dir: &Path) -> Result<()> {
+        self.halt()?;
+        self.process = self.place.start(dir, self.port)?;
+        Ok(())
+    }
+
+    /// The same, but it has no time to say a word.
+    pub fn crash(&mut self, dir: &Path) -> Result<()> {
+        for pid in self.process.pids() {
+            // SAFETY: plain system call; its first process is not reaped before `wait`, and those below
+            // it are its own.
+            unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
+        }
+        self.process.wait(LIMIT)?;
+        self.process = self.place.start(dir, self.port)?;
+        Ok(())
+    }
+
+    fn halt(&mut self) -> Result<()> {
+        self.process.signal(libc::SIGTERM);
+        self.process.wait(LIMIT).map(drop)
+    }
+}
+
+impl Place {
+    /// Starts a broker here, which is to listen on `port`.
+    fn start(&self, dir: &Path, port: u16) -> Result<Process> {
+        let home = self.data.path();
         let mut command = as_rabbitmq("/usr/lib/rabbitmq/bin/rabbitmq-server", home);
         command
-            .env("ERL_EPMD_PORT", &epmd_port)
+            .env("ERL_EPMD_PORT", &self.epmd_port)
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODENAME", "tracebee@localhost")
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODE_PORT", port.to_string())
-            .env("RABBITMQ_DIST_PORT", distribution.to_string())
+            .env("RABBITMQ_DIST_PORT", self.distribution.to_string())
             .env("RABBITMQ_MNESIA_BASE", home.join("mnesia"))
             .env("RABBITMQ_LOG_BASE", home.join("log"))
             .env("RABBITMQ_PID_FILE", home.join("pid"))
@@ -59,13 +110,7 @@ impl RabbitMq {
         let is_ready = |process: &Process| process.stdout().contains("completed with");
         process.wait_until("a broker that has started", LIMIT, is_ready)?;
         process.wait_port(SocketAddr::from(([127, 0, 0, 1], port)))?;
-        Ok(Self { port, process, _epmd: epmd, _data: data })
-    }
-
-    /// Stops it in order: it tells its clients so.
-    pub fn stop(mut self) -> Result<()> {
-        self.process.signal(libc::SIGTERM);
-        self.process.wait(LIMIT).map(drop)
+        Ok(process)
     }
 }
 

@@ -56,6 +56,21 @@ pub(crate) const ALL: &[Suite] = &[
     suite("postgres", "PostgreSQL: real clients, the server's own log, Wireshark", postgres::run),
     suite("mysql", "MariaDB: real clients, the server's own log, Wireshark", mysql::run),
     suite("rabbitmq", "RabbitMQ: real clients, their logs the truth", rabbitmq::run),
+    suite(
+        "broker",
+        "RabbitMQ restarts and crashes, consumers are killed, mistakes are refused",
+        rabbitmq::trouble::run,
+    ),
+    suite(
+        "senders",
+        "RabbitMQ: messages that look alike, and who sent them",
+        rabbitmq::senders::run,
+    ),
+    suite(
+        "consumers",
+        "RabbitMQ: what is asked for a message hangs under it, or under nothing",
+        rabbitmq::consumers::run,
+    ),
     suite("differential", "captures, replayed, against Wireshark", differential::run),
     suite("record", "a recorded run, replayed: the same spans, one to one", record::run),
     suite("receivers", "OTLP over gRPC and HTTP, ours and a foreign receiver", receivers::run),

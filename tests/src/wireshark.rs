@@ -1,5 +1,7 @@
-//! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP, HTTP, MySQL and PostgreSQL.
+//! What Wireshark (`tshark`) says of a capture: an independent decoder of TCP, HTTP, AMQP, MySQL and
+//! PostgreSQL.
 
+pub mod amqp;
 pub mod capture;
 pub mod mysql;
 pub mod postgres;

@@ -2,11 +2,13 @@
 
 mod build;
 mod conditions;
+mod counted;
 mod host;
 mod http;
 mod kernel;
 mod load;
 mod postgres;
+mod rabbitmq;
 mod redis;
 mod replay;
 mod report;
@@ -36,6 +38,10 @@ pub(crate) enum Bench {
     /// redis-server under redis-benchmark without pipelining, every span exported by OTLP/gRPC:
     /// throughput with and without the agent, its processor time
     Redis(RedisArgs),
+    /// RabbitMQ under its PerfTest, every message a span where it is sent and one where it is taken: the
+    /// same
+    #[command(name = "rabbitmq")]
+    RabbitMq(RabbitMqArgs),
     /// `tracebee replay` of generated captures: calls a second and core, and the memory that one
     /// endless connection takes. Needs no privilege
     Replay(ReplayArgs),
@@ -106,25 +112,42 @@ impl RoundArgs {
     }
 }
 
-/// Flags of `bench redis`.
+/// Flags of the benchmarks with so many calls a round.
 #[derive(Args)]
-pub(crate) struct RedisArgs {
+pub(crate) struct CountedArgs {
     /// Pairs of rounds that count, one without the agent and one with it; an interval of 95 %
     /// needs 6. At most three times as many are run where some do not count
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Calls of one round
+    /// Calls, or messages, of one round
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
     calls: u64,
-    /// Connections, one call at a time on each
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    connections: u32,
     /// How long a pair of rounds may wait for an idle host
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=3600))]
     patience: u32,
     /// The agent to measure [default: built now as people run it, with the profile `release`]
     #[arg(long, value_name = "PATH")]
     agent: Option<PathBuf>,
+}
+
+/// Flags of `bench redis`.
+#[derive(Args)]
+pub(crate) struct RedisArgs {
+    #[command(flatten)]
+    counted: CountedArgs,
+    /// Connections, one call at a time on each
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+}
+
+/// Flags of `bench rabbitmq`.
+#[derive(Args)]
+pub(crate) struct RabbitMqArgs {
+    #[command(flatten)]
+    counted: CountedArgs,
+    /// Bytes of a message
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(8..=100_000))]
+    size: u32,
 }
 
 /// Flags of `bench replay`.
@@ -158,6 +181,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Fastapi(args) => service::fastapi(args),
         Bench::Go(args) => service::go(args),
         Bench::Redis(args) => redis::run(args),
+        Bench::RabbitMq(args) => rabbitmq::run(args),
         Bench::Replay(args) => replay::run(args),
     }
 }

@@ -65,11 +65,12 @@ impl<I: Clone> NumberedCalls<I> {
                 }
             }
             Numbered::Is(request) => {
-                if let Some(going) = self.open.get_mut(&number)
-                    && let Some((identity, known)) = &mut going.call.told_as
-                {
-                    *known = request;
-                    sink.learned(identity, known);
+                if let Some(Going { call, .. }) = self.open.get_mut(&number) {
+                    let begun = call.begun();
+                    if let Some((identity, known)) = &mut call.told_as {
+                        *known = request;
+                        sink.learned(begun, identity, known);
+                    }
                 }
             }
             Numbered::Whole { side, at } => {

@@ -6,6 +6,17 @@ use super::{Call, Endpoint, NoAnswer};
 use crate::protocol::{Request, Response, Unreadable};
 use crate::source::{Thread, Time};
 
+/// How a call began.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    /// Position of its first byte.
+    pub position: u64,
+    /// When that went through.
+    pub started: Time,
+    /// Who read or wrote it.
+    pub thread: Thread,
+}
+
 /// What came of a connection's parts.
 pub trait Sink<I> {
     /// A request began: decides who the call is; none if it is left out, whatever comes of it.
@@ -17,7 +28,7 @@ pub trait Sink<I> {
         request: &mut Request,
     ) -> Option<I>;
     /// More is known of what is asked by a call that has a number; it may say who the call is.
-    fn learned(&mut self, identity: &mut I, request: &Request);
+    fn learned(&mut self, begun: Begun, identity: &mut I, request: &Request);
     /// The request that began at `position` ends before `end`.
     fn asked(&mut self, position: u64, end: u64);
     /// A call ended.
@@ -80,6 +91,12 @@ impl<I> Open<I> {
             response_body: None,
             told: false,
         }
+    }
+
+    /// How it began.
+    pub(super) fn begun(&self) -> Begun {
+        let Self { position, started, thread, .. } = *self;
+        Begun { position, started, thread }
     }
 
     /// Ends it if it got not one byte of an answer within `timeout` nanoseconds.

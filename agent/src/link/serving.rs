@@ -58,6 +58,8 @@ struct Request {
     ancestor: Ancestor,
     /// Calls were told to be under it.
     has_children: bool,
+    /// It is a message that a broker has brought: whoever is busy with it, not every call is for it.
+    is_message: bool,
 }
 
 impl Request {
@@ -82,17 +84,29 @@ impl Serving {
         pid: u32,
         ancestor: Ancestor,
     ) {
+        let (end, answered, has_children, is_message) = (None, None, false, false);
+        let request = Request { began, end, answered, pid, ancestor, has_children, is_message };
+        self.opens((id, position), request);
+    }
+
+    /// A message was brought to process `pid`, which is busy with it until it was
+    /// [`answered`](Self::answered), or settled; its span is `ancestor`.
+    pub fn brought(&mut self, place: Place, began: Time, pid: u32, ancestor: Ancestor) {
+        let (end, answered, has_children, is_message) = (None, None, false, true);
+        let request = Request { began, end, answered, pid, ancestor, has_children, is_message };
+        self.opens(place, request);
+    }
+
+    fn opens(&mut self, place: Place, request: Request) {
         if self.none {
             return;
         }
+        let Request { pid, began, .. } = request;
         self.now = self.now.max(began);
         if self.requests.len() >= MAX_REQUESTS && !self.forget_oldest() {
             self.unseen(pid);
             return;
         }
-        let (end, answered, has_children) = (None, None, false);
-        let request = Request { began, end, answered, pid, ancestor, has_children };
-        let place = (id, position);
         if let Some(before) = self.requests.insert(place, request)
             && before.answered.is_none()
         {
@@ -231,7 +245,7 @@ impl Serving {
         }
         let request = self.requests.get_mut(&process.asks(time)?)?;
         // One that came after it has nothing to do with it: a process may call itself.
-        (request.began <= time).then(|| request.takes_a_child())
+        (request.began <= time && !request.is_message).then(|| request.takes_a_child())
     }
 
     /// Forgets what was answered too long ago.

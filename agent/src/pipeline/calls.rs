@@ -11,6 +11,8 @@ use crate::call::search::{Meaning, Server, Servers};
 use crate::clock::Clock;
 use crate::limit::sample::Sampling;
 use crate::limit::shed::Step;
+use crate::link::consumers::Consumers;
+use crate::link::queue::Queues;
 use crate::link::serving::Serving;
 use crate::link::threads::{Doing, Threads};
 use crate::link::{Ancestor, Link, SameHost};
@@ -27,6 +29,8 @@ pub(super) struct Calls {
     pub(super) same_host: SameHost,
     pub(super) serving: Serving,
     pub(super) threads: Threads,
+    pub(super) consumers: Consumers,
+    pub(super) queues: Queues,
     /// Who reads or writes at the moment, if anyone does.
     pub(super) doing: Option<(Doing, Direction)>,
     pub(super) early: Early,
@@ -55,6 +59,8 @@ impl Calls {
             same_host: SameHost::default(),
             serving,
             threads: Threads::default(),
+            consumers: Consumers::default(),
+            queues: Queues::default(),
             doing: None,
             early: Early::default(),
             reads: Reads::default(),

@@ -9,8 +9,9 @@ use super::owners::Owners;
 use super::tally::Tally;
 use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
+use crate::link::MessageKey;
 use crate::link::serving::Serving;
-use crate::protocol::{Ends, Request, Side};
+use crate::protocol::{Ends, Request, Side, amqp};
 use crate::source::{End, Opened, Role, Thread, Time};
 use crate::stats::Loss;
 use crate::stream::{Streams, Timed};
@@ -96,6 +97,15 @@ impl Connection {
                 self.turn();
             }
             self.opened.role = Some(told);
+            if self.streams.protocol().is_some_and(|protocol| protocol.name == amqp::DETECTOR.name)
+            {
+                let key = MessageKey::new(self.opened.pair, role, 0);
+                match (role, key) {
+                    (Role::Server, key) => calls.queues.broker(key, thread.pid),
+                    (Role::Client, Some(key)) => calls.queues.client(key),
+                    (Role::Client, None) => {}
+                }
+            }
             if ends == Ends::Client && told == Role::Server {
                 // The client's end tells of the calls, on this host or another.
                 self.streams.leave();
@@ -164,6 +174,7 @@ impl Connection {
     pub(super) fn waits_no_more(&mut self, calls: &mut Calls) {
         if let Some(asker) = self.hands.asker.take() {
             calls.threads.gives_up(asker, self.opened.id);
+            calls.consumers.gives_up(asker, self.opened.id);
         }
     }
 

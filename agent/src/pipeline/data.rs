@@ -20,6 +20,7 @@ impl Pipeline {
         self.losses = self.losses.max(losses);
         let doing = Doing { thread: data.thread, time: data.time, losses };
         self.calls.doing = Some((doing, data.direction));
+        self.calls.consumers.does(doing, data.id, data.direction == Direction::Received);
         match data.direction {
             Direction::Sent => {
                 connection.about.sent(data);

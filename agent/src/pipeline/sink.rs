@@ -8,7 +8,7 @@ use super::about::About;
 use super::calls::Calls;
 use super::hands::Hands;
 use super::tally::Tally;
-use crate::call::open::Sink;
+use crate::call::open::{Begun, Sink};
 use crate::call::search::Meaning;
 use crate::call::{Call, Endpoint};
 use crate::limit::shed::Step;
@@ -22,8 +22,8 @@ use crate::trace::{Identity, Parent};
 
 /// The sink of one connection's calls.
 pub(super) struct CallsOf<'a> {
-    calls: &'a mut Calls,
-    opened: &'a Opened,
+    pub(super) calls: &'a mut Calls,
+    pub(super) opened: &'a Opened,
     about: &'a mut About,
     hands: &'a mut Hands,
     tally: &'a mut Tally,
@@ -74,7 +74,10 @@ impl CallsOf<'_> {
     fn read(&mut self, position: u64, thread: Thread) {
         let Self { calls, opened, hands, .. } = self;
         if let Some((doing, Direction::Received)) = calls.doing
-            && calls.serving.asks_threads(thread.pid)
+            && {
+                calls.consumers.serves(thread);
+                calls.serving.asks_threads(thread.pid)
+            }
         {
             let all_seen = calls.serving.sees_all(thread.pid, doing.time);
             calls.threads.reads(doing, (opened.id, position), all_seen);
@@ -87,14 +90,16 @@ impl CallsOf<'_> {
         let Self { calls, opened, hands, .. } = self;
         let Some((doing, Direction::Sent)) = calls.doing else { return Asked::Unknown };
         if !awaited {
-            return calls.threads.asks(doing, None, started, hands.is_alone(thread));
+            let asked = calls.threads.asks(doing, None, started, hands.is_alone(thread));
+            return self.for_message(false, asked);
         }
         if let Some(other) = hands.asker.replace(thread)
             && other != thread
         {
             calls.threads.gives_up(other, opened.id);
         }
-        calls.threads.asks(doing, Some(opened.id), started, hands.is_alone(thread))
+        let asked = calls.threads.asks(doing, Some(opened.id), started, hands.is_alone(thread));
+        self.for_message(true, asked)
     }
 
     /// A request that was read is over, `whole` if it was answered.
@@ -137,6 +142,7 @@ impl Sink<Identity> for CallsOf<'_> {
             if role == Role::Server {
                 calls.serving.unseen(thread.pid);
             }
+            self.message_unseen(request, thread);
             return None;
         }
         if role == Role::Server
@@ -149,8 +155,11 @@ impl Sink<Identity> for CallsOf<'_> {
             Request::Http(http) => http,
             // It carries no context, or says it later, and no server's span waits for it.
             Request::Database(_) | Request::Search(_) | Request::Messaging(_) => {
-                let told = calls.step < Step::ALL;
-                return told.then(|| self.identity(position, started, thread.pid, asked));
+                if calls.step < Step::ALL {
+                    return Some(self.identity(position, started, thread.pid, asked));
+                }
+                self.message_unseen(request, thread);
+                return None;
             }
         };
         if calls.step >= Step::TEXT && http.trim() {
@@ -205,6 +214,7 @@ impl Sink<Identity> for CallsOf<'_> {
         if call.endpoint.role == Role::Server {
             self.read_is_over(Some(call.thread), call.position, call.no_answer.is_none());
         }
+        self.message_is_over(&call);
         let Self { calls, opened, tally, .. } = self;
         let mut settled = false;
         if call.endpoint.role == Role::Server {
@@ -283,12 +293,9 @@ impl Sink<Identity> for CallsOf<'_> {
         }
     }
 
-    fn learned(&mut self, identity: &mut Identity, request: &Request) {
-        let Self { calls, .. } = self;
-        if let Request::Messaging(message) = request
-            && let Some(remote) = calls.tracer.propagators().of_message(message)
-        {
-            *identity = calls.below(remote);
+    fn learned(&mut self, begun: Begun, identity: &mut Identity, request: &Request) {
+        if let Request::Messaging(message) = request {
+            self.message(begun, identity, message);
         }
     }
 
@@ -301,8 +308,10 @@ impl Sink<Identity> for CallsOf<'_> {
     fn lost(&mut self, begun: Option<u64>) {
         if let Some(position) = begun {
             self.calls.serving.lost(self.opened.id, position);
+            self.calls.consumers.settled((self.opened.id, position), None);
             self.read_is_over(self.hands.reader, position, false);
         }
+        self.message_lost();
         let loss = match begun {
             None if self.opened.midlife => Loss::JoinedMidway,
             _ => Loss::Gap,
@@ -312,11 +321,13 @@ impl Sink<Identity> for CallsOf<'_> {
     }
 
     fn missed(&mut self, calls: u64) {
+        self.message_lost();
         self.tally.lost += calls;
         self.calls.stats.lose(Loss::Gap, calls);
     }
 
     fn left_out(&mut self) {
+        self.message_lost();
         self.tally.lost += 1;
         self.calls.stats.lose(Loss::Shed, 1);
     }

@@ -3,6 +3,9 @@
 //! Parsers of brokers fill these in, `trace::messaging` makes spans of them. Nothing here holds a
 //! credential or the body of a message.
 
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::LazyLock;
+
 /// A broker, as spans name it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct System {
@@ -82,6 +85,8 @@ pub struct Request {
     pub delivery_tag: Option<u64>,
     /// It was delivered before.
     pub redelivered: bool,
+    /// The client will say when it is done with it.
+    pub settles: bool,
     /// `messaging.message.id`.
     pub message_id: Option<Box<str>>,
     /// `messaging.message.conversation_id`.
@@ -90,6 +95,8 @@ pub struct Request {
     pub body: Option<u64>,
     /// What its headers say of a trace.
     pub context: Option<Box<Context>>,
+    /// By which it is known again where it is brought ([`evidence`]): none if it has no name of its own.
+    pub evidence: Option<u64>,
 }
 
 impl Request {
@@ -103,12 +110,21 @@ impl Request {
             routing_key: None,
             delivery_tag: None,
             redelivered: false,
+            settles: false,
             message_id: None,
             conversation_id: None,
             body: None,
             context: None,
+            evidence: None,
         }
     }
+}
+
+/// What stands for `words`: equal for equal ones and, since nobody outside knows the key, for no others
+/// that anybody could make up. It differs from run to run.
+pub fn evidence(words: impl Hash) -> u64 {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEY.hash_one(words)
 }
 
 /// Trace context in the headers of a message, as it was sent (W3C's format).

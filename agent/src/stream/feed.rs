@@ -67,7 +67,7 @@ impl Streams {
                 }
                 Step::Need => {
                     if half.keep(rest, time) {
-                        self.drain(time, data.time, out);
+                        self.drain_from(time, (data.position, data.began()), data.time, out);
                         return;
                     }
                     // Longer than any message head may be.
@@ -89,7 +89,7 @@ impl Streams {
                 }
             }
             let time = if position <= data.position { first } else { data.time };
-            self.drain(time, data.time, out);
+            self.drain_from(time, (data.position, data.began()), data.time, out);
         }
         debug_assert!(at <= bytes.len());
     }

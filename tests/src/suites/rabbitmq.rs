@@ -2,6 +2,11 @@
 //! the clients' own logs: each message that was sent, and each time that one was brought, exactly one
 //! span, with the right destination, size and end.
 
+pub(super) mod consumers;
+pub(super) mod senders;
+pub(super) mod trouble;
+mod wire;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
@@ -9,20 +14,24 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use tracebee_tests::agent::Agent;
+use tracebee_tests::agent::{Agent, captured_by};
 use tracebee_tests::check::CLOCK_SLACK;
-use tracebee_tests::paths::installed;
+use tracebee_tests::paths::{self, installed};
 use tracebee_tests::process::Process;
 use tracebee_tests::rabbitmq::RabbitMq;
 use tracebee_tests::report::Report;
 use tracebee_tests::servers::python;
 use tracebee_tests::span::{Kind, Span};
+use tracebee_tests::wireshark::capture::Capture;
 
 use super::database::{in_full, node};
 use crate::Setting;
 
 /// Longest that a client may take.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the broker of the committed capture was.
+const FIXTURE_PORT: u16 = 5672;
 
 /// Stands in bodies, headers and nowhere else.
 const SECRET: &str = "secret";
@@ -53,6 +62,9 @@ struct Truth {
     tag: Option<i64>,
     #[serde(default)]
     redelivered: bool,
+    /// Whether it came to anything the library did not know.
+    #[serde(default)]
+    unsure: bool,
 }
 
 /// By what a span is found: its operation, the message's id, else its destination, and whether it was
@@ -63,18 +75,19 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     let dir = setting.dir.path();
     let broker = RabbitMq::start(dir)?;
     let port = broker.port.to_string();
+    let capture = Capture::start(dir, "rabbitmq", &format!("tcp port {port}"))?;
     let agent = Agent::start(&setting.binary, dir, &["--output", "json", "--port", &port])?;
     let mut log = Vec::new();
     for (program, tag) in CLIENTS {
         let file = dir.join(format!("{program}.log"));
         Process::spawn(program, dir, &mut client(program, tag, &port, &file))?.succeed(LIMIT)?;
-        let text = std::fs::read_to_string(&file)?;
-        for line in text.lines() {
-            log.push(serde_json::from_str::<Truth>(line).with_context(|| line.to_owned())?);
-        }
+        log.extend(read(&file)?);
     }
     let stopped = agent.stop()?;
     broker.stop()?;
+    wire::check(report, setting, &capture.stop()?, broker_port(&port))?;
+    let fixture = paths::tests().join("../agent/tests/fixtures/rabbitmq.pcap");
+    wire::check(report, setting, &fixture, FIXTURE_PORT)?;
     let spans = stopped.spans()?;
     messages(report, &spans, &log);
     for span in &spans {
@@ -93,6 +106,13 @@ pub(crate) fn run(report: &mut Report, setting: &Setting) -> Result<()> {
     }
     report.note(format!("{} messages, {} spans", log.len(), spans.len()));
     Ok(())
+}
+
+/// What a client wrote.
+fn read(file: &Path) -> Result<Vec<Truth>> {
+    let text = std::fs::read_to_string(file)?;
+    let read = |line: &str| serde_json::from_str(line).with_context(|| line.to_owned());
+    text.lines().map(read).collect()
 }
 
 fn broker_port(port: &str) -> u16 {
@@ -120,6 +140,7 @@ fn client(program: &str, tag: &str, port: &str, log: &Path) -> Command {
 /// What was logged is told once, as it was; nothing else is told.
 fn messages(report: &mut Report, spans: &[Span], log: &[Truth]) {
     let mut found: HashMap<Key, Vec<&Span>> = HashMap::new();
+    let sent = sent(spans);
     for span in spans {
         let text = |key| span.text(key).unwrap_or_default().to_owned();
         let id = match span.text("messaging.message.id") {
@@ -136,7 +157,11 @@ fn messages(report: &mut Report, spans: &[Span], log: &[Truth]) {
         let spans = found.remove(&key).unwrap_or_default();
         report.equal(&format!("{name}: spans"), 1, spans.len());
         if let [span] = spans[..] {
-            message(report, &name, truth, span);
+            // Each has an id of its own. Where sends are told of when they are over, order says nothing.
+            let in_order = captured_by() != Some("lengths");
+            let id = truth.id.as_deref().filter(|_| in_order);
+            let by = id.and_then(|id| sent.get(id).copied());
+            message(report, &name, truth, span, by);
         }
     }
     for span in found.values().flatten() {
@@ -144,7 +169,15 @@ fn messages(report: &mut Report, spans: &[Span], log: &[Truth]) {
     }
 }
 
-fn message(report: &mut Report, name: &str, truth: &Truth, span: &Span) {
+/// What was published, by the message's id.
+fn sent(spans: &[Span]) -> HashMap<&str, &Span> {
+    let published = spans.iter().filter(|span| span.kind == Kind::Producer);
+    published.filter_map(|span| Some((span.text("messaging.message.id")?, span))).collect()
+}
+
+/// Compares a span; `by` is that of the publishing which is to be above it, if one is and the message
+/// does not say otherwise.
+fn message(report: &mut Report, name: &str, truth: &Truth, span: &Span, by: Option<&Span>) {
     report.equal(name, truth.pid, span.pid());
     report.equal(name, format!("{} {}", truth.operation, truth.destination), span.name.clone());
     let destination = span.text("messaging.destination.name");
@@ -160,15 +193,14 @@ fn message(report: &mut Report, name: &str, truth: &Truth, span: &Span) {
         let tag = span.int("messaging.rabbitmq.message.delivery_tag");
         report.equal(name, truth.tag, tag);
     }
-    if truth.operation == "consume" {
-        let remote = truth.trace.as_deref().map(|t| (t[3..35].to_owned(), t[36..52].to_owned()));
-        report.equal(name, remote.as_slice(), &*span.links);
-    }
-    if let Some(trace) = &truth.trace {
-        report.equal(name, &trace[3..35], &*span.trace);
-        report.equal(name, Some(&trace[36..52]), span.parent.as_deref());
-    } else {
-        report.equal(name, None, span.parent.as_deref());
+    let brought = truth.at.is_some() || truth.operation == "get";
+    let said = truth.trace.as_deref().map(|t| (t[3..35].to_owned(), t[36..52].to_owned()));
+    let by = by.filter(|_| brought).map(|by| (by.trace.clone(), by.id.clone()));
+    let above = said.or(by);
+    let parent = span.parent.clone().map(|parent| (span.trace.clone(), parent));
+    report.equal(name, &above, &parent);
+    if brought {
+        report.equal(name, above.as_slice(), &*span.links);
     }
     times(report, name, truth, span);
 }

@@ -72,6 +72,23 @@ fn the_sole_request_is_the_one_that_is_open() {
 }
 
 #[test]
+fn a_message_may_be_what_a_process_is_busy_with() {
+    let message = (ConnectionId(8), 0);
+    let brought = |serving: &mut Serving| serving.brought(message, Time(10), 1, ancestor(2));
+    assert_eq!(sole_after(10, brought), None);
+    let settled = |serving: &mut Serving| {
+        brought(serving);
+        serving.answered(message.0, message.1, Time(20));
+    };
+    assert_eq!(sole_after(20, settled), Some(SpanId::from(1)));
+    let alone = |serving: &mut Serving| {
+        brought(serving);
+        serving.answered(CONNECTION, 0, Time(10));
+    };
+    assert_eq!(sole_after(20, alone), None, "which thread asks matters");
+}
+
+#[test]
 fn a_runtime_that_tells_is_asked_from_the_beginning() {
     let mut serving = Serving::default();
     serving.begins(Time(3));

@@ -60,6 +60,8 @@ pub(super) struct Content {
     pub(super) request: Option<Box<Request>>,
     /// Bytes of its body that are to come, once its header was seen.
     pub(super) left: Option<u64>,
+    /// What stands for where it was sent to.
+    pub(super) sent_to: u64,
     pub(super) what: What,
 }
 

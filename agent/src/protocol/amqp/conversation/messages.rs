@@ -2,10 +2,11 @@
 
 use super::super::SYSTEM;
 use super::super::channel::{Content, Evidence, Get, What, ends_whole};
+use super::super::frame::HEAD;
 use super::super::method::Method;
 use super::super::properties::Properties;
 use super::{Conversation, Frame, MAX_MISSED, begins, text};
-use crate::protocol::messaging::{Operation, Request, Response};
+use crate::protocol::messaging::{Operation, Request, Response, evidence};
 use crate::protocol::{self, Numbered, Part, Side};
 
 impl Conversation {
@@ -29,7 +30,8 @@ impl Conversation {
                 missed = channel.delivers(tag);
                 let (queue, settled) = channel.consumer(consumer);
                 let request = describe(Operation::Consume, exchange, key, queue);
-                let request = Request { delivery_tag: Some(tag), redelivered, ..request };
+                let delivery_tag = Some(tag);
+                let request = Request { delivery_tag, redelivered, settles: settled, ..request };
                 (request, What::Delivered { tag, settled })
             }
             (Side::Response, Method::GetOk { tag, redelivered, exchange, key }) => {
@@ -65,7 +67,14 @@ impl Conversation {
                 Some(call)
             }
         };
-        let content = Content { number: call, request: Some(Box::new(request)), left: None, what };
+        let sent_to = match *method {
+            Method::Publish { exchange, key, .. }
+            | Method::Deliver { exchange, key, .. }
+            | Method::GetOk { exchange, key, .. } => evidence((exchange, key)),
+            _ => 0,
+        };
+        let request = Some(Box::new(request));
+        let content = Content { number: call, request, left: None, sent_to, what };
         let place = &mut self.channel(number).contents[side as usize];
         if let Some(Content { number: Some(cut), .. }) = place.replace(content) {
             // The rest of it does not come any more.
@@ -86,6 +95,10 @@ impl Conversation {
         request.message_id = message_id.map(text);
         request.conversation_id = correlation_id.map(text);
         request.context = context.map(Box::new);
+        let is_named = request.message_id.is_some() || request.conversation_id.is_some();
+        let is_whole = frame.end - frame.at == (HEAD + payload.len() + 1) as u64;
+        // Brokers pass on all that a header says as it is.
+        request.evidence = (is_named && is_whole).then(|| evidence((content.sent_to, payload)));
         content.left = Some(body);
         match &mut content.what {
             What::Published { mandatory: true, evidence } => {
