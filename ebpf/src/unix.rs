@@ -6,6 +6,8 @@
 //! after a send cannot know: whether the peer had read the bytes, and when. It also tells of bytes
 //! that took another way (splice, io_uring): without that, positions would be wrong unnoticed.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     helpers::generated::{bpf_get_smp_processor_id, bpf_probe_read_kernel},
@@ -221,7 +223,11 @@ impl<M: Memory> Unix<M> {
     #[inline(always)]
     fn peer_sent(&self) -> (u64, u64) {
         match &self.peer {
-            Some(peer) if self.exact() => (peer.socket.sent, peer.socket.told),
+            Some(peer) if self.exact() => {
+                let sent = peer.socket.sent;
+                compiler_fence(Ordering::SeqCst);
+                (sent, peer.socket.told)
+            }
             _ => (0, 0),
         }
     }
@@ -241,6 +247,7 @@ impl<M: Memory> Unix<M> {
     fn went(&self, from: u64, to: u64) -> (u64, u64) {
         let now = emit::now();
         let received = self.peer_received();
+        compiler_fence(Ordering::SeqCst);
         let Some(peer) = &self.peer else { return (now, now) };
         if received <= from {
             return (now, now);
@@ -283,12 +290,14 @@ pub(crate) unsafe fn received<M: Memory>(
     let end = position + length;
     let own = &mut *unix.own;
     let work = work::read(&own.socket, who, position, arrival.length);
-    own.socket.received = end;
-    own.reached = now;
     if own.socket.direction != RECEIVED {
         own.turned = now;
         own.turned_at = position;
     }
+    own.reached = now;
+    // Last: its peer's hook, on another CPU, looks here first and then when that was.
+    compiler_fence(Ordering::SeqCst);
+    own.socket.received = end;
     if exact && own.owes == OWES_NOTHING && own.socket.announced < peer_received {
         // The peer has read what a send brought whose hook has still to run; and this may be the
         // answer to it. That send comes before this, in turns and in records.
@@ -339,10 +348,12 @@ pub(crate) unsafe fn sent<M: Memory>(
     let owed_first = own.owes & OWES_FIRST != 0;
     let number = if owed == OWES_NUMBER { Some(own.owed) } else { None };
     own.owes = OWES_NOTHING;
-    own.socket.sent = end;
     own.socket.announced = end;
     own.socket.pending = 0;
     own.socket.told = last;
+    // Last, as at a receive.
+    compiler_fence(Ordering::SeqCst);
+    own.socket.sent = end;
     let first = match owed {
         OWES_NOTHING => socket::turn(&mut own.socket, SENT, position),
         OWES_SILENCE => None,

@@ -29,6 +29,8 @@ pub(super) struct Sockets {
     inodes: FxHashMap<u32, u64>,
     /// When to look next.
     next: Option<Instant>,
+    /// What was found to be gone, and when.
+    missing: Option<(Time, Vec<u64>)>,
 }
 
 struct Known {
@@ -119,28 +121,39 @@ impl Sockets {
         self.known.is_empty()
     }
 
-    /// From time to time: tells of sockets that are gone.
+    /// The ring was read to its end: tells of sockets that were gone before that, and looks from time to
+    /// time which are. What they did last may have come into the ring while that was looked for.
     pub(super) fn sweep(&mut self, on: &mut impl FnMut(Event<'_>)) {
-        if !self.known.is_empty() && self.next.is_none_or(|next| next <= Instant::now()) {
-            self.sweep_now(on);
+        if let Some((time, gone)) = self.missing.take() {
+            self.end(time, gone, on);
         }
-    }
-
-    /// Tells of sockets that are gone.
-    pub(super) fn sweep_now(&mut self, on: &mut impl FnMut(Event<'_>)) {
-        if self.known.is_empty() {
+        if self.known.is_empty() || self.next.is_some_and(|next| next > Instant::now()) {
             return;
         }
         let begun = Instant::now();
         let gone = self.gone();
-        let time = boot_time();
+        if !gone.is_empty() {
+            self.missing = Some((boot_time(), gone));
+        }
+        self.next = Some(begun + SWEEP.max(begun.elapsed() * REST));
+    }
+
+    /// Nothing more will come: tells of sockets that are gone.
+    pub(super) fn sweep_now(&mut self, on: &mut impl FnMut(Event<'_>)) {
+        let gone = self.gone();
+        self.end(boot_time(), gone, on);
+    }
+
+    fn end(&mut self, time: Time, gone: Vec<u64>, on: &mut impl FnMut(Event<'_>)) {
         for cookie in gone {
+            if !self.known.contains_key(&cookie) {
+                continue;
+            }
             for end in self.ends(cookie) {
                 on(Event::Ended { id: ConnectionId(cookie), time, end });
             }
             self.release(cookie);
         }
-        self.next = Some(begun + SWEEP.max(begun.elapsed() * REST));
     }
 
     /// How a socket ended that is gone: whether it had read everything that its peer sent, and then
@@ -159,8 +172,18 @@ impl Sockets {
         peer_finished.into_iter().chain([End::Finished(sent), closed])
     }
 
-    /// Cookies of sockets that are in no table, oldest first.
+    /// Cookies of sockets that are in no table, oldest first. The kernel gives a table out in pieces: a
+    /// socket whose neighbour goes in between may be left out, so that is looked at twice.
     fn gone(&self) -> Vec<u64> {
+        let mut gone = self.left_out();
+        if !gone.is_empty() {
+            let again = self.left_out();
+            gone.retain(|cookie| again.binary_search(cookie).is_ok());
+        }
+        gone
+    }
+
+    fn left_out(&self) -> Vec<u64> {
         let mut pids: FxHashMap<u32, FxHashSet<u32>> = FxHashMap::default();
         for known in self.known.values() {
             pids.entry(known.netns).or_default().insert(known.pid);
