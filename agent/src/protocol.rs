@@ -58,6 +58,8 @@ pub struct Detector {
     pub name: &'static str,
     /// Which ends tell of the calls.
     pub ends: Ends,
+    /// Servers pass on to clients what others have sent: who these are is looked for.
+    pub passes_on: bool,
     /// Judges the first contiguous bytes of one direction of a connection.
     pub detect: fn(bytes: &[u8]) -> Detection,
     /// The same of a connection that is not known from its beginning: of the first bytes of a

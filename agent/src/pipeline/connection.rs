@@ -11,7 +11,7 @@ use crate::call::pairing::Pairing;
 use crate::call::{Endpoint, NoAnswer};
 use crate::link::MessageKey;
 use crate::link::serving::Serving;
-use crate::protocol::{Ends, Request, Side, amqp};
+use crate::protocol::{Ends, Request, Side};
 use crate::source::{End, Opened, Role, Thread, Time};
 use crate::stats::Loss;
 use crate::stream::{Streams, Timed};
@@ -97,8 +97,7 @@ impl Connection {
                 self.turn();
             }
             self.opened.role = Some(told);
-            if self.streams.protocol().is_some_and(|protocol| protocol.name == amqp::DETECTOR.name)
-            {
+            if self.streams.protocol().is_some_and(|protocol| protocol.passes_on) {
                 let key = MessageKey::new(self.opened.pair, role, 0);
                 match (role, key) {
                     (Role::Server, key) => calls.queues.broker(key, thread.pid),

@@ -61,6 +61,7 @@ use super::{Detector, Ends};
 pub const DETECTOR: Detector = Detector {
     name: "amqp",
     ends: Ends::Client,
+    passes_on: true,
     detect: detect::detect,
     resume: detect::resume,
     parser: || Box::new(conversation::Conversation::default()),

@@ -71,6 +71,7 @@ pub use over::{AnswerSigns, Content, Reader, Signs};
 pub const DETECTOR: Detector = Detector {
     name: "http",
     ends: Ends::Both,
+    passes_on: false,
     detect: detect::detect,
     resume: detect::detect,
     parser: || Box::new(conversation::Conversation::default()),

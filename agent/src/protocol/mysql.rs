@@ -59,6 +59,7 @@ use super::{Detector, Ends};
 pub const DETECTOR: Detector = Detector {
     name: "mysql",
     ends: Ends::Client,
+    passes_on: false,
     detect: detect::detect,
     resume: detect::resume,
     parser: || Box::new(conversation::Conversation::default()),

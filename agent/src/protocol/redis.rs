@@ -83,6 +83,7 @@ use super::{Detector, Ends};
 pub const DETECTOR: Detector = Detector {
     name: "redis",
     ends: Ends::Client,
+    passes_on: false,
     detect: detect::detect,
     resume: detect::resume,
     parser: || Box::new(conversation::Conversation::default()),
