@@ -9,14 +9,15 @@
 //! else says which, the thread may ([`threads`]).
 
 pub mod consumers;
+pub mod generations;
 pub mod queue;
 pub mod serving;
 pub mod threads;
 
 use opentelemetry::{SpanId, TraceId};
-use rustc_hash::FxHashMap;
 use tracebee_common::sample::{self, Share};
 
+use self::generations::Generations;
 use crate::source::{Pair, Role, Time};
 
 /// How the parent of a span was found.
@@ -104,16 +105,7 @@ pub const KEEP: u64 = 30_000_000_000;
 pub const MAX_WAITING: usize = 131_072 / 8 * 7;
 
 /// Requests sent from this host whose server's end has not been seen yet.
-///
-/// In two generations, of which the older one is forgotten as a whole: nothing has to be noted of
-/// a request that is answered, and nearly all are at once.
-pub struct SameHost {
-    young: FxHashMap<MessageKey, Ancestor>,
-    old: FxHashMap<MessageKey, Ancestor>,
-    /// When the young generation began.
-    since: Time,
-    max: usize,
-}
+pub struct SameHost(Generations<MessageKey, Ancestor>);
 
 /// What a span needs to know of the one above it. `tracestate` is not in it: both ends of a call see
 /// the same request.
@@ -138,40 +130,22 @@ impl Default for SameHost {
 impl SameHost {
     /// Of at most `max` requests a generation.
     pub fn with_max(max: usize) -> Self {
-        Self {
-            young: FxHashMap::default(),
-            old: FxHashMap::default(),
-            since: Time::default(),
-            max: max.clamp(1, MAX_WAITING),
-        }
+        Self(Generations::new(KEEP, max.clamp(1, MAX_WAITING)))
     }
 
     /// A client on this host began to send the request `key`, whose span is `ancestor`.
     pub fn sent(&mut self, key: MessageKey, time: Time, ancestor: Ancestor) {
-        self.expire(time);
-        if self.young.len() >= self.max {
-            self.age(time);
-        }
-        self.young.insert(key, ancestor);
+        self.0.insert(key, ancestor, time);
     }
 
     /// A server on this host read the request `key`: who sent it, if that was on this host.
     pub fn received(&mut self, key: MessageKey) -> Option<Ancestor> {
-        self.young.remove(&key).or_else(|| self.old.remove(&key))
+        self.0.remove(&key)
     }
 
     /// Forgets what waited too long.
     pub fn expire(&mut self, now: Time) {
-        if now.0.saturating_sub(self.since.0) > KEEP {
-            self.age(now);
-        }
-    }
-
-    fn age(&mut self, now: Time) {
-        self.since = now;
-        // The old table keeps its room, to be the next young one.
-        self.old.clear();
-        std::mem::swap(&mut self.young, &mut self.old);
+        self.0.expire(now);
     }
 }
 
@@ -220,7 +194,7 @@ mod tests {
         for at in 0..n {
             same.sent(key(at), Time(SECOND), ancestor(at));
         }
-        assert!(same.young.len() + same.old.len() <= 2 * MAX_WAITING);
+        assert!(same.0.len() <= 2 * MAX_WAITING);
         assert!(same.received(key(n - MAX_WAITING as u64)).is_some());
         assert!(same.received(key(0)).is_none());
     }

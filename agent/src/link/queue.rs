@@ -15,6 +15,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::generations::Generations;
 use super::{Ancestor, MessageKey};
 use crate::source::Time;
 
@@ -27,12 +28,9 @@ const MAX_WAITING: usize = 32_768 / 8 * 7;
 const MAX_CONNECTIONS: usize = 65_536;
 
 /// Messages that were sent from this host.
-#[derive(Default)]
 pub struct Queues {
-    young: FxHashMap<u64, Sent>,
-    old: FxHashMap<u64, Sent>,
-    /// When the young generation began.
-    since: Time,
+    /// By what they are equal in.
+    sent: Generations<u64, Sent>,
     /// The latest time that was heard of.
     now: Time,
     /// Until then nothing is certain.
@@ -58,6 +56,19 @@ struct Ends {
     client: bool,
     /// The process that accepted it.
     broker: Option<u32>,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self {
+            sent: Generations::new(KEEP, MAX_WAITING),
+            now: Time::default(),
+            doubtful: Time::default(),
+            connections: FxHashMap::default(),
+            strangers: FxHashMap::default(),
+            crowded: false,
+        }
+    }
 }
 
 impl Queues {
@@ -114,18 +125,15 @@ impl Queues {
     ) {
         self.expire(time);
         let broker = self.connections.get(&key).and_then(|ends| ends.broker);
-        let before = self.young.contains_key(&evidence) || self.old.contains_key(&evidence);
-        let by = (certain && !before && broker.is_some()).then_some(by);
-        if self.young.len() >= MAX_WAITING {
-            self.age(time);
-        }
-        self.young.insert(evidence, Sent { by, broker: broker.unwrap_or_default() });
+        let first = self.sent.get(&evidence).is_none();
+        let by = (certain && first && broker.is_some()).then_some(by);
+        self.sent.insert(evidence, Sent { by, broker: broker.unwrap_or_default() }, time);
     }
 
     /// A client was brought a message on a connection: who sent it.
     pub fn brought(&mut self, key: MessageKey, evidence: u64, time: Time) -> Option<Ancestor> {
         self.expire(time);
-        let sent = self.young.get(&evidence).or_else(|| self.old.get(&evidence))?;
+        let sent = self.sent.get(&evidence)?;
         let broker = self.connections.get(&key)?.broker?;
         let strangers = self.crowded || self.strangers.contains_key(&broker);
         let certain = broker == sent.broker && !strangers && self.doubtful <= time;
@@ -152,15 +160,7 @@ impl Queues {
     /// Forgets what was sent too long ago.
     pub fn expire(&mut self, now: Time) {
         self.now = self.now.max(now);
-        if now.0.saturating_sub(self.since.0) > KEEP {
-            self.age(now);
-        }
-    }
-
-    fn age(&mut self, now: Time) {
-        self.since = now;
-        self.old.clear();
-        std::mem::swap(&mut self.young, &mut self.old);
+        self.sent.expire(now);
     }
 
     fn ends(&mut self, key: MessageKey) -> Option<&mut Ends> {

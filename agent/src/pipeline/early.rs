@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use crate::link::generations::Generations;
 use crate::link::{Ancestor, Link, MessageKey};
 use crate::source::Time;
 use crate::trace::{Identity, Parent, Span};
@@ -92,25 +93,24 @@ struct Read {
 }
 
 /// What servers on this host began to read.
-#[derive(Default)]
-pub(super) struct Reads {
-    young: FxHashMap<MessageKey, Read>,
-    old: FxHashMap<MessageKey, Read>,
+pub(super) struct Reads(Generations<MessageKey, Read>);
+
+impl Default for Reads {
+    fn default() -> Self {
+        // However long ago that was.
+        Self(Generations::new(u64::MAX, MAX_READS))
+    }
 }
 
 impl Reads {
     /// A server read the first byte of the request `key`.
     pub(super) fn began(&mut self, key: MessageKey, began: Time) {
-        if self.young.len() >= MAX_READS {
-            self.old.clear();
-            std::mem::swap(&mut self.young, &mut self.old);
-        }
-        self.young.insert(key, Read { began, root: None });
+        self.0.insert(key, Read { began, root: None }, began);
     }
 
     /// Nothing is known to be above the server's span of the request `key`.
     pub(super) fn is_root(&mut self, key: MessageKey, span: Ancestor) {
-        if let Some(read) = self.young.get_mut(&key) {
+        if let Some(read) = self.0.get_mut(&key) {
             read.root = Some(span);
         }
     }
@@ -118,11 +118,11 @@ impl Reads {
     /// The server's span, if nothing is known to be above it: that of a long request may have
     /// children before its client is heard of.
     pub(super) fn root(&self, key: MessageKey) -> Option<Ancestor> {
-        self.young.get(&key).or_else(|| self.old.get(&key))?.root
+        self.0.get(&key)?.root
     }
 
     /// When it was read, once.
     pub(super) fn take(&mut self, key: MessageKey) -> Option<Time> {
-        self.young.remove(&key).or_else(|| self.old.remove(&key)).map(|read| read.began)
+        self.0.remove(&key).map(|read| read.began)
     }
 }

@@ -114,7 +114,7 @@ fn a_flood_is_bounded() {
     for evidence in 0..3 * MAX_WAITING as u64 {
         send(&mut queues, evidence, 1);
     }
-    assert!(queues.young.len() + queues.old.len() <= 2 * MAX_WAITING);
+    assert!(queues.sent.len() <= 2 * MAX_WAITING);
     for number in 0..MAX_CONNECTIONS as u32 + 10 {
         queues.client(key(number));
     }
